@@ -1,0 +1,127 @@
+"""Every error metier raises on purpose.
+
+MetierError
+├── UserError                 the user can fix it: shown without traceback, CLI exit 2, HTTP 422
+│   ├── ConfigError           a key or value in metier.toml (carries file:line)
+│   ├── InputError            data that was handed over: a file, a row, a prediction
+│   ├── ModelUnavailable      a base model, adapter or engine cannot be loaded or reached
+│   ├── NotFound              an id or name the workspace does not know (HTTP 404)
+│   ├── Busy                  another process holds what this one needs (HTTP 409)
+│   ├── EgressRefused         text would leave the machine without permission (HTTP 403)
+│   ├── OutOfSpace            the disk is full; what was acknowledged is kept
+│   └── IntegrityError        stored bytes do not match their hash, or a sealed row its key
+└── BoundaryError             a plugin or library failed inside a named boundary (a bug: traceback)
+"""
+
+from __future__ import annotations
+
+import difflib
+import errno
+from collections.abc import Iterable, Iterator
+from contextlib import contextmanager
+
+
+class MetierError(Exception):
+    """Root of the tree above."""
+
+
+class UserError(MetierError):
+    """Something the user can put right.
+
+    Args:
+        expected: what would have been right, as a noun phrase or short sentence.
+        got: what came instead, with its place (``file:line`` or row id).
+        remedy: what to do now, in the imperative.
+    """
+
+    exit_code = 2
+    http_status = 422
+
+    def __init__(self, expected: str, *, got: str = "", remedy: str = "") -> None:
+        self.expected, self.got, self.remedy = expected, got, remedy
+        lines = [f"expected {expected}"]
+        if got:
+            lines.append(f"got {got}")
+        if remedy:
+            lines.append(f"to fix: {remedy}")
+        super().__init__("\n".join(lines))
+
+
+class ConfigError(UserError):
+    """A key or value in a config file is wrong."""
+
+
+class InputError(UserError):
+    """Data the user handed over cannot be used."""
+
+
+class ModelUnavailable(UserError):
+    """A model cannot be loaded or reached."""
+
+
+class NotFound(UserError):
+    """The workspace has no such thing."""
+
+    http_status = 404
+
+
+class Busy(UserError):
+    """Another process holds what this one needs."""
+
+    http_status = 409
+
+
+class EgressRefused(UserError):
+    """Text would leave the machine without an entry in ``[privacy.egress]``."""
+
+    http_status = 403
+
+
+class OutOfSpace(UserError):
+    """The disk is full."""
+
+    http_status = 507
+
+
+class IntegrityError(UserError):
+    """Stored bytes do not match what was recorded of them."""
+
+
+class BoundaryError(MetierError):
+    """Code behind a plugin boundary failed; ``__cause__`` holds what it raised."""
+
+
+def nearest(name: str, known: Iterable[str]) -> str:
+    """Return a remedy that names the known choices, nearest first."""
+    choices = sorted(known)
+    close = difflib.get_close_matches(name, choices, n=1, cutoff=0.5)
+    hint = f"did you mean {close[0]!r}? " if close else ""
+    shown = ", ".join(choices[:20]) + (", …" if len(choices) > 20 else "")
+    return f"{hint}known: {shown or 'none yet'}"
+
+
+@contextmanager
+def boundary(name: str) -> Iterator[None]:
+    """Turn whatever escapes from foreign code into a ``BoundaryError`` that names the place.
+
+    Errors of this tree pass unchanged; a full disk becomes ``OutOfSpace``.
+    """
+    try:
+        yield
+    except MetierError:
+        raise
+    except OSError as error:
+        if error.errno in (errno.ENOSPC, errno.EDQUOT):
+            raise disk_full(name) from error
+        raise BoundaryError(f"{name}: {type(error).__name__}: {error}") from error
+    except Exception as error:
+        raise BoundaryError(f"{name}: {type(error).__name__}: {error}") from error
+
+
+def disk_full(doing: str) -> OutOfSpace:
+    """Build the error for a write that met a full disk."""
+    return OutOfSpace(
+        f"room on the disk while {doing}",
+        got="no space left on the device",
+        remedy="free some space and run the same command again; what was acknowledged is kept",
+    )
