@@ -1,0 +1,1 @@
+"""The faces of metier: command line now, HTTP and pages beside it."""

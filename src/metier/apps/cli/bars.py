@@ -1,0 +1,88 @@
+"""Progress events drawn for a terminal (rich bars) or written as plain lines for a log."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable
+from typing import TextIO
+
+from rich.console import Console
+from rich.progress import (
+    BarColumn,
+    MofNCompleteColumn,
+    TextColumn,
+    TimeElapsedColumn,
+    TimeRemainingColumn,
+)
+from rich.progress import Progress as RichProgress
+
+from metier.core.progress import Event
+
+SECONDS_BETWEEN_LINES = 10.0
+
+
+def values_text(event: Event) -> str:
+    """``loss 2.13  lr 0.0002`` of a metric event."""
+    return "  ".join(f"{name} {value:.4g}" for name, value in event.values.items())
+
+
+class Bars:
+    """One bar per running task; finished ones stay with their time, notes scroll above."""
+
+    def __init__(self) -> None:
+        self._rich = RichProgress(
+            TextColumn("{task.description}"),
+            BarColumn(),
+            MofNCompleteColumn(),
+            TimeElapsedColumn(),
+            TimeRemainingColumn(),
+            TextColumn("{task.fields[latest]}"),
+            console=Console(stderr=True),
+        )
+        self._tasks: dict[str, int] = {}
+
+    def __enter__(self) -> Bars:
+        self._rich.start()
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self._rich.stop()
+
+    def __call__(self, event: Event) -> None:
+        """Draw one event."""
+        if event.kind == "start" or event.task not in self._tasks:
+            self._tasks[event.task] = self._rich.add_task(
+                event.task, total=event.total, latest="", completed=int(event.done or 0)
+            )
+        task = self._tasks[event.task]
+        if event.kind == "advance":
+            self._rich.update(task, completed=event.done, total=event.total)
+        elif event.kind == "metric":
+            self._rich.update(task, latest=values_text(event))
+        elif event.kind == "note":
+            self._rich.console.print(f"{event.task}: {event.text}", markup=False, highlight=False)
+        elif event.kind == "end":
+            total = event.total if event.total is not None else event.done
+            self._rich.update(task, completed=event.done, total=total or event.done or 1)
+            self._rich.stop_task(task)
+
+
+def plain_lines(stream: TextIO) -> Callable[[Event], None]:
+    """Return a sink that writes a line at starts, ends and notes, and every ten seconds between."""
+    last: dict[str, float] = {}
+
+    def sink(event: Event) -> None:
+        now = time.monotonic()
+        counted = f" {event.done:g}/{event.total:g}" if event.total else ""
+        words = event.text or values_text(event)
+        if event.kind in ("advance", "metric"):
+            if now - last.get(event.task, now) < SECONDS_BETWEEN_LINES:
+                last.setdefault(event.task, now)
+                return
+            last[event.task] = now
+        mark = {"start": "…", "end": "done"}.get(event.kind, "")
+        parts = [f"[{event.task}]", mark, counted.strip(), words]
+        stream.write(" ".join(filter(None, parts)) + "\n")
+        stream.flush()
+
+    return sink

@@ -1,0 +1,91 @@
+"""The whole ``metier.toml``: each unit owns the model of its section, this composes them.
+
+    project = load_project(Path("metier.toml"))
+    project.objective.task, project.tune.lr
+"""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from pydantic import Field
+
+from metier.core.config import load_toml, validate
+from metier.core.costs import Prices
+from metier.core.errors import NotFound
+from metier.core.objective import Objective, Section
+from metier.data.config import DataConfig
+from metier.evaluate.config import EvaluateConfig
+from metier.privacy.config import PrivacyConfig
+from metier.tune.config import TuneConfig
+
+FILE_NAME = "metier.toml"
+
+
+class ProjectSection(Section):
+    """What the project is called and what it starts from."""
+
+    name: str = Field(min_length=1, pattern=r"^[A-Za-z0-9][A-Za-z0-9 ._-]*$")
+    """Short name, used in reports and file names."""
+    base: str = "metier/tiny"
+    """Base model: metier/tiny (bundled), a local folder, or a hub name of any causal LM."""
+    system: str = ""
+    """System prompt of the specialist; versioned with the release."""
+    trust_remote_code: bool = False
+    """Allow the base model's own Python code to run. Leave false unless you have read that code."""
+
+
+class Project(Section):
+    """One ``metier.toml``."""
+
+    project: ProjectSection
+    """The project itself."""
+    objective: Objective
+    """What success is, in numbers."""
+    data: DataConfig = DataConfig()
+    """Where the data comes from and what is done to it."""
+    tune: TuneConfig = TuneConfig()
+    """How the base model is fine-tuned."""
+    evaluate: EvaluateConfig = EvaluateConfig()
+    """How candidates and baselines are measured."""
+    privacy: PrivacyConfig = PrivacyConfig()
+    """What may leave the machine."""
+    costs: Prices = Prices()
+    """Prices that cost figures are computed from."""
+    store: str | None = None
+    """Database URL (SQLAlchemy); absent: SQLite in the workspace."""
+    artifacts: str | None = None
+    """Artifact store URL (fsspec); absent: a folder in the workspace."""
+
+
+def load_project(path: Path) -> Project:
+    """Read and check a ``metier.toml``.
+
+    Raises:
+        NotFound: there is no such file.
+        ConfigError: a key or value is wrong; all problems are listed with their lines.
+    """
+    if not path.is_file():
+        raise NotFound(
+            f"a {FILE_NAME}",
+            got=f"no file {path}",
+            remedy="run `metier init` here, or go to the project's folder",
+        )
+    document = load_toml(path)
+    return validate(Project, document.data, document)
+
+
+def find_project(start: Path) -> Path:
+    """Return the ``metier.toml`` in ``start`` or the nearest folder above it.
+
+    Raises:
+        NotFound: neither has one.
+    """
+    for folder in [start.resolve(), *start.resolve().parents]:
+        if (folder / FILE_NAME).is_file():
+            return folder / FILE_NAME
+    raise NotFound(
+        f"a {FILE_NAME} here or in a folder above",
+        got=f"none from {start.resolve()} upwards",
+        remedy="run `metier init`, or `metier demo` to see a whole cycle first",
+    )
