@@ -1,0 +1,40 @@
+"""The ``[evaluate]`` section: which baselines are measured, and how. Imports no torch."""
+
+from __future__ import annotations
+
+from typing import Annotated, Literal
+
+from pydantic import Field
+
+from metier.core.objective import Section
+
+Rung = Literal["keyword", "tfidf", "nearest", "lead", "zero_shot", "few_shot", "tuned"]
+UNTUNED_RUNGS: tuple[Rung, ...] = ("keyword", "tfidf", "nearest", "lead", "zero_shot", "few_shot")
+LANGUAGE_MODEL_RUNGS: tuple[Rung, ...] = ("zero_shot", "few_shot", "tuned")
+
+
+class EvaluateConfig(Section):
+    """How candidates and baselines are measured."""
+
+    rungs: Literal["auto"] | list[Rung] = "auto"
+    """Baselines to measure; auto takes every one that fits the task."""
+    resamples: Annotated[int, Field(ge=100, le=100_000)] = 2000
+    """Bootstrap resamples behind every interval."""
+    level: Annotated[float, Field(gt=0.5, lt=1)] = 0.95
+    """Confidence level of every interval, as a fraction."""
+    seed: Annotated[int, Field(ge=0)] = 0
+    """Seed of resampling, validation samples and the choice of few-shot examples."""
+    few_shot_k: list[Annotated[int, Field(ge=1, le=64)]] = [4]
+    """Numbers of examples to try in few-shot prompts; the best on validation is kept."""
+    validation_sample: Annotated[int, Field(ge=1)] = 100
+    """Validation examples on which prompts, k and prior correction are chosen."""
+    test_sample: Annotated[int, Field(ge=0)] = 0
+    """Test examples to measure on, the same for every rung (0: all of them)."""
+    max_new_tokens: Annotated[int, Field(ge=1)] = 128
+    """Longest reply, in tokens."""
+    batch_size: Annotated[int, Field(ge=1)] = 16
+    """Conversations answered together; a finished batch survives an interruption."""
+    rare_class_items: Annotated[int, Field(ge=1)] = 5
+    """Classes with fewer test items than this are reported apart."""
+    worst_examples: Annotated[int, Field(ge=0, le=200)] = 12
+    """Worst answers shown in the report."""
