@@ -221,10 +221,14 @@ def version_hash(examples: Iterable[tuple[str, Example]]) -> str:
 
 @dataclass(frozen=True, slots=True)
 class Usage:
-    """Tokens in and out of one completion."""
+    """Tokens in and out of one completion.
+
+    ``cut_tokens`` counts what was left out of the input because the context was full.
+    """
 
     input_tokens: int = 0
     output_tokens: int = 0
+    cut_tokens: int = 0
 
 
 @dataclass(frozen=True, slots=True)
