@@ -1,0 +1,72 @@
+"""Tables of measured things; every number with its interval and its n."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import TYPE_CHECKING
+
+from metier.apps.cli.frame import table
+
+if TYPE_CHECKING:
+    from metier.core.records import Difference, EvaluationReport
+    from metier.core.types import Estimate
+    from metier.evaluate import TargetResult
+
+SHOWN_METRICS = 4
+
+
+def interval(estimate: Estimate | None) -> str:
+    """``0.871 [0.840, 0.899]``."""
+    if estimate is None:
+        return "not measured"
+    return f"{estimate.value:.3f} [{estimate.low:.3f}, {estimate.high:.3f}]"
+
+
+def reports_table(reports: Sequence[EvaluationReport]) -> None:
+    """One row per rung: its main metrics with intervals, speed and cost."""
+    names = [name for name in (reports[0].metrics if reports else ())][:SHOWN_METRICS]
+    rows = [
+        [
+            report.rung,
+            *(interval(report.metrics.get(name)) for name in names),
+            f"{report.n}",
+            f"${report.usd_per_1000:.4f}",
+        ]
+        for report in reports
+    ]
+    table(["rung", *names, "n", "per 1,000"], rows, "Measured on the frozen test set, 95% intervals")
+    for report in reports:
+        for warning in report.warnings:
+            print(f"  {report.rung}: {warning}")
+
+
+def differences_table(found: Sequence[Difference], names: Mapping[str, str]) -> None:
+    """One row per metric and pair: the paired difference with interval and p-value."""
+    rows = [
+        [
+            d.metric,
+            f"{names.get(d.a, d.a)} - {names.get(d.b, d.b)}",
+            f"{d.estimate.value:+.3f} [{d.estimate.low:+.3f}, {d.estimate.high:+.3f}]",
+            "< 0.001" if d.p_value < 0.001 else f"{d.p_value:.3f}",
+            str(d.estimate.n),
+        ]
+        for d in found
+    ]
+    table(["metric", "difference", "paired, 95% interval", "p", "n"], rows)
+
+
+def targets_table(results: Sequence[TargetResult]) -> None:
+    """One row per target or constraint: what was asked, what was measured, and the state."""
+    if not results:
+        return
+    rows = [
+        [
+            result.kind,
+            result.asked,
+            result.state.replace("_", " "),
+            interval(result.measured),
+            str(result.more_items) if result.more_items else "",
+        ]
+        for result in results
+    ]
+    table(["", "asked", "state", "measured", "more items"], rows)
