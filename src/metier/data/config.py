@@ -1,0 +1,95 @@
+"""The ``[data]`` section: where rows come from, what is done to them, how they are split."""
+
+from __future__ import annotations
+
+from typing import Annotated, Literal
+
+from pydantic import Field
+
+from metier.core.objective import Section
+from metier.sources.config import SourceConfig
+
+Size = Annotated[int, Field(ge=0)] | Annotated[float, Field(ge=0, lt=1)]
+"""A number of rows (integer), or a fraction of the rows there are to split (0.2)."""
+
+
+class CleanConfig(Section):
+    """Which repairs are made to every text (prompts, replies, text fields)."""
+
+    mojibake: bool = True
+    """Repair text that was decoded with the wrong encoding."""
+    html: bool = True
+    """Unescape HTML entities and remove tags, where the text clearly is markup."""
+    control_characters: bool = True
+    """Remove control and zero-width characters."""
+    white_space: bool = True
+    """Collapse runs of spaces and blank lines; exotic spaces become plain ones."""
+
+
+class DeidentifyConfig(Section):
+    """What is taken out of texts before anything is stored in clear."""
+
+    profile: Literal["patterns", "none"] = "patterns"
+    """patterns: e-mail, phone, card, IBAN and the like become placeholders; none: nothing."""
+
+
+class DuplicatesConfig(Section):
+    """When two rows count as the same."""
+
+    exact: bool = True
+    """Keep one of the rows whose prompt and target are equal but for case and spacing."""
+    near: Annotated[float, Field(ge=0.5, le=1)] | Literal["off"] = 0.9
+    """Jaccard similarity of prompts from which rows of one target are near duplicates; off: keep
+    them (they still stay on one side of the split)."""
+
+
+class DataConfig(Section):
+    """Where the data comes from and what is done to it."""
+
+    sources: list[SourceConfig] = Field(default_factory=list)
+    """Files to import, each with its columns mapped; relative to metier.toml."""
+    clean: CleanConfig | bool = CleanConfig()
+    """Text repairs; false: none (empty rows and those of a wrong length still go)."""
+    min_chars: Annotated[int, Field(ge=1)] = 1
+    """Shortest prompt kept, in characters after cleaning."""
+    max_chars: Annotated[int, Field(ge=1)] = 100_000
+    """Longest prompt kept, in characters after cleaning."""
+    deidentify: DeidentifyConfig | Literal["none"] = DeidentifyConfig()
+    """De-identification profile."""
+    duplicates: DuplicatesConfig | Literal["keep"] = DuplicatesConfig()
+    """Duplicate rows; keep: none is removed."""
+    labels: Literal["frozen", "renew"] = "frozen"
+    """With labels from data: keep those of the first version, or take this build's anew."""
+    test: Size = 0.2
+    """Test rows: a count, or a fraction of the rows no source has put in a split."""
+    validation: Size = 0.1
+    """Validation rows: a count, or a fraction of the same rows, carved from training."""
+    seed: int = 0
+    """Seed of the split; rows and groups keep their side when the file is reordered."""
+    leakage: Literal["refuse", "quarantine"] = "refuse"
+    """What happens when training shares a text or group with test: refuse to freeze, or move
+    the training side to quarantine."""
+    near_leakage: Annotated[float, Field(ge=0.5, le=1)] = 0.9
+    """Jaccard similarity from which two prompts on different sides count as a leak."""
+    workers: Annotated[int, Field(ge=0)] = 0
+    """Processes for the steps; 0: one per core. The result is the same whatever the number."""
+
+    @property
+    def cleaning(self) -> CleanConfig:
+        """The repairs to make, with on and off written out."""
+        if isinstance(self.clean, CleanConfig):
+            return self.clean
+        on = self.clean
+        return CleanConfig(mojibake=on, html=on, control_characters=on, white_space=on)
+
+    @property
+    def redacts(self) -> bool:
+        """Whether texts are de-identified."""
+        return isinstance(self.deidentify, DeidentifyConfig) and self.deidentify.profile != "none"
+
+    @property
+    def duplicate_rules(self) -> DuplicatesConfig:
+        """When two rows count as the same, with keep written out."""
+        if isinstance(self.duplicates, DuplicatesConfig):
+            return self.duplicates
+        return DuplicatesConfig(exact=False, near="off")

@@ -1,0 +1,166 @@
+"""Duplicates: rows that ask the same, exactly or nearly.
+
+Of rows with one prompt and one target, one stays. Rows with one prompt and different targets are
+contradictions: they stay as suspects, on one side of the split. Where the sources ship splits, the
+test row stays and its likes in training go, whatever their target: test is what is measured.
+
+Which row stays depends on the rows, not on their order: test before validation before the rest,
+the longer prompt first, then by content hash.
+"""
+
+from __future__ import annotations
+
+from collections import defaultdict
+from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import asdict, dataclass
+
+from metier.core.steps import Drop, Keep, Outcome, Suspect
+from metier.core.types import (
+    CompletionTarget,
+    Example,
+    FieldsTarget,
+    Image,
+    Json,
+    PreferenceTarget,
+    digest,
+)
+from metier.similarity import exact_key, near_duplicates
+
+TIER = {"test": 0, "validation": 1}
+_REST = 2
+
+
+def prompt_text(example: Example) -> str:
+    """Return the text by which prompts are compared: every turn, and the images it refers to."""
+    images = [
+        part.artifact
+        for message in example.conversation.messages
+        for part in message.parts
+        if isinstance(part, Image)
+    ]
+    return "\n".join([example.conversation.text, *images])
+
+
+def prompt_key(example: Example) -> str:
+    """Return the key that rows with the same prompt share."""
+    return exact_key(prompt_text(example))
+
+
+def target_key(example: Example) -> str:
+    """Return the key that rows with the same target share; texts compare like prompts."""
+    match example.target:
+        case CompletionTarget(text=text):
+            return exact_key(text)
+        case PreferenceTarget(chosen=chosen, rejected=rejected):
+            return digest([exact_key(chosen), exact_key(rejected)])
+        case FieldsTarget(fields=fields):
+            return digest({k: exact_key(v) if isinstance(v, str) else v for k, v in fields.items()})
+        case None:
+            return ""
+        case target:
+            return digest(asdict(target))
+
+
+def tier(example: Example) -> int:
+    """Return how strongly a row is kept: 0 shipped test, 1 shipped validation, 2 the rest."""
+    return TIER.get(example.split or "", _REST)
+
+
+def rank(example: Example) -> tuple[int, int, str, str]:
+    """Return the sort key by which one row of several is kept; smallest stays."""
+    return (tier(example), -len(example.conversation.text), example.content_hash, example.id)
+
+
+@dataclass(frozen=True, slots=True)
+class ExactDuplicates:
+    """Rows whose prompts are equal but for case and spacing."""
+
+    name: str = "exact_duplicates"
+
+    def fit(self, view: Iterable[Example]) -> Json:
+        """Return {"drop": {id: [reason, evidence]}, "suspect": {id: [reason, evidence]}}."""
+        alike: dict[str, list[Example]] = defaultdict(list)
+        for example in view:
+            alike[prompt_key(example)].append(example)
+        found: dict[str, dict[str, Json]] = {"drop": {}, "suspect": {}}
+        for rows in alike.values():
+            if len(rows) > 1:
+                _settle(sorted(rows, key=rank), found)
+        return found
+
+    def apply(self, batch: Sequence[Example], state: Json) -> Iterator[Outcome]:
+        """Act on what ``fit`` decided."""
+        return _act(batch, state)
+
+
+def _settle(rows: Sequence[Example], found: dict[str, dict[str, Json]]) -> None:
+    """Decide on rows of one prompt, best first."""
+    best = tier(rows[0])
+    kept: dict[str, Example] = {}
+    for row in rows:
+        target = target_key(row)
+        twin = kept.get(target)
+        if tier(row) > best:
+            reason = f"{'duplicate_of' if twin else 'contradicts'}_{rows[0].split}"
+            found["drop"][row.id] = [reason, {"kept": (twin or rows[0]).id}]
+        elif twin is not None:
+            found["drop"][row.id] = ["exact_duplicate", {"kept": twin.id}]
+        else:
+            kept[target] = row
+    if len(kept) > 1:
+        ids = sorted(row.id for row in kept.values())
+        for row in kept.values():
+            others = [other for other in ids if other != row.id]
+            found["suspect"][row.id] = ["contradiction", {"same_prompt_as": others}]
+
+
+@dataclass(frozen=True, slots=True)
+class NearDuplicates:
+    """Rows whose prompts share most of their wording (Jaccard similarity of shingles).
+
+    ``pairs`` are the near duplicates of the same view where they are known already, by id.
+    """
+
+    threshold: float
+    name: str = "near_duplicates"
+
+    def fit(self, view: Iterable[Example]) -> Json:
+        """Return {"drop": {id: [reason, evidence]}, "ties": [[id, id], ...]}.
+
+        Ties are near duplicates that both stay, having different targets.
+        """
+        rows = sorted(view, key=rank)
+        near: dict[int, list[tuple[int, float]]] = defaultdict(list)
+        for a, b, similarity in near_duplicates([prompt_text(r) for r in rows], self.threshold):
+            near[min(a, b)].append((max(a, b), similarity))
+        dropped: dict[str, Json] = {}
+        ties: list[list[str]] = []
+        targets = [target_key(row) for row in rows]
+        for at, row in enumerate(rows):
+            if row.id in dropped:
+                continue
+            for other, similarity in sorted(near[at]):
+                twin, evidence = rows[other], {"kept": row.id, "similarity": round(similarity, 3)}
+                if tier(row) < _REST and tier(twin) > tier(row):
+                    reason = f"near_duplicate_of_{row.split}"
+                    dropped.setdefault(twin.id, [reason, evidence])
+                elif targets[at] == targets[other]:
+                    dropped.setdefault(twin.id, ["near_duplicate", evidence])
+                else:
+                    ties.append([row.id, twin.id])
+        return {"drop": dropped, "ties": [pair for pair in ties if pair[1] not in dropped]}
+
+    def apply(self, batch: Sequence[Example], state: Json) -> Iterator[Outcome]:
+        """Act on what ``fit`` decided."""
+        return _act(batch, state)
+
+
+def _act(batch: Sequence[Example], state: Json) -> Iterator[Outcome]:
+    suspects = state.get("suspect", {})
+    for example in batch:
+        if example.id in state["drop"]:
+            yield Drop(example, *state["drop"][example.id])
+        elif example.id in suspects:
+            yield Suspect(example, *suspects[example.id])
+        else:
+            yield Keep(example)
