@@ -1,0 +1,224 @@
+"""Codec: the frozen records as strict JSON, examples and predictions as Parquet.
+
+JSON keeps what plain JSON cannot: datetimes become ISO strings, tuples lists, and NaN and the
+infinities ``{"$float": "nan"}``; reading follows the annotations of the dataclass. Unions of
+dataclasses are told apart by their ``type`` field. Text that is not valid Unicode (lone
+surrogates, which JSON input may hold) survives as escapes.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+import io
+import json
+import math
+import types
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from datetime import datetime
+from functools import cache
+from numbers import Integral, Real
+from typing import Any, Literal, TypeVar, Union, cast, get_args, get_origin, get_type_hints
+
+from metier.core.records import Prediction
+from metier.core.types import (
+    Completion,
+    Conversation,
+    Example,
+    ExampleTarget,
+    Json,
+    Provenance,
+)
+
+T = TypeVar("T")
+NONFINITE = "$float"
+
+
+def to_json(value: Any) -> Json:
+    """Return ``value`` as plain JSON types. Raises TypeError on what cannot be stored."""
+    if value is None or isinstance(value, str | bool):
+        return value
+    if dataclasses.is_dataclass(value) and not isinstance(value, type):
+        return {name: to_json(getattr(value, name)) for name in _field_names(type(value))}
+    if isinstance(value, Mapping):
+        return {str(key): to_json(item) for key, item in value.items()}
+    if isinstance(value, list | tuple):
+        return [to_json(item) for item in value]
+    if isinstance(value, Integral):
+        return int(value)
+    if isinstance(value, Real):
+        number = float(value)
+        return number if math.isfinite(number) else {NONFINITE: repr(number)}
+    if isinstance(value, datetime):
+        return value.isoformat()
+    raise TypeError(f"{type(value).__name__} cannot be stored as JSON: {value!r}")
+
+
+def from_json(kind: type[T], data: Json) -> T:
+    """Rebuild a ``kind`` from what ``to_json`` made of it."""
+    return cast(T, _reader(kind)(data))
+
+
+def dumps(value: Any) -> str:
+    """Return ``value`` as canonical JSON text that any UTF-8 store accepts."""
+    return _text(to_json(value))
+
+
+def loads(kind: type[T], text: str | bytes) -> T:
+    """Read back what ``dumps`` wrote."""
+    return from_json(kind, json.loads(text))
+
+
+def _text(plain: Json) -> str:
+    text = json.dumps(plain, sort_keys=True, ensure_ascii=False, separators=(",", ":"))
+    if "\x00" not in text and _is_unicode(text):
+        return text
+    return json.dumps(plain, sort_keys=True, separators=(",", ":"))
+
+
+def _is_unicode(text: str) -> bool:
+    try:
+        text.encode("utf-8")
+    except UnicodeEncodeError:
+        return False
+    return True
+
+
+@cache
+def _field_names(kind: type) -> tuple[str, ...]:
+    return tuple(field.name for field in dataclasses.fields(kind))
+
+
+def _reader(kind: Any) -> Callable[[Json], Any]:
+    return _cached_reader(kind)
+
+
+@cache
+def _cached_reader(kind: Any) -> Callable[[Json], Any]:
+    origin, arguments = get_origin(kind), get_args(kind)
+    if origin in (Union, types.UnionType):
+        return _union_reader(arguments)
+    if origin is tuple:
+        return _tuple_reader(arguments)
+    if origin is list:
+        item = _reader(arguments[0])
+        return lambda data: [item(one) for one in data]
+    if isinstance(origin, type) and issubclass(origin, Mapping):
+        value = _reader(arguments[1])
+        return lambda data: {key: value(one) for key, one in data.items()}
+    if kind is datetime:
+        return datetime.fromisoformat
+    if kind is float:
+        return _number
+    if dataclasses.is_dataclass(kind):
+        return _dataclass_reader(cast(type, kind))
+    return _plain
+
+
+def _plain(data: Json) -> Json:
+    if isinstance(data, dict):
+        if data.keys() == {NONFINITE}:
+            return float(data[NONFINITE])
+        return {key: _plain(item) for key, item in data.items()}
+    if isinstance(data, list):
+        return [_plain(item) for item in data]
+    return data
+
+
+def _number(data: Json) -> float:
+    return float(data[NONFINITE] if isinstance(data, dict) else data)
+
+
+def _tuple_reader(arguments: tuple[Any, ...]) -> Callable[[Json], Any]:
+    if len(arguments) == 2 and arguments[1] is Ellipsis:
+        item = _reader(arguments[0])
+        return lambda data: tuple(item(one) for one in data)
+    items = [_reader(argument) for argument in arguments]
+    return lambda data: tuple(read(one) for read, one in zip(items, data, strict=True))
+
+
+def _union_reader(arguments: tuple[Any, ...]) -> Callable[[Json], Any]:
+    some = [argument for argument in arguments if argument is not type(None)]
+    if len(some) == 1:
+        only = _reader(some[0])
+        return lambda data: None if data is None else only(data)
+    if all(dataclasses.is_dataclass(argument) for argument in some):
+        tagged = {_tag(argument): _reader(argument) for argument in some}
+        return lambda data: None if data is None else tagged[data["type"]](data)
+    return _plain
+
+
+def _tag(kind: Any) -> str:
+    tag = get_type_hints(kind)["type"]
+    if get_origin(tag) is not Literal:
+        raise TypeError(f"{kind} needs a Literal field named type to be told apart")
+    return str(get_args(tag)[0])
+
+
+def _dataclass_reader(kind: type) -> Callable[[Json], Any]:
+    hints = get_type_hints(kind)
+    readers = {name: _reader(hints[name]) for name in _field_names(kind)}
+
+    def read(data: Json) -> Any:
+        return kind(**{name: readers[name](item) for name, item in data.items()})
+
+    return read
+
+
+EXAMPLE_COLUMNS = ("id", "conversation", "target", "group", "split", "slices", "provenance")
+PREDICTION_COLUMNS = (
+    "id", "example_id", "completion", "parsed", "expected", "cluster", "slices",
+)  # fmt: skip
+
+
+def examples_to_parquet(examples: Iterable[Example]) -> bytes:
+    """Return the examples, in order, as Parquet; each column but ``id`` holds JSON text."""
+    return _to_parquet(examples, EXAMPLE_COLUMNS)
+
+
+def examples_from_parquet(data: bytes) -> list[Example]:
+    """Read back what ``examples_to_parquet`` wrote, in the same order."""
+    kinds = (None, Conversation, ExampleTarget | None, Any, Any, Any, Provenance)
+    rows = _from_parquet(data, dict(zip(EXAMPLE_COLUMNS, kinds, strict=True)))
+    return [Example(**row) for row in rows]
+
+
+def predictions_to_parquet(predictions: Iterable[Prediction]) -> bytes:
+    """Return the predictions, in order, as Parquet; columns other than ids hold JSON text."""
+    return _to_parquet(predictions, PREDICTION_COLUMNS)
+
+
+def predictions_from_parquet(data: bytes) -> list[Prediction]:
+    """Read back what ``predictions_to_parquet`` wrote, in the same order."""
+    kinds = (None, None, Completion, Any, Any, Any, Any)
+    rows = _from_parquet(data, dict(zip(PREDICTION_COLUMNS, kinds, strict=True)))
+    return [Prediction(**row) for row in rows]
+
+
+def _to_parquet(rows: Iterable[Any], columns: Sequence[str]) -> bytes:
+    import pyarrow as pa
+    import pyarrow.parquet as pq
+
+    rows = list(rows)
+    arrays = {
+        name: pa.array([_cell(name, getattr(row, name)) for row in rows], pa.large_string())
+        for name in columns
+    }
+    sink = io.BytesIO()
+    pq.write_table(pa.table(arrays), sink, compression="zstd")
+    return sink.getvalue()
+
+
+def _cell(column: str, value: Any) -> str:
+    return str(value) if column in ("id", "example_id") else dumps(value)
+
+
+def _from_parquet(data: bytes, columns: Mapping[str, Any]) -> list[dict[str, Any]]:
+    import pyarrow.parquet as pq
+
+    table = pq.read_table(io.BytesIO(data), columns=list(columns))
+    read: dict[str, list[Any]] = {}
+    for name, kind in columns.items():
+        cells = table.column(name).to_pylist()
+        reader = None if kind is None else _reader(kind)
+        read[name] = cells if reader is None else [reader(json.loads(cell)) for cell in cells]
+    return [dict(zip(read, row, strict=True)) for row in zip(*read.values(), strict=True)]

@@ -1,0 +1,82 @@
+"""Ledger: stores the records that stages leave for one another, and finds them again.
+
+A write is one transaction: the artifact first, then the row, its index rows and its lineage
+edges together, so that a killed process leaves everything or nothing to be found. Wherever an id
+is asked for, ``latest`` and any unambiguous prefix will do.
+"""
+
+from metier.core.ledger.asides import (
+    BadInput,
+    Noted,
+    QuarantineContent,
+    Quarantined,
+    add_changes,
+    add_quarantine,
+    add_suspects,
+    count_quarantine,
+    list_changes,
+    list_quarantine,
+    list_suspects,
+    open_change,
+    open_quarantine,
+    open_suspect,
+    restore_quarantine,
+)
+from metier.core.ledger.evaluations import (
+    get_evaluation,
+    list_evaluations,
+    load_predictions,
+    save_evaluation,
+)
+from metier.core.ledger.find import LATEST
+from metier.core.ledger.runs import (
+    finish_run,
+    get_run,
+    list_runs,
+    metric_points,
+    record_metrics,
+    resume_run,
+    start_run,
+)
+from metier.core.ledger.versions import (
+    get_version,
+    list_versions,
+    load_split,
+    record_source,
+    save_version,
+)
+
+__all__ = [
+    "LATEST",
+    "BadInput",
+    "Noted",
+    "QuarantineContent",
+    "Quarantined",
+    "add_changes",
+    "add_quarantine",
+    "add_suspects",
+    "count_quarantine",
+    "finish_run",
+    "get_evaluation",
+    "get_run",
+    "get_version",
+    "list_changes",
+    "list_evaluations",
+    "list_quarantine",
+    "list_runs",
+    "list_suspects",
+    "list_versions",
+    "load_predictions",
+    "load_split",
+    "metric_points",
+    "open_change",
+    "open_quarantine",
+    "open_suspect",
+    "record_metrics",
+    "record_source",
+    "restore_quarantine",
+    "resume_run",
+    "save_evaluation",
+    "save_version",
+    "start_run",
+]

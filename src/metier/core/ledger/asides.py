@@ -1,0 +1,214 @@
+"""What data steps leave beside a version: quarantined rows, changes, suspects.
+
+Their text is sealed; only reason, step and place are in clear.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from datetime import UTC, datetime
+from typing import Any
+
+from sqlalchemy import func, select, update
+
+from metier.core.codec import dumps, loads
+from metier.core.ids import new_id
+from metier.core.ledger.find import columns, find
+from metier.core.steps import Change, Drop, Suspect
+from metier.core.store.tables import Base, ChangeRow, QuarantineRow, SuspectRow
+from metier.core.types import Example, Json
+from metier.core.workspace import Workspace
+
+WHAT, VERB = "quarantined row", "metier data build"
+
+
+@dataclass(frozen=True, slots=True)
+class BadInput:
+    """A row that could not become an example; ``raw`` is what was read of it."""
+
+    source: str
+    locator: str
+    reason: str
+    raw: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class Quarantined:
+    """A row that was left out. What it held: ``open_quarantine``."""
+
+    id: str
+    created_at: datetime
+    step: str
+    reason: str
+    example_id: str | None
+    source: str
+    locator: str
+    sealed_id: str
+    restored_at: datetime | None
+    restored_by: str | None
+
+
+@dataclass(frozen=True, slots=True)
+class QuarantineContent:
+    """What a quarantined row held: the example, or the raw text where there was none."""
+
+    example: Example | None = None
+    raw: str = ""
+    evidence: Mapping[str, Json] = field(default_factory=dict)
+
+
+@dataclass(frozen=True, slots=True)
+class Noted:
+    """A stored change or suspicion; ``why`` is the change's rule or the suspicion's reason."""
+
+    id: str
+    created_at: datetime
+    example_id: str
+    step: str
+    why: str
+    sealed_id: str
+
+
+def add_quarantine(ws: Workspace, step: str, rows: Sequence[Drop | BadInput]) -> list[str]:
+    """Put rows that ``step`` left out into quarantine; return their ids, in order."""
+    records: list[dict[str, Any]] = []
+    contents: list[tuple[str, str]] = []
+    for row in rows:
+        if isinstance(row, Drop):
+            where = row.example.provenance
+            place: dict[str, str | None] = {
+                "example_id": row.example.id,
+                "source": where.source,
+                "locator": where.locator,
+            }
+            group = row.example.group or row.example.id
+            content = QuarantineContent(row.example, evidence=row.evidence)
+        else:
+            place = {"example_id": None, "source": row.source, "locator": row.locator}
+            group = f"{row.source}#{row.locator}"
+            content = QuarantineContent(raw=row.raw)
+        records.append({"step": step, "reason": row.reason, **place})
+        contents.append((group, dumps(content)))
+    return _add(ws, QuarantineRow, "quar", records, contents)
+
+
+def list_quarantine(
+    ws: Workspace, *, step: str | None = None, reason: str | None = None, restored: bool = False
+) -> list[Quarantined]:
+    """Quarantined rows, oldest first; with ``restored``, those that were taken back."""
+    query = select(QuarantineRow).order_by(QuarantineRow.id)
+    if step is not None:
+        query = query.where(QuarantineRow.step == step)
+    if reason is not None:
+        query = query.where(QuarantineRow.reason == reason)
+    restored_at = QuarantineRow.restored_at
+    query = query.where(restored_at.is_not(None) if restored else restored_at.is_(None))
+    with ws.db.reading() as session:
+        return [Quarantined(**columns(QuarantineRow, row)) for row in session.scalars(query)]
+
+
+def count_quarantine(ws: Workspace) -> dict[tuple[str, str], int]:
+    """How many rows are in quarantine, by (step, reason)."""
+    query = (
+        select(QuarantineRow.step, QuarantineRow.reason, func.count())
+        .where(QuarantineRow.restored_at.is_(None))
+        .group_by(QuarantineRow.step, QuarantineRow.reason)
+    )
+    with ws.db.reading() as session:
+        return {(step, reason): count for step, reason, count in session.execute(query)}
+
+
+def open_quarantine(
+    ws: Workspace, key: str, *, actor: str | None = None, purpose: str
+) -> QuarantineContent:
+    """What a quarantined row held; the opening is audited. Raises NotFound."""
+    with ws.db.reading() as session:
+        sealed_id = find(session, QuarantineRow, key, WHAT, VERB).sealed_id
+    return loads(QuarantineContent, ws.sealed.open(sealed_id, actor=actor, purpose=purpose))
+
+
+def restore_quarantine(ws: Workspace, keys: Sequence[str], *, actor: str | None = None) -> int:
+    """Mark rows as taken back, so that the next build keeps them; return how many were new."""
+    with ws.db.session() as session:
+        ids = [find(session, QuarantineRow, key, WHAT, VERB).id for key in keys]
+        entry = ws.audit.append(
+            actor, "quarantine.restore", f"{len(ids)} rows", {"rows": ids}, session=session
+        )
+        restored = session.execute(
+            update(QuarantineRow)
+            .where(QuarantineRow.id.in_(ids), QuarantineRow.restored_at.is_(None))
+            .values(restored_at=datetime.now(UTC), restored_by=entry.actor)
+        )
+        return int(getattr(restored, "rowcount", 0))
+
+
+def add_changes(ws: Workspace, step: str, changes: Sequence[tuple[Example, Change]]) -> list[str]:
+    """Store what ``step`` edited; the texts before and after are sealed."""
+    records = [{"example_id": one.id, "step": step, "rule": edit.rule} for one, edit in changes]
+    contents = [(one.group or one.id, dumps(edit)) for one, edit in changes]
+    return _add(ws, ChangeRow, "chg", records, contents)
+
+
+def add_suspects(ws: Workspace, step: str, suspects: Sequence[Suspect]) -> list[str]:
+    """Store examples that a person should look at; the evidence is sealed."""
+    records = [
+        {"example_id": one.example.id, "step": step, "reason": one.reason} for one in suspects
+    ]
+    contents = [
+        (one.example.group or one.example.id, dumps(dict(one.evidence))) for one in suspects
+    ]
+    return _add(ws, SuspectRow, "sus", records, contents)
+
+
+def list_changes(ws: Workspace, example_id: str | None = None) -> list[Noted]:
+    """Stored changes, oldest first, of all examples or of one."""
+    query = select(ChangeRow).order_by(ChangeRow.id)
+    if example_id is not None:
+        query = query.where(ChangeRow.example_id == example_id)
+    with ws.db.reading() as session:
+        return [
+            Noted(row.id, row.created_at, row.example_id, row.step, row.rule, row.sealed_id)
+            for row in session.scalars(query)
+        ]
+
+
+def list_suspects(ws: Workspace) -> list[Noted]:
+    """Suspicions that nobody has closed, oldest first."""
+    query = select(SuspectRow).where(SuspectRow.closed_at.is_(None)).order_by(SuspectRow.id)
+    with ws.db.reading() as session:
+        return [
+            Noted(row.id, row.created_at, row.example_id, row.step, row.reason, row.sealed_id)
+            for row in session.scalars(query)
+        ]
+
+
+def open_change(ws: Workspace, change: Noted, *, actor: str | None = None, purpose: str) -> Change:
+    """The texts before and after a change; the opening is audited."""
+    return loads(Change, ws.sealed.open(change.sealed_id, actor=actor, purpose=purpose))
+
+
+def open_suspect(
+    ws: Workspace, suspect: Noted, *, actor: str | None = None, purpose: str
+) -> dict[str, Json]:
+    """The evidence of a suspicion; the opening is audited."""
+    return loads(dict[str, Any], ws.sealed.open(suspect.sealed_id, actor=actor, purpose=purpose))
+
+
+def _add(
+    ws: Workspace,
+    table: type[Base],
+    prefix: str,
+    records: Sequence[dict[str, Any]],
+    contents: Sequence[tuple[str, str]],
+) -> list[str]:
+    now = datetime.now(UTC)
+    with ws.db.session() as session:
+        boxes = [(group, text.encode()) for group, text in contents]
+        sealed = ws.sealed.seal_many(boxes, session=session)
+        rows = [
+            {"id": new_id(prefix), "created_at": now, "sealed_id": box, **record}
+            for record, box in zip(records, sealed, strict=True)
+        ]
+        ws.db.insert_new(session, table, rows)
+    return [str(row["id"]) for row in rows]

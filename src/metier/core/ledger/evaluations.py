@@ -1,0 +1,90 @@
+"""Evaluations and their predictions."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import replace
+
+from sqlalchemy import select
+from sqlalchemy.orm import Session
+
+from metier.core.codec import (
+    from_json,
+    predictions_from_parquet,
+    predictions_to_parquet,
+    to_json,
+)
+from metier.core.ledger import versions
+from metier.core.ledger.find import LATEST, find
+from metier.core.lineage import Ref
+from metier.core.records import EvaluationReport, Prediction
+from metier.core.store.tables import EvaluationRow, PredictionRow, VersionRow
+from metier.core.workspace import Workspace
+
+WHAT, VERB = "evaluation", "metier evaluate"
+_INDEXED = (
+    "id", "created_at", "version_id", "split", "rung", "completer", "fingerprint", "run_id",
+)  # fmt: skip
+
+
+def save_evaluation(
+    ws: Workspace, report: EvaluationReport, predictions: Sequence[Prediction]
+) -> EvaluationReport:
+    """Store a report with its predictions; what is returned points to their artifact.
+
+    An evaluation of a tuned model (``run_id`` set) on "test" spends one of the version's looks,
+    once per fingerprint: choosing between candidates by the test set is what wears it out.
+    """
+    artifact = ws.artifacts.put_bytes(predictions_to_parquet(predictions), versions.PARQUET)
+    saved = replace(report, predictions=artifact)
+    with ws.db.session() as session:
+        find(session, VersionRow, saved.version_id, versions.WHAT, versions.VERB)
+        _count_look(session, saved)
+        indexed = {name: getattr(saved, name) for name in _INDEXED}
+        session.add(EvaluationRow(**indexed, report=to_json(saved)))
+        session.flush()
+        rows = [
+            {"id": one.id, "evaluation_id": saved.id, "example_id": one.example_id}
+            for one in predictions
+        ]
+        ws.db.insert_new(session, PredictionRow, rows)
+        parents = [(Ref("version", saved.version_id), "measured on")]
+        if saved.run_id is not None:
+            parents.append((Ref("run", saved.run_id), "measures"))
+        ws.lineage.record(Ref("evaluation", saved.id), parents, session=session)
+    return saved
+
+
+def get_evaluation(ws: Workspace, key: str = LATEST) -> EvaluationReport:
+    """Find an evaluation. Raises NotFound."""
+    with ws.db.reading() as session:
+        row = find(session, EvaluationRow, key, WHAT, VERB)
+        return from_json(EvaluationReport, row.report)
+
+
+def list_evaluations(ws: Workspace, version_id: str | None = None) -> list[EvaluationReport]:
+    """All evaluations, or those on one version, oldest first."""
+    query = select(EvaluationRow).order_by(EvaluationRow.id)
+    if version_id is not None:
+        query = query.where(EvaluationRow.version_id == version_id)
+    with ws.db.reading() as session:
+        return [from_json(EvaluationReport, row.report) for row in session.scalars(query)]
+
+
+def load_predictions(ws: Workspace, report: EvaluationReport | str) -> list[Prediction]:
+    """The predictions of an evaluation, in the order they were saved. Raises NotFound."""
+    found = get_evaluation(ws, report) if isinstance(report, str) else report
+    return predictions_from_parquet(ws.artifacts.get_bytes(found.predictions))
+
+
+def _count_look(session: Session, report: EvaluationReport) -> None:
+    if report.split != "test" or report.run_id is None:
+        return
+    seen = select(EvaluationRow.id).where(
+        EvaluationRow.version_id == report.version_id,
+        EvaluationRow.split == "test",
+        EvaluationRow.fingerprint == report.fingerprint,
+    )
+    if session.scalars(seen.limit(1)).first() is None:
+        row = session.get_one(VersionRow, report.version_id, with_for_update=True)
+        row.looks_used += 1

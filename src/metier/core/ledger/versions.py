@@ -1,0 +1,150 @@
+"""Sources and data versions."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import replace
+from datetime import UTC, datetime
+from typing import Any
+
+from sqlalchemy import select
+
+from metier.core.codec import examples_from_parquet, examples_to_parquet
+from metier.core.errors import InputError, NotFound, nearest
+from metier.core.ids import new_id
+from metier.core.ledger.find import LATEST, columns, find
+from metier.core.lineage import Ref
+from metier.core.records import DataVersion
+from metier.core.store.tables import SourceRow, VersionExampleRow, VersionRow
+from metier.core.types import Example, Json, digest, version_hash
+from metier.core.workspace import Workspace
+
+PARQUET = "application/vnd.apache.parquet"
+WHAT, VERB = "data version", "metier data build"
+
+
+def record_source(ws: Workspace, path: str, source_digest: str, rows: int) -> Ref:
+    """Note a source that rows were read from; the same digest is the same source."""
+    source = Ref("source", "src_" + digest([source_digest])[:24])
+    row = {
+        "id": source.id,
+        "path": path,
+        "digest": source_digest,
+        "rows": rows,
+        "created_at": datetime.now(UTC),
+    }
+    with ws.db.session() as session:
+        ws.db.insert_new(session, SourceRow, [row])
+    return source
+
+
+def save_version(
+    ws: Workspace,
+    splits: Mapping[str, Sequence[Example]],
+    *,
+    labels: Sequence[str],
+    config: Mapping[str, Json],
+    card: Mapping[str, Json],
+    sources: Sequence[Ref],
+    looks_budget: int = 5,
+) -> DataVersion:
+    """Freeze examples as a version; the same examples in the same splits are the same version.
+
+    Group names are replaced by keyed hashes (``SealedStore.group_hash``) before anything is
+    hashed or written: what is loaded again has those. Raises InputError when an id comes twice.
+    """
+    frozen = {split: [_keyed(ws, one) for one in examples] for split, examples in splits.items()}
+    _refuse_twins(frozen)
+    found = version_hash((split, one) for split, examples in frozen.items() for one in examples)
+    known = _version_by_hash(ws, found)
+    if known is not None:
+        return known
+    artifacts = {
+        split: ws.artifacts.put_bytes(examples_to_parquet(examples), PARQUET)
+        for split, examples in frozen.items()
+    }
+    version = DataVersion(
+        id=new_id("ver"),
+        hash=found,
+        created_at=datetime.now(UTC),
+        counts={split: len(examples) for split, examples in frozen.items()},
+        splits=artifacts,
+        labels=tuple(labels),
+        card=dict(card),
+        config=dict(config),
+        looks_budget=looks_budget,
+    )
+    with ws.db.session() as session:
+        ws.db.insert_new(session, VersionRow, [columns(VersionRow, version)])
+        if session.get(VersionRow, version.id) is not None:  # else another process was faster
+            ws.db.insert_new(session, VersionExampleRow, _memberships(version.id, frozen))
+            child = Ref("version", version.id)
+            ws.lineage.record(child, [(one, "imported from") for one in sources], session=session)
+    return _version_by_hash(ws, found) or version
+
+
+def get_version(ws: Workspace, key: str = LATEST) -> DataVersion:
+    """Find a data version. Raises NotFound."""
+    with ws.db.reading() as session:
+        return _version(find(session, VersionRow, key, WHAT, VERB))
+
+
+def list_versions(ws: Workspace) -> list[DataVersion]:
+    """All data versions, oldest first."""
+    with ws.db.reading() as session:
+        return [
+            _version(row) for row in session.scalars(select(VersionRow).order_by(VersionRow.id))
+        ]
+
+
+def load_split(ws: Workspace, version: DataVersion | str, split: str) -> list[Example]:
+    """The examples of one split, in the order they were frozen in. Raises NotFound."""
+    found = get_version(ws, version) if isinstance(version, str) else version
+    if split not in found.splits:
+        raise NotFound(f"a split of {found.id}", got=split, remedy=nearest(split, found.splits))
+    return examples_from_parquet(ws.artifacts.get_bytes(found.splits[split]))
+
+
+def _keyed(ws: Workspace, example: Example) -> Example:
+    if example.group is None:
+        return example
+    return replace(example, group=ws.sealed.group_hash(example.group))
+
+
+def _refuse_twins(splits: Mapping[str, Sequence[Example]]) -> None:
+    counts = Counter(one.id for examples in splits.values() for one in examples)
+    twins = [example_id for example_id, count in counts.items() if count > 1]
+    if twins:
+        raise InputError(
+            "every example once in a version",
+            got=f"{len(twins)} ids that come more than once, e.g. {twins[0]}",
+            remedy="give each added example an id of its own and each example one split",
+        )
+
+
+def _version_by_hash(ws: Workspace, found: str) -> DataVersion | None:
+    with ws.db.reading() as session:
+        row = session.scalars(select(VersionRow).where(VersionRow.hash == found)).first()
+        return None if row is None else _version(row)
+
+
+def _version(row: VersionRow) -> DataVersion:
+    return DataVersion(**columns(VersionRow, row) | {"labels": tuple(row.labels)})
+
+
+def _memberships(
+    version_id: str, splits: Mapping[str, Sequence[Example]]
+) -> Iterator[dict[str, Any]]:
+    for split, examples in splits.items():
+        for one in examples:
+            yield {
+                "version_id": version_id,
+                "example_id": one.id,
+                "split": split,
+                "content_hash": one.content_hash,
+                "group_hash": one.group,
+                "source_digest": one.provenance.digest,
+                "locator": one.provenance.locator,
+                "parent_id": one.provenance.parent,
+            }

@@ -1,0 +1,318 @@
+"""The tables. They index what the artifacts hold; text of people is only ever in ``sealed``.
+
+``Document`` columns hold strict JSON as text, so that both databases store the same bytes.
+A change here needs a migration in ``migrations/versions``; a test compares the two.
+"""
+
+from __future__ import annotations
+
+import json
+from datetime import UTC, datetime
+from typing import Any
+
+from sqlalchemy import (
+    BigInteger,
+    DateTime,
+    ForeignKey,
+    Index,
+    LargeBinary,
+    String,
+    Text,
+    TypeDecorator,
+    text,
+)
+from sqlalchemy.engine import Dialect
+from sqlalchemy.orm import DeclarativeBase, Mapped, mapped_column
+
+from metier.core.codec import dumps, from_json
+from metier.core.types import Json
+
+
+class Moment(TypeDecorator[datetime]):
+    """An aware datetime in UTC; SQLite keeps no zone, so it is put back on reading."""
+
+    impl = DateTime(timezone=True)
+    cache_ok = True
+
+    def process_bind_param(self, value: datetime | None, dialect: Dialect) -> datetime | None:
+        """Convert to UTC."""
+        return None if value is None else value.astimezone(UTC)
+
+    def process_result_value(self, value: Any, dialect: Dialect) -> datetime | None:
+        """Return an aware datetime."""
+        if value is None:
+            return None
+        moment: datetime = value
+        return moment.replace(tzinfo=UTC) if moment.tzinfo is None else moment.astimezone(UTC)
+
+
+class Document(TypeDecorator[Json]):
+    """A JSON value as text; NaN and lone surrogates survive (see ``metier.core.codec``)."""
+
+    impl = Text
+    cache_ok = True
+
+    def process_bind_param(self, value: Json, dialect: Dialect) -> str | None:
+        """Serialise."""
+        return None if value is None else dumps(value)
+
+    def process_result_value(self, value: Any, dialect: Dialect) -> Json:
+        """Read back."""
+        return None if value is None else from_json(Any, json.loads(value))
+
+
+class Base(DeclarativeBase):
+    """Root of the tables."""
+
+    type_annotation_map = {  # noqa: RUF012 - SQLAlchemy reads it from the class
+        str: String,
+        datetime: Moment,
+        bytes: LargeBinary,
+        int: BigInteger,
+        dict[str, Any]: Document,
+        list[Any]: Document,
+    }
+
+
+class Setting(Base):
+    """A fact about the workspace itself, e.g. the check value of its key."""
+
+    __tablename__ = "settings"
+    name: Mapped[str] = mapped_column(primary_key=True)
+    value: Mapped[str]
+
+
+class ArtifactRow(Base):
+    """What is known of an artifact beside its bytes."""
+
+    __tablename__ = "artifacts"
+    digest: Mapped[str] = mapped_column(primary_key=True)
+    media_type: Mapped[str]
+    size_bytes: Mapped[int]
+    created_at: Mapped[datetime]
+
+
+class SourceRow(Base):
+    """A file, folder or query that rows were read from; the digest tells versions of it apart."""
+
+    __tablename__ = "sources"
+    id: Mapped[str] = mapped_column(primary_key=True)
+    path: Mapped[str]
+    digest: Mapped[str] = mapped_column(index=True)
+    rows: Mapped[int]
+    created_at: Mapped[datetime]
+
+
+class VersionRow(Base):
+    """A frozen data version; ``splits`` maps to Parquet artifacts."""
+
+    __tablename__ = "versions"
+    id: Mapped[str] = mapped_column(primary_key=True)
+    hash: Mapped[str] = mapped_column(unique=True)
+    created_at: Mapped[datetime]
+    counts: Mapped[dict[str, Any]]
+    splits: Mapped[dict[str, Any]]
+    labels: Mapped[list[Any]]
+    card: Mapped[dict[str, Any]]
+    config: Mapped[dict[str, Any]]
+    looks_used: Mapped[int] = mapped_column(default=0)
+    looks_budget: Mapped[int] = mapped_column(default=5)
+
+
+class VersionExampleRow(Base):
+    """Membership of an example in a version: the index that lineage and erasure ask."""
+
+    __tablename__ = "version_examples"
+    version_id: Mapped[str] = mapped_column(ForeignKey("versions.id"), primary_key=True)
+    example_id: Mapped[str] = mapped_column(primary_key=True)
+    split: Mapped[str]
+    content_hash: Mapped[str]
+    group_hash: Mapped[str | None]
+    source_digest: Mapped[str]
+    locator: Mapped[str]
+    parent_id: Mapped[str | None]
+    __table_args__ = (
+        Index("ix_version_examples_example", "example_id"),
+        Index("ix_version_examples_group", "group_hash"),
+        Index("ix_version_examples_parent", "parent_id"),
+    )
+
+
+class RunRow(Base):
+    """A tuning run."""
+
+    __tablename__ = "runs"
+    id: Mapped[str] = mapped_column(primary_key=True)
+    version_id: Mapped[str] = mapped_column(ForeignKey("versions.id"), index=True)
+    base: Mapped[str]
+    state: Mapped[str]
+    started_at: Mapped[datetime]
+    finished_at: Mapped[datetime | None]
+    config: Mapped[dict[str, Any]]
+    adapter: Mapped[str | None]
+    summary: Mapped[dict[str, Any]]
+
+
+class MetricPointRow(Base):
+    """One value of one series of a run. ``value`` is NULL where the number is not finite,
+    and ``note`` then says which of nan, inf and -inf it was."""
+
+    __tablename__ = "metric_points"
+    run_id: Mapped[str] = mapped_column(ForeignKey("runs.id"), primary_key=True)
+    name: Mapped[str] = mapped_column(primary_key=True)
+    step: Mapped[int] = mapped_column(primary_key=True)
+    value: Mapped[float | None]
+    note: Mapped[str | None]
+
+
+class EvaluationRow(Base):
+    """An evaluation: what it is found by, and the whole report."""
+
+    __tablename__ = "evaluations"
+    id: Mapped[str] = mapped_column(primary_key=True)
+    created_at: Mapped[datetime]
+    version_id: Mapped[str] = mapped_column(ForeignKey("versions.id"), index=True)
+    split: Mapped[str]
+    rung: Mapped[str]
+    completer: Mapped[str]
+    fingerprint: Mapped[str] = mapped_column(index=True)
+    run_id: Mapped[str | None] = mapped_column(ForeignKey("runs.id"), index=True)
+    report: Mapped[dict[str, Any]]
+
+
+class PredictionRow(Base):
+    """Where a prediction is: in which evaluation, on which example. The text is in Parquet."""
+
+    __tablename__ = "predictions"
+    id: Mapped[str] = mapped_column(primary_key=True)
+    evaluation_id: Mapped[str] = mapped_column(ForeignKey("evaluations.id"), index=True)
+    example_id: Mapped[str] = mapped_column(index=True)
+
+
+class QuarantineRow(Base):
+    """A row that was left out, and why; what it held is sealed."""
+
+    __tablename__ = "quarantine"
+    id: Mapped[str] = mapped_column(primary_key=True)
+    created_at: Mapped[datetime]
+    step: Mapped[str]
+    reason: Mapped[str] = mapped_column(index=True)
+    example_id: Mapped[str | None] = mapped_column(index=True)
+    source: Mapped[str]
+    locator: Mapped[str]
+    sealed_id: Mapped[str] = mapped_column(ForeignKey("sealed_rows.id"))
+    restored_at: Mapped[datetime | None]
+    restored_by: Mapped[str | None]
+
+
+class ChangeRow(Base):
+    """An edit that a step made; the texts before and after are sealed."""
+
+    __tablename__ = "changes"
+    id: Mapped[str] = mapped_column(primary_key=True)
+    created_at: Mapped[datetime]
+    example_id: Mapped[str] = mapped_column(index=True)
+    step: Mapped[str]
+    rule: Mapped[str]
+    sealed_id: Mapped[str] = mapped_column(ForeignKey("sealed_rows.id"))
+
+
+class SuspectRow(Base):
+    """An example that a person should look at; the evidence is sealed."""
+
+    __tablename__ = "suspects"
+    id: Mapped[str] = mapped_column(primary_key=True)
+    created_at: Mapped[datetime]
+    example_id: Mapped[str] = mapped_column(index=True)
+    step: Mapped[str]
+    reason: Mapped[str]
+    sealed_id: Mapped[str] = mapped_column(ForeignKey("sealed_rows.id"))
+    closed_at: Mapped[datetime | None]
+
+
+class SealedKeyRow(Base):
+    """The data key of one group, wrapped by the master key; ``wrapped`` NULL: erased."""
+
+    __tablename__ = "sealed_keys"
+    id: Mapped[str] = mapped_column(primary_key=True)
+    group_hash: Mapped[str] = mapped_column(index=True)
+    wrapped: Mapped[bytes | None]
+    created_at: Mapped[datetime]
+    erased_at: Mapped[datetime | None]
+    __table_args__ = (
+        Index(
+            "uq_sealed_keys_live_group",
+            "group_hash",
+            unique=True,
+            sqlite_where=text("erased_at IS NULL"),
+            postgresql_where=text("erased_at IS NULL"),
+        ),
+    )
+
+
+class SealedRow(Base):
+    """One encrypted value; ``box`` is nonce and ciphertext, NULL once erased."""
+
+    __tablename__ = "sealed_rows"
+    id: Mapped[str] = mapped_column(primary_key=True)
+    key_id: Mapped[str] = mapped_column(ForeignKey("sealed_keys.id"), index=True)
+    box: Mapped[bytes | None]
+    created_at: Mapped[datetime]
+
+
+class EdgeRow(Base):
+    """``child`` was made from ``parent``."""
+
+    __tablename__ = "edges"
+    child_id: Mapped[str] = mapped_column(primary_key=True)
+    parent_id: Mapped[str] = mapped_column(primary_key=True)
+    relation: Mapped[str] = mapped_column(primary_key=True)
+    child_kind: Mapped[str]
+    parent_kind: Mapped[str]
+    created_at: Mapped[datetime]
+    __table_args__ = (Index("ix_edges_parent", "parent_id"),)
+
+
+class JobRow(Base):
+    """A job: what is to be done, who is doing it, and until when the lease holds."""
+
+    __tablename__ = "jobs"
+    id: Mapped[str] = mapped_column(primary_key=True)
+    name: Mapped[str]
+    config: Mapped[dict[str, Any]]
+    state: Mapped[str] = mapped_column(index=True)
+    resources: Mapped[dict[str, Any]]
+    exclusive: Mapped[str | None]
+    attempts: Mapped[int] = mapped_column(default=0)
+    max_attempts: Mapped[int] = mapped_column(default=1)
+    owner: Mapped[dict[str, Any] | None]
+    lease_until: Mapped[datetime | None]
+    cancel_requested: Mapped[bool] = mapped_column(default=False)
+    error: Mapped[str | None]
+    result: Mapped[dict[str, Any] | None]
+    created_at: Mapped[datetime]
+    started_at: Mapped[datetime | None]
+    finished_at: Mapped[datetime | None]
+    __table_args__ = (
+        Index(
+            "uq_jobs_running_exclusive",
+            "exclusive",
+            unique=True,
+            sqlite_where=text("state = 'running'"),
+            postgresql_where=text("state = 'running'"),
+        ),
+    )
+
+
+class AuditRow(Base):
+    """One link of the audit chain. ``hash`` covers the row and ``previous``."""
+
+    __tablename__ = "audit"
+    seq: Mapped[int] = mapped_column(primary_key=True, autoincrement=False)
+    at: Mapped[str]
+    actor: Mapped[str]
+    action: Mapped[str]
+    subject: Mapped[str]
+    detail: Mapped[dict[str, Any]]
+    previous: Mapped[str]
+    hash: Mapped[str]

@@ -1,0 +1,171 @@
+"""Records are stored whole, found again, and linked."""
+
+from __future__ import annotations
+
+from datetime import UTC, datetime
+
+import pytest
+
+from metier.core import ledger
+from metier.core.errors import InputError, NotFound
+from metier.core.ids import new_id
+from metier.core.records import EvaluationReport, MetricPoint, Prediction
+from metier.core.steps import Change, Drop, Suspect
+from metier.core.types import (
+    Completion,
+    Conversation,
+    Estimate,
+    Example,
+    LabelTarget,
+    Provenance,
+)
+from metier.core.workspace import Workspace
+
+
+def example(n: int, group: str | None = None) -> Example:
+    return Example(
+        id=Example.make_id("d1", str(n)),
+        conversation=Conversation.of(("user", f"question {n}")),
+        target=LabelTarget("a" if n % 2 else "b"),
+        provenance=Provenance("in.csv", "d1", str(n)),
+        group=group,
+    )
+
+
+def save(ws: Workspace, splits: dict[str, list[Example]]):
+    source = ledger.record_source(ws, "in.csv", "d1", 10)
+    return ledger.save_version(
+        ws, splits, labels=["a", "b"], config={"seed": 0}, card={"rows": 3}, sources=[source]
+    )
+
+
+def report(version_id: str, **changes) -> EvaluationReport:
+    values = dict(
+        id=new_id("eval"),
+        created_at=datetime.now(UTC),
+        version_id=version_id,
+        split="test",
+        rung="keyword",
+        completer="keyword",
+        fingerprint="f1",
+        run_id=None,
+        n=1,
+        metrics={"accuracy": Estimate(1.0, float("nan"), float("nan"), 1, 1)},
+        per_class={},
+        confusion={},
+        settings={},
+        usd_per_1000=0.1,
+        predictions="",
+    )
+    return EvaluationReport(**values | changes)
+
+
+def prediction(one: Example) -> Prediction:
+    return Prediction(new_id("pred"), one.id, Completion("a"), "a", "a", one.id)
+
+
+def test_a_version_comes_back_as_it_was_frozen(any_workspace: Workspace) -> None:
+    ws = any_workspace
+    version = save(ws, {"train": [example(1), example(2)], "test": [example(3)]})
+    assert ledger.get_version(ws) == version
+    assert ledger.get_version(ws, version.id[:-4]) == version
+    assert ledger.load_split(ws, version, "train") == [example(1), example(2)]
+    assert version.counts == {"train": 2, "test": 1}
+
+
+def test_the_same_examples_are_the_same_version(any_workspace: Workspace) -> None:
+    ws = any_workspace
+    first = save(ws, {"train": [example(1, "Ann"), example(2)]})
+    again = save(ws, {"train": [example(2), example(1, "Ann")]})
+    assert again == first
+    assert ledger.list_versions(ws) == [first]
+    assert save(ws, {"test": [example(1, "Ann"), example(2)]}).id != first.id
+
+
+def test_group_names_are_stored_only_as_keyed_hashes(any_workspace: Workspace) -> None:
+    ws = any_workspace
+    version = save(ws, {"train": [example(1, "Ann Smith")]})
+    [loaded] = ledger.load_split(ws, version, "train")
+    assert loaded.group == ws.sealed.group_hash("Ann Smith")
+    assert b"Ann" not in ws.artifacts.get_bytes(version.splits["train"])
+    assert save(ws, {"train": [loaded]}) == version
+
+
+def test_an_example_in_two_splits_is_refused(workspace: Workspace) -> None:
+    with pytest.raises(InputError, match="more than once"):
+        save(workspace, {"train": [example(1)], "test": [example(1)]})
+
+
+def test_a_run_and_its_series(any_workspace: Workspace) -> None:
+    ws = any_workspace
+    version = save(ws, {"train": [example(1)]})
+    run = ledger.start_run(ws, version, "metier/tiny", {"lr": 2e-4})
+    ledger.record_metrics(ws, run.id, [MetricPoint(1, "loss", 2.0), MetricPoint(2, "loss", 1.0)])
+    ledger.record_metrics(ws, run.id, [MetricPoint(2, "loss", float("inf"))])
+    assert ledger.metric_points(ws, run.id) == [
+        MetricPoint(1, "loss", 2.0),
+        MetricPoint(2, "loss", float("inf")),
+    ]
+    done = ledger.finish_run(ws, run.id, "done", None, {"best_step": 1})
+    assert done.state == "done"
+    assert done.finished_at is not None
+    assert ledger.get_run(ws) == done
+    assert ledger.resume_run(ws, run.id).finished_at is None
+
+
+def test_an_evaluation_and_its_predictions(any_workspace: Workspace) -> None:
+    ws = any_workspace
+    version = save(ws, {"test": [example(1)]})
+    answers = [prediction(example(1))]
+    saved = ledger.save_evaluation(ws, report(version.id), answers)
+    assert ledger.load_predictions(ws, ledger.get_evaluation(ws, saved.id)) == answers
+    assert [one.id for one in ledger.list_evaluations(ws, version.id)] == [saved.id]
+
+
+def test_looks_count_tuned_candidates_on_the_test_split_once_each(workspace: Workspace) -> None:
+    ws = workspace
+    version = save(ws, {"test": [example(1)]})
+    run = ledger.start_run(ws, version, "metier/tiny", {})
+    ledger.save_evaluation(ws, report(version.id), [])
+    ledger.save_evaluation(ws, report(version.id, split="validation", run_id=run.id), [])
+    assert ledger.get_version(ws).looks_used == 0
+    for fingerprint in ("f2", "f2", "f3"):
+        ledger.save_evaluation(ws, report(version.id, run_id=run.id, fingerprint=fingerprint), [])
+    assert ledger.get_version(ws).looks_used == 2
+
+
+def test_quarantine_is_listed_opened_and_restored(any_workspace: Workspace) -> None:
+    ws = any_workspace
+    drop = Drop(example(1, "Ann"), "too_short", {"chars": 3})
+    bad = ledger.BadInput("in.csv", "7", "bad_json", '{"a": ')
+    ids = ledger.add_quarantine(ws, "length", [drop, bad])
+    assert [one.id for one in ledger.list_quarantine(ws)] == ids
+    assert ledger.count_quarantine(ws) == {("length", "too_short"): 1, ("length", "bad_json"): 1}
+    content = ledger.open_quarantine(ws, ids[0], actor="mara", purpose="review")
+    assert content.example == example(1, "Ann")
+    assert content.evidence == {"chars": 3}
+    assert ledger.open_quarantine(ws, ids[1], purpose="review").raw == '{"a": '
+    assert ledger.restore_quarantine(ws, ids[:1], actor="mara") == 1
+    assert ledger.restore_quarantine(ws, ids[:1], actor="mara") == 0
+    assert [one.reason for one in ledger.list_quarantine(ws)] == ["bad_json"]
+    assert ws.audit.verify().ok
+
+
+def test_changes_and_suspects_keep_their_text_sealed(any_workspace: Workspace) -> None:
+    ws = any_workspace
+    ledger.add_changes(ws, "clean", [(example(1), Change("mojibake", "cafÃ©", "café"))])
+    ledger.add_suspects(ws, "labels", [Suspect(example(1), "odd_label", {"near": "b"})])
+    [change], [suspect] = ledger.list_changes(ws, example(1).id), ledger.list_suspects(ws)
+    assert (change.why, suspect.why) == ("mojibake", "odd_label")
+    assert ledger.open_change(ws, change, purpose="review").before == "cafÃ©"
+    assert ledger.open_suspect(ws, suspect, purpose="review") == {"near": "b"}
+
+
+def test_what_is_not_there_is_named_with_the_command_that_makes_it(workspace: Workspace) -> None:
+    with pytest.raises(NotFound, match="metier data build"):
+        ledger.get_version(workspace)
+    version = save(workspace, {"train": [example(1)]})
+    with pytest.raises(NotFound, match="did you mean 'train'"):
+        ledger.load_split(workspace, version, "trian")
+    with pytest.raises(NotFound, match="no id that begins with 'run_0'"):
+        ledger.get_run(workspace, "run_0")
