@@ -1,0 +1,305 @@
+"""Find and replace personal identifiers that have a recognisable form.
+
+Patterns only: what is found are e-mail addresses, phone numbers, payment cards, IBANs, US social
+security numbers, IP addresses, URLs that carry user data, and numbers after a cue word (order,
+account, record, birth date, ...). **Names of people and places are not found**, nor anything that
+only context gives away; text that went through here is not anonymous.
+
+Each finder starts with a cheap test, so that text without digits, "@" or "://" costs next to
+nothing.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from functools import lru_cache
+from ipaddress import ip_address
+
+REGIONS = ("US", "GB", "CA", "AU", "IN", "DE", "FR")
+"""Where a phone number written without country code may be from."""
+
+
+@dataclass(frozen=True, slots=True)
+class Finding:
+    """An identifier: characters ``start`` to ``end`` (exclusive); ``kind`` names the placeholder,
+    e.g. ``email`` for ``[EMAIL]``."""
+
+    start: int
+    end: int
+    kind: str
+
+
+def find_identifiers(text: str) -> list[Finding]:
+    """Return the identifiers in ``text`` in order, without overlaps.
+
+    Where two kinds claim the same characters, the first in the order of ``FINDERS`` has them.
+    """
+    has_digit = _DIGIT.search(text) is not None
+    taken: list[Finding] = []
+    for needs_digit, finder in FINDERS:
+        if needs_digit and not has_digit:
+            continue
+        for found in finder(text):
+            if not any(found.start < other.end and other.start < found.end for other in taken):
+                taken.append(found)
+    return sorted(taken, key=lambda found: found.start)
+
+
+def redact(text: str) -> tuple[str, list[Finding]]:
+    """Replace each identifier by its placeholder, e.g. ``[EMAIL]``.
+
+    Returns the new text and the findings, whose positions are those in the *original* text.
+    """
+    findings = find_identifiers(text)
+    pieces, at = [], 0
+    for found in findings:
+        pieces += [text[at : found.start], f"[{found.kind.upper()}]"]
+        at = found.end
+    return "".join([*pieces, text[at:]]), findings
+
+
+_DIGIT = re.compile(r"\d")
+_URL = re.compile(r"(?i:https?|ftp)://[^\s<>\"'\])}]+")
+_USERINFO = re.compile(r"://[^/?#\s]*:?[^/?#\s]*@")
+_USER_QUERY = re.compile(
+    r"[?&#;](?:[\w.-]*(?:user|mail|token|session|password|passwd|secret|apikey|api_key|auth|phone"
+    r"|customer|account|patient)[\w.-]*|pwd|sid|uid|key|sig|name|ssn|dob|code)=[^&#;\s]",
+    re.IGNORECASE,
+)
+
+
+def _urls(text: str) -> Iterator[Finding]:
+    if "://" not in text:
+        return
+    for match in _URL.finditer(text):
+        url = match.group().rstrip(".,;:!?")
+        if _USERINFO.search(url) or _USER_QUERY.search(url):
+            yield Finding(match.start(), match.start() + len(url), "url")
+
+
+_LOCAL = re.compile(r"[\w.!#$%&'*+/=?^`{|}~-]{1,64}$")
+_DOMAIN = re.compile(r"(?:[^\W_](?:[\w-]{0,61}[^\W_])?\.)+[^\W\d_]{2,24}")
+_SPELT_OUT = re.compile(
+    r"\b[\w.+-]{2,40}\s?[\[(]\s?at\s?[\])]\s?[\w-]{2,40}(?:\s?[\[(]\s?dot\s?[\])]\s?|\.)[a-z]{2,24}\b",
+    re.IGNORECASE,
+)
+
+
+def _emails(text: str) -> Iterator[Finding]:
+    at = text.find("@")
+    while at >= 0:
+        local = _LOCAL.search(text[max(0, at - 64) : at])
+        domain = _DOMAIN.match(text, at + 1)
+        if local and domain:
+            name = local.group().lstrip("'*`{|~=/.")
+            if name:
+                yield Finding(at - len(name), domain.end(), "email")
+        at = text.find("@", at + 1)
+    if "at)" in text or "at]" in text or "AT)" in text or "at )" in text:
+        for match in _SPELT_OUT.finditer(text):
+            yield Finding(match.start(), match.end(), "email")
+
+
+_CARD = re.compile(r"(?<![\d.,-])(?<!\d )[2-6]\d{3}(?:[ -]?\d){9,15}(?![\d])")
+
+
+def _cards(text: str) -> Iterator[Finding]:
+    for match in _CARD.finditer(text):
+        digits = re.sub(r"\D", "", match.group())
+        if 13 <= len(digits) <= 19 and luhn(digits) and len(set(digits)) > 1:
+            yield Finding(match.start(), match.end(), "card")
+
+
+def luhn(digits: str) -> bool:
+    """Whether the check digit is right (ISO/IEC 7812-1, annex B)."""
+    total = 0
+    for index, digit in enumerate(reversed(digits)):
+        value = int(digit) * (1 + index % 2)
+        total += value - 9 * (value > 9)
+    return total % 10 == 0
+
+
+_IBAN = re.compile(
+    r"(?<![A-Za-z0-9])[A-Za-z]{2}\d{2}(?: ?[A-Za-z0-9]{4}){2,7}"
+    r"(?: ?[A-Za-z0-9]{1,3})?(?![A-Za-z0-9])"
+)
+
+
+def _ibans(text: str) -> Iterator[Finding]:
+    for match in _IBAN.finditer(text):
+        # The pattern may run on into the next words; give them back one by one.
+        end = match.end()
+        while end > match.start() + 14:
+            if iban_checks(text[match.start() : end]):
+                yield Finding(match.start(), end, "iban")
+                break
+            end = text.rfind(" ", match.start(), end)
+
+
+def iban_checks(text: str) -> bool:
+    """Whether the check digits are right (ISO 13616: remainder 1 modulo 97)."""
+    compact = text.replace(" ", "").upper()
+    if not 15 <= len(compact) <= 34:
+        return False
+    return int("".join(str(int(char, 36)) for char in compact[4:] + compact[:4])) % 97 == 1
+
+
+# The numbers the US Social Security Administration never issues are left alone
+# (https://www.ssa.gov/employer/randomization.html).
+_SSN = re.compile(r"(?<![\d-])(?!000|666|9\d\d)\d{3}([- ])(?!00)\d{2}\1(?!0000)\d{4}(?![\d-])")
+
+
+def _ssns(text: str) -> Iterator[Finding]:
+    for match in _SSN.finditer(text):
+        yield Finding(match.start(), match.end(), "ssn")
+
+
+_IPV4 = re.compile(r"(?<![\d.])\d{1,3}(?:\.\d{1,3}){3}(?![\d]|\.\d)")
+_IPV6 = re.compile(r"(?<![\w:.])[0-9A-Fa-f]{0,4}(?::[0-9A-Fa-f]{0,4}){2,7}(?![\w:])")
+_VERSION = re.compile(r"(?:\bv|\bversion|\brelease|\bsection|§|\bchapter)\.?\s*$", re.IGNORECASE)
+
+
+def _addresses(text: str) -> Iterator[Finding]:
+    for pattern in (_IPV4, _IPV6) if ":" in text else (_IPV4,):
+        for match in pattern.finditer(text):
+            address = match.group()
+            before = text[max(0, match.start() - 12) : match.start()]
+            if _DIGIT.search(address) and _is_address(address) and not _VERSION.search(before):
+                yield Finding(match.start(), match.end(), "ip")
+
+
+def _is_address(text: str) -> bool:
+    try:
+        ip_address(text)
+    except ValueError:
+        return False
+    return text.count(":") != 2 or len(text) > 6
+
+
+_PHONE = re.compile(
+    r"(?<![\w.,:/$€£#-])(?:\+|00)?\(?\d[\d ().\-/\u00a0\u2011]{5,20}\d(?![\w]|[.,]\d)"
+)
+_PHONE_CUE = re.compile(
+    r"\b(?:tel|telephone|phone|call|cell|mobile|fax|dial|ring|text|sms|whatsapp|contact|reach|ph"
+    r"|number is|telefon|mobil|handy)\b[^\d\n]{0,25}$",
+    re.IGNORECASE,
+)
+_DATE = re.compile(r"\d{4}[-/.]\d{1,2}[-/.]\d{1,2}|\d{1,2}[-/.]\d{1,2}[-/.](?:\d{4}|\d{2})")
+
+
+def _phones(text: str) -> Iterator[Finding]:
+    for match in _PHONE.finditer(text):
+        number = match.group()
+        digits = sum(char.isdigit() for char in number)
+        if not 7 <= digits <= 15 or _DATE.match(number):
+            continue
+        international = number.startswith(("+", "00"))
+        grouped = digits >= 9 and any(char in " ().-/\u00a0\u2011" for char in number)
+        before = text[max(0, match.start() - 45) : match.start()]
+        if (international or grouped or _PHONE_CUE.search(before)) and _is_phone(number):
+            start = match.start() - (text[match.start() - 1 : match.start()] == "(")
+            yield Finding(start, match.end(), "phone")
+
+
+@lru_cache(maxsize=20_000)
+def _is_phone(number: str) -> bool:
+    import phonenumbers
+
+    if number.startswith("00"):
+        number = "+" + number[2:]
+    for region in (None,) if number.startswith("+") else REGIONS:
+        try:
+            if phonenumbers.is_valid_number(phonenumbers.parse(number, region)):
+                return True
+        except phonenumbers.NumberParseException:
+            continue
+    return False
+
+
+_TOKEN = re.compile(
+    r"(?<![\w@])#?(?=[A-Za-z-]{0,8}\d)[A-Za-z0-9](?:[A-Za-z0-9]|[-/](?=[A-Za-z0-9])){3,29}(?![\w@])"
+)
+_FILLER = (
+    r"(?:\s*(?:number|numbers|no\.?|nr\.?|num\.?|id|code|ref\.?|reference|#|is|was|:|=|-|of|the|my"
+    r"|with|under))*\s*[\"'(]?$"
+)
+_CUES = tuple(
+    (kind, re.compile(rf"\b(?:{words}){_FILLER}", re.IGNORECASE))
+    for kind, words in (
+        ("ssn", r"ssn|social security"),
+        (
+            "record_number",
+            r"mrn|medical record|patient|chart|health plan|insurance|policy|member"
+            r"|beneficiary|case|claim|accession|nhs",
+        ),
+        (
+            "order_number",
+            r"order|purchase|invoice|tracking|parcel|shipment|booking|reservation"
+            r"|ticket|confirmation|transaction|delivery|receipt|serial",
+        ),
+        (
+            "account_number",
+            r"account|acct\.?|a/c|iban|sort code|routing|loan|contract|customer"
+            r"|client|card|user",
+        ),
+        (
+            "id_number",
+            r"passport|licen[cs]e|driving licen[cs]e|driver'?s licen[cs]e|national id"
+            r"|identity card|tax|vat|tin|vin|employee|student|registration|plate|pin",
+        ),
+    )
+)
+
+
+def _cued(text: str) -> Iterator[Finding]:
+    for match in _TOKEN.finditer(text):
+        if sum(char.isdigit() for char in match.group()) < 4:
+            continue
+        before = text[max(0, match.start() - 48) : match.start()]
+        kind = next((kind for kind, cue in _CUES if cue.search(before)), None)
+        if kind is not None:
+            yield Finding(match.start(), match.end(), kind)
+
+
+_BIRTH = re.compile(
+    r"\b(?:dob|d\.o\.b\.?|date of birth|birth ?date|birthday|born(?: on)?)\b[\s:.]*"
+    r"(?:is|was|on)?\s*$",
+    re.IGNORECASE,
+)
+_MONTH = r"(?:jan|feb|mar|apr|may|jun|jul|aug|sep|oct|nov|dec)[a-z]{0,6}\.?"
+_ANY_DATE = re.compile(
+    rf"{_DATE.pattern}|\d{{1,2}}(?:st|nd|rd|th)?(?: of)? {_MONTH},? \d{{4}}"
+    rf"|{_MONTH} \d{{1,2}}(?:st|nd|rd|th)?,? \d{{4}}",
+    re.IGNORECASE,
+)
+
+
+def _birth_dates(text: str) -> Iterator[Finding]:
+    lowered = text.lower()
+    if (
+        "birth" not in lowered
+        and "born" not in lowered
+        and "dob" not in lowered
+        and "d.o.b" not in lowered
+    ):
+        return
+    for match in _ANY_DATE.finditer(text):
+        if _BIRTH.search(text[max(0, match.start() - 32) : match.start()]):
+            yield Finding(match.start(), match.end(), "birth_date")
+
+
+Finder = Callable[[str], Iterator[Finding]]
+FINDERS: tuple[tuple[bool, Finder], ...] = (
+    (False, _urls),
+    (False, _emails),
+    (True, _cards),
+    (True, _ibans),
+    (True, _ssns),
+    (True, _birth_dates),
+    (True, _addresses),
+    (True, _cued),
+    (True, _phones),
+)
+"""(whether it needs a digit, finder), in order of precedence."""
