@@ -1,0 +1,76 @@
+"""Score answers, and estimate what the scores say of all answers to come.
+
+    from metier.scoring import make_metric, records_of
+
+    make_metric("f1_macro")(records_of(predictions))   # Estimate(value, low, high, n, clusters)
+
+Names that need numpy are loaded on first use.
+"""
+
+from __future__ import annotations
+
+from importlib import import_module
+from typing import TYPE_CHECKING, Any
+
+from metier.scoring.tasks import (
+    catalogue,
+    check_targets,
+    field_kinds,
+    metric_info,
+    primary_metric,
+    task_metrics,
+)
+from metier.scoring.types import Metric, MetricInfo, Resampling, Scorer, Statistic
+
+if TYPE_CHECKING:
+    from metier.scoring.bootstrap import Paired, paired_difference, permutation_test
+    from metier.scoring.builtin import make_metric, metrics, scorers
+    from metier.scoring.classification import confusion, per_class, rare_classes, support
+    from metier.scoring.intervals import cluster_t, mcnemar, wilson
+    from metier.scoring.records import field_view, record_of, records_of, slice_view
+
+_LATER = {
+    "bootstrap": ("Paired", "paired_difference", "permutation_test"),
+    "builtin": ("make_metric", "metrics", "scorers"),
+    "classification": ("confusion", "per_class", "rare_classes", "support"),
+    "intervals": ("cluster_t", "mcnemar", "wilson"),
+    "records": ("field_view", "record_of", "records_of", "slice_view"),
+}
+_HOME = {name: module for module, names in _LATER.items() for name in names}
+
+__all__ = [
+    "Metric",
+    "MetricInfo",
+    "Paired",
+    "Resampling",
+    "Scorer",
+    "Statistic",
+    "catalogue",
+    "check_targets",
+    "cluster_t",
+    "confusion",
+    "field_kinds",
+    "field_view",
+    "make_metric",
+    "mcnemar",
+    "metric_info",
+    "metrics",
+    "paired_difference",
+    "per_class",
+    "permutation_test",
+    "primary_metric",
+    "rare_classes",
+    "record_of",
+    "records_of",
+    "scorers",
+    "slice_view",
+    "support",
+    "task_metrics",
+    "wilson",
+]
+
+
+def __getattr__(name: str) -> Any:
+    if name not in _HOME:
+        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+    return getattr(import_module(f"{__name__}.{_HOME[name]}"), name)

@@ -1,0 +1,54 @@
+"""The registries with all built-in scorers and metrics in them, and metrics by full name."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+from typing import Any
+
+from metier.core.objective import Objective
+from metier.core.types import Estimate, Score
+from metier.scoring import classification, efficiency, structured, text
+from metier.scoring.base import metrics, scorers
+from metier.scoring.records import field_view
+from metier.scoring.types import DEFAULT, Metric, MetricInfo, Resampling, Statistic
+
+__all__ = ["make_metric", "metrics", "scorers"]
+_REGISTERED = (classification, efficiency, structured, text)  # importing them registers them
+
+
+@dataclass(frozen=True)
+class OfField:
+    """A metric of one field of structured answers."""
+
+    field: str
+    inner: Metric
+
+    @property
+    def info(self) -> MetricInfo:
+        """The inner metric's, under the full name."""
+        return replace(self.inner.info, name=f"{self.field}.{self.inner.info.name}")
+
+    def statistic(self, records: Sequence[Score]) -> Statistic:
+        """Return the value as a function of cluster weights."""
+        return self.inner.statistic(field_view(records, self.field))
+
+    def __call__(self, records: Sequence[Score], resampling: Resampling = DEFAULT) -> Estimate:
+        """Return value and interval."""
+        return self.inner(field_view(records, self.field), resampling)
+
+
+def make_metric(
+    name: str, *, label: str | None = None, objective: Objective | None = None
+) -> Metric:
+    """Return the metric called ``name``: plain, ``field.metric``, or of one class (``label``).
+
+    ``schema_valid`` needs the objective. Raises UserError naming the nearest metric when there is
+    none of that name.
+    """
+    field, _, plain = name.rpartition(".")
+    arguments: dict[str, Any] = {} if label is None else {"label": label}
+    if plain == "schema_valid" and objective is not None:
+        arguments["schema"] = objective.fields or {}
+    metric = metrics.make(plain, **arguments)
+    return OfField(field, metric) if field else metric
