@@ -1,7 +1,7 @@
 """Cleaning: repairs text, and sends rows that are empty or of a wrong length to quarantine.
 
 Repairs run in a fixed order until nothing changes any more, so cleaning clean text does nothing:
-mojibake (ftfy), markup, control characters, Unicode NFC, white space.
+mojibake (ftfy), markup, line ends, control characters, Unicode NFC, white space.
 """
 
 from __future__ import annotations
@@ -43,7 +43,7 @@ _BREAKS = frozenset(
     + [f"h{level}" for level in range(1, 7)]
 )
 _ENTITY = re.compile(r"&(?:#\d{1,7}|#[xX][0-9a-fA-F]{1,6}|[A-Za-z][A-Za-z0-9]{1,30});")
-_CONTROL = re.compile("[\x00-\x08\x0b\x0e-\x1f\x7f-\x84\x86-\x9f\u200b\u2060\ufeff\u00ad]")
+_CONTROL = re.compile("[\x00-\x08\x0e-\x1f\x7f-\x9f\u200b\u2060\ufeff\u00ad]")
 _SURROGATE = re.compile("[\ud800-\udfff]")
 _SPACES = re.compile(r"(?<=\S)[^\S\n]+(?=\S)")
 _TRAILING = re.compile(r"[^\S\n]+$", re.M)
@@ -75,12 +75,16 @@ def _unescape(match: re.Match[str]) -> str:
     return html.unescape(entity) if entity[1] == "#" or entity[1:] in html5 else entity
 
 
+def plain_line_ends(text: str) -> str:
+    """Turn every kind of line end into a newline."""
+    for end in ("\r\n", "\r", "\x0b", "\x0c", "\x85", "\u2028", "\u2029"):
+        if end in text:
+            text = text.replace(end, "\n")
+    return text
+
+
 def strip_controls(text: str) -> str:
-    """Remove control, zero-width and soft-hyphen characters; line ends become newlines."""
-    if text.isascii() and text.isprintable():
-        return text
-    text = text.replace("\r\n", "\n").replace("\r", "\n").replace("\x85", "\n")
-    text = text.replace("\x0c", "\n").replace("\u2028", "\n").replace("\u2029", "\n\n")
+    """Remove control, zero-width and soft-hyphen characters."""
     return _CONTROL.sub("", text)
 
 
@@ -112,6 +116,7 @@ def repairs(config: CleanConfig) -> list[Repair]:
     chosen: list[tuple[bool, str, Callable[[str], str]]] = [
         (config.mojibake, "mojibake", fix_mojibake),
         (config.html, "html", strip_markup),
+        (config.control_characters, "line_ends", plain_line_ends),
         (config.control_characters, "control_characters", strip_controls),
         # Always: what is not valid Unicode cannot be stored.
         (True, "unicode", compose),

@@ -21,7 +21,7 @@ class CleanConfig(Section):
     html: bool = True
     """Unescape HTML entities and remove tags, where the text clearly is markup."""
     control_characters: bool = True
-    """Remove control and zero-width characters."""
+    """Remove control and zero-width characters; line ends become newlines."""
     white_space: bool = True
     """Collapse runs of spaces and blank lines; exotic spaces become plain ones."""
 

@@ -16,9 +16,9 @@ from metier.privacy import redact
 
 
 def redact_text(text: str) -> tuple[str, tuple[str, ...]]:
-    """Replace identifiers; return the text and the kinds found, one entry per finding."""
+    """Replace identifiers; return the text and the kinds that were found in it."""
     after, findings = redact(text)
-    return after, tuple(finding.kind for finding in findings)
+    return after, tuple(dict.fromkeys(finding.kind for finding in findings))
 
 
 @dataclass(frozen=True, slots=True)

@@ -116,10 +116,7 @@ def _settle(rows: Sequence[Example], found: dict[str, dict[str, Json]]) -> None:
 
 @dataclass(frozen=True, slots=True)
 class NearDuplicates:
-    """Rows whose prompts share most of their wording (Jaccard similarity of shingles).
-
-    ``pairs`` are the near duplicates of the same view where they are known already, by id.
-    """
+    """Rows whose prompts share most of their wording (Jaccard similarity of shingles)."""
 
     threshold: float
     name: str = "near_duplicates"

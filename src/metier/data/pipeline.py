@@ -84,7 +84,8 @@ class Outcomes:
 
 @dataclass(frozen=True, slots=True)
 class Frame:
-    """How steps are run. ``restored`` holds the (step, example id) pairs a person overruled."""
+    """How steps are run. ``restored`` holds what a person overruled: pairs of step and example id,
+    or step and content hash where the source has changed since."""
 
     progress: Progress
     workers: int = 0
@@ -148,7 +149,7 @@ class _Tally:
 
     def _one(self, outcome: Outcome) -> None:
         match outcome:
-            case Drop(example=example) if (self.step, example.id) in self.restored:
+            case Drop(example=example) if self._is_restored(example):
                 self.overruled += 1
                 self.kept.append(example)
             case Drop(example=example, reason=reason, evidence=evidence):
@@ -166,6 +167,12 @@ class _Tally:
             case Add(example=example):
                 self.added += 1
                 self.kept.append(example)
+
+    def _is_restored(self, example: Example) -> bool:
+        if not self.restored:
+            return False
+        by_id, by_content = (self.step, example.id), (self.step, example.content_hash)
+        return by_id in self.restored or by_content in self.restored
 
     def report(self, seen: int, seconds: float) -> StepReport:
         return StepReport(

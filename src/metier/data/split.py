@@ -61,37 +61,43 @@ def split(
         ties: pairs of positions that must not be separated.
 
     Raises:
-        InputError: the sizes leave no training rows, or test rows cannot be had.
+        InputError: the sizes leave no rows to train on, or there are none to draw from.
     """
     units = make_units(examples, sizes.seed, strata, keys, ties)
     sides = {name: [u for u in units if u.shipped == name] for name in SPLITS}
-    free = [unit for unit in units if unit.shipped is None]
+    pool = [unit for unit in units if unit.shipped is None]
+    # Fractions are of the same rows for both: 0.2 and 0.1 leave 0.7.
+    free = _rows_in(pool)
     if not sides["test"]:
-        wanted = _wanted("test", sizes.test, free)
-        sides["test"], free = carve(free, wanted)
-    pool = free + sides["train"]
+        sides["test"], pool = carve(pool, _wanted("test", sizes.test, free, free))
+    pool += sides["train"]
     if not sides["validation"]:
-        # Fractions are of the same rows for both, so that 0.2 and 0.1 leave 0.7.
-        base = pool + (sides["test"] if not any(u.shipped for u in sides["test"]) else [])
-        wanted = _wanted("validation", sizes.validation, base)
+        wanted = _wanted(
+            "validation", sizes.validation, free + _rows_in(sides["train"]), _rows_in(pool)
+        )
         sides["validation"], pool = carve(pool, wanted)
     sides["train"] = pool
-    if not pool:
-        raise InputError(
-            "at least one row left to train on",
-            got=f"{len(examples)} rows, test = {sizes.test}, validation = {sizes.validation}",
-            remedy="ask for smaller [data] test and validation, or give more rows",
-        )
-    return _rows(examples, sides)
+    return _placed(examples, sides)
 
 
-def _rows(
+def _rows_in(units: Iterable[Unit]) -> int:
+    return sum(unit.size for unit in units)
+
+
+def _placed(
     examples: Sequence[Example], sides: Mapping[str, Sequence[Unit]]
 ) -> dict[str, list[Example]]:
-    return {
-        name: [examples[at] for at in sorted(at for unit in sides[name] for at in unit.members)]
-        for name in SPLITS
-    }
+    placed: dict[int, str] = {}
+    for name, units in sides.items():
+        for unit in units:
+            # What a source put elsewhere than its unit stays there; the leakage gate sees it.
+            bound = unit.shipped in ("test", "validation")
+            for at in unit.members:
+                placed[at] = (examples[at].split if bound else None) or name
+    rows: dict[str, list[Example]] = {name: [] for name in SPLITS}
+    for at, example in enumerate(examples):
+        rows[placed[at]].append(example)
+    return rows
 
 
 def make_units(
@@ -141,16 +147,15 @@ def _unit(
     )
 
 
-def _wanted(name: str, size: int | float, units: Sequence[Unit]) -> int:
-    """Return the number of rows a size asks for."""
-    rows = sum(unit.size for unit in units)
+def _wanted(name: str, size: int | float, of: int, available: int) -> int:
+    """Return the number of rows a size asks for; ``of`` is what a fraction is of."""
     if not size:
         return 0
-    wanted = size if isinstance(size, int) else max(1, round(size * rows))
-    if not units or wanted >= rows:
+    wanted = size if isinstance(size, int) else max(1, round(size * of))
+    if wanted >= available:
         raise InputError(
-            f"more rows to draw {name} from than {name} asks for",
-            got=f"{name} = {size}, and {rows} rows that no source has put in a split",
+            f"enough rows to draw {name} from and still train on some",
+            got=f"{name} = {size}, and {available} rows that no source has put in a split",
             remedy=f"set a smaller [data] {name}, 0 for none, or add a source with "
             f'split = "{name}"',
         )

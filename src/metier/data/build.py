@@ -1,0 +1,291 @@
+"""Builds a data version: import, steps, split, leakage gate, freeze.
+
+    result = build(project.data, project.objective, workspace, root, Progress())
+
+Everything is decided in memory; then sources, quarantine, changes and suspects are written, and
+the version last. A build that is killed leaves no version, and the next one writes what is missing.
+The same rows and settings give the same version.
+"""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+
+from metier.core import ledger
+from metier.core.errors import InputError
+from metier.core.objective import Objective
+from metier.core.progress import Progress
+from metier.core.records import DataVersion
+from metier.core.steps import Step, Suspect
+from metier.core.types import Example, Json
+from metier.core.workspace import Workspace
+from metier.data import quarantine
+from metier.data.card import make_card
+from metier.data.clean import Clean, tidy_label
+from metier.data.config import DataConfig
+from metier.data.deidentify import Deidentify
+from metier.data.duplicates import ExactDuplicates, NearDuplicates, prompt_key
+from metier.data.intake import Imported, SourceReport, read_sources
+from metier.data.labels import (
+    LABEL_TASKS,
+    CheckLabels,
+    labels_in,
+    refuse_when_none_fits,
+    strata,
+)
+from metier.data.leakage import Leak, describe, find_leaks, refuse
+from metier.data.pipeline import (
+    Changed,
+    Dropped,
+    Frame,
+    Outcomes,
+    StepReport,
+    Suspected,
+    run_steps,
+)
+from metier.data.split import Sizes, split
+
+
+@dataclass(frozen=True, slots=True)
+class Known:
+    """The closed label set before the build; empty: taken from the data. ``origin`` names it."""
+
+    labels: tuple[str, ...]
+    origin: str
+
+
+@dataclass(frozen=True, slots=True)
+class BuildResult:
+    """What a build did, in the order it was done.
+
+    ``version`` is None after a dry run, which stores nothing. ``splits`` holds the examples with
+    their groups in clear, unlike the frozen version; it and the texts in ``drops``, ``changes`` and
+    ``suspects`` are for looking at here and now (see ``preview``).
+    """
+
+    version: DataVersion | None
+    counts: Mapping[str, int]
+    labels: tuple[str, ...]
+    sources: tuple[SourceReport, ...]
+    steps: tuple[StepReport, ...]
+    drops: tuple[Dropped, ...]
+    changes: tuple[Changed, ...]
+    suspects: tuple[Suspected, ...]
+    card: Mapping[str, Json]
+    warnings: tuple[str, ...] = ()
+    splits: Mapping[str, Sequence[Example]] = field(default_factory=dict, repr=False)
+
+
+def build(
+    config: DataConfig,
+    objective: Objective,
+    ws: Workspace,
+    root: Path,
+    progress: Progress,
+    *,
+    dry_run: bool = False,
+) -> BuildResult:
+    """Build a data version from the sources of ``config``; their paths are relative to ``root``.
+
+    Raises:
+        ConfigError: no sources.
+        InputError: a source cannot be read, no row is left (the message says which step dropped
+            how many), no label fits, the split sizes cannot be had, or the splits leak.
+    """
+    imported = read_sources(config.sources, objective, root, progress)
+    known = known_labels(config, objective, ws)
+    frame = Frame(
+        progress, config.workers, restored=quarantine.restored_keys(ws, imported.examples)
+    )
+    outcomes = run_steps(make_steps(config, objective, known), imported.examples, frame)
+    _refuse_empty(imported, outcomes, known)
+    with progress.task("data: split", total=len(outcomes.examples), unit="rows") as task:
+        splits = _split(config, objective, outcomes)
+        task.advance(len(outcomes.examples))
+    with progress.task("data: leakage", total=len(outcomes.examples), unit="rows") as task:
+        splits = _gate(config, splits, outcomes)
+        task.advance(len(outcomes.examples))
+    drops = (*imported.rejected, *outcomes.drops)
+    labels = known.labels or _found_labels(splits, objective)
+    card = make_card(imported, outcomes.reports, splits, config, tuple(objective.enum_fields))
+    counts = {name: len(examples) for name, examples in splits.items()}
+    version = None
+    if not dry_run:
+        with progress.task("data: freeze", total=sum(counts.values()), unit="rows") as task:
+            store_asides(ws, drops, outcomes)
+            version = _freeze(ws, config, splits, labels, card)
+            task.advance(sum(counts.values()))
+    return BuildResult(
+        version=version,
+        counts=counts,
+        labels=labels,
+        sources=tuple(imported.sources),
+        steps=tuple(outcomes.reports),
+        drops=drops,
+        changes=tuple(outcomes.changes),
+        suspects=tuple(outcomes.suspects),
+        card=card,
+        warnings=_warnings(config, counts, outcomes),
+        splits=splits,
+    )
+
+
+def known_labels(config: DataConfig, objective: Objective, ws: Workspace) -> Known:
+    """Return the closed label set: the objective's, or that of the first version."""
+    if objective.task not in LABEL_TASKS:
+        return Known((), "")
+    if isinstance(objective.labels, list):
+        return Known(tuple(tidy_label(label) for label in objective.labels), "[objective] labels")
+    versions = ledger.list_versions(ws) if config.labels == "frozen" else []
+    frozen = next((version for version in versions if version.labels), None)
+    if frozen is None:
+        return Known((), "")
+    return Known(
+        frozen.labels, f'version {frozen.id}, which froze them ([data] labels = "renew" lifts that)'
+    )
+
+
+def make_steps(config: DataConfig, objective: Objective, known: Known) -> list[Step]:
+    """Return the steps of a build, in order.
+
+    Labels come before duplicates, so that a row with a wrong label never displaces a right one;
+    de-identification comes before duplicates, so that people's names and numbers hide none.
+    """
+    closed = frozenset(objective.enum_fields)
+    rules = config.duplicate_rules
+    steps: list[Step] = [Clean(config, closed), CheckLabels(objective, known.labels)]
+    if config.redacts:
+        steps.append(Deidentify(closed))
+    if rules.exact:
+        steps.append(ExactDuplicates())
+    if rules.near != "off":
+        steps.append(NearDuplicates(rules.near))
+    return steps
+
+
+def _refuse_empty(imported: Imported, outcomes: Outcomes, known: Known) -> None:
+    if outcomes.examples:
+        return
+    unknown = [drop.evidence for drop in outcomes.drops if drop.reason == "unknown_label"]
+    if len(unknown) == len(outcomes.drops) and known.labels:
+        refuse_when_none_fits(unknown, len(outcomes.examples), known.labels, known.origin)
+    rows = sum(source.rows for source in imported.sources)
+    lines = [f"import: {len(imported.rejected)} unreadable"] if imported.rejected else []
+    for report in outcomes.reports:
+        if report.dropped:
+            counts = ", ".join(f"{reason} {count}" for reason, count in report.dropped.items())
+            lines.append(f"{report.name}: {sum(report.dropped.values())} ({counts})")
+    raise InputError(
+        "rows left after cleaning",
+        got=f"none of {rows}; dropped by " + "; ".join(lines),
+        remedy="loosen that step in [data], or correct the sources; "
+        "`metier data build --dry-run` shows what each step drops",
+    )
+
+
+def _split(
+    config: DataConfig, objective: Objective, outcomes: Outcomes
+) -> dict[str, list[Example]]:
+    examples = outcomes.examples
+    closed = tuple(objective.enum_fields)
+    places = {example.id: at for at, example in enumerate(examples)}
+    ties = outcomes.states.get("near_duplicates", {}).get("ties", [])
+    return split(
+        examples,
+        Sizes(config.test, config.validation, config.seed),
+        lambda example: strata(example, closed),
+        [prompt_key(example) for example in examples],
+        [(places[a], places[b]) for a, b in ties if a in places and b in places],
+    )
+
+
+def _gate(
+    config: DataConfig, splits: dict[str, list[Example]], outcomes: Outcomes
+) -> dict[str, list[Example]]:
+    """Let splits through that do not leak; else refuse, or take the yielding side out."""
+    leaks = find_leaks(splits, config.near_leakage)
+    if config.leakage == "refuse":
+        refuse(leaks)
+    gone = {leak.yields.id: leak for leak in leaks}
+    outcomes.drops.extend(_leaked(leak) for leak in leaks)
+    outcomes.examples = [one for one in outcomes.examples if one.id not in gone]
+    return {name: [one for one in rows if one.id not in gone] for name, rows in splits.items()}
+
+
+def _leaked(leak: Leak) -> Dropped:
+    evidence = {"what": describe(leak), "kept": leak.taints.id, "similarity": leak.similarity}
+    return Dropped(quarantine.LEAKAGE, leak.yields, f"{leak.kind}_leak", evidence)
+
+
+def _found_labels(splits: Mapping[str, Sequence[Example]], objective: Objective) -> tuple[str, ...]:
+    if objective.task not in LABEL_TASKS:
+        return ()
+    found = {label for rows in splits.values() for row in rows for label in labels_in(row.target)}
+    return tuple(sorted(found))
+
+
+def store_asides(ws: Workspace, drops: Sequence[Dropped], outcomes: Outcomes) -> None:
+    """Write quarantine, changes and suspects, but what is there already."""
+    quarantine.store(ws, drops)
+    stored = Counter((one.example_id, one.step, one.why) for one in ledger.list_changes(ws))
+    for step in {changed.step: None for changed in outcomes.changes}:
+        new = []
+        for changed in outcomes.changes:
+            key = (changed.example.id, changed.step, changed.change.rule)
+            if changed.step == step and not _spent(stored, key):
+                new.append((changed.example, changed.change))
+        ledger.add_changes(ws, step, new)
+    known = Counter((one.example_id, one.step, one.why) for one in ledger.list_suspects(ws))
+    for step in {suspect.step: None for suspect in outcomes.suspects}:
+        ledger.add_suspects(
+            ws,
+            step,
+            [
+                Suspect(one.example, one.reason, one.evidence)
+                for one in outcomes.suspects
+                if one.step == step and not _spent(known, (one.example.id, step, one.reason))
+            ],
+        )
+
+
+def _spent(stored: Counter[tuple[str, str, str]], key: tuple[str, str, str]) -> bool:
+    """Take one of ``key`` out of what is stored; False when there is none left."""
+    if not stored[key]:
+        return False
+    stored[key] -= 1
+    return True
+
+
+def _freeze(
+    ws: Workspace,
+    config: DataConfig,
+    splits: Mapping[str, Sequence[Example]],
+    labels: tuple[str, ...],
+    card: Mapping[str, Json],
+) -> DataVersion:
+    sources = [
+        ledger.record_source(ws, source["path"], source["digest"], source["rows"])
+        for source in card["sources"]
+    ]
+    return ledger.save_version(
+        ws,
+        splits,
+        labels=labels,
+        config=config.model_dump(mode="json"),
+        card=card,
+        sources=list(dict.fromkeys(sources)),
+    )
+
+
+def _warnings(config: DataConfig, counts: Mapping[str, int], outcomes: Outcomes) -> tuple[str, ...]:
+    said = []
+    for name, size in (("test", config.test), ("validation", config.validation)):
+        shipped = any(one.split == name for one in outcomes.examples)
+        if isinstance(size, int) and not shipped and counts[name] != size:
+            said.append(
+                f"{name} has {counts[name]} rows instead of {size}: groups and classes stay whole"
+            )
+    return tuple(said)

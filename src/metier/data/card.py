@@ -1,0 +1,190 @@
+"""The data card: what a version is made of, and what was done to it. It holds no texts."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Mapping, Sequence
+from statistics import mean, median, quantiles
+
+from metier.core.records import DataVersion
+from metier.core.types import CompletionTarget, Example, FieldsTarget, Json
+from metier.data.config import DataConfig
+from metier.data.intake import Imported
+from metier.data.labels import strata
+from metier.data.pipeline import StepReport
+
+LABELS_SHOWN = 200
+
+
+def make_card(
+    imported: Imported,
+    steps: Sequence[StepReport],
+    splits: Mapping[str, Sequence[Example]],
+    config: DataConfig,
+    closed: Sequence[str],
+) -> dict[str, Json]:
+    """Return the card as JSON. Durations are left out, so the same build gives the same card."""
+    read = sum(source.rows for source in imported.sources)
+    kept = sum(len(examples) for examples in splits.values())
+    added = sum(step.added for step in steps)
+    rows = {"read": read, "added": added, "kept": kept, "quarantined": read + added - kept}
+    return {
+        "sources": [
+            {
+                "path": source.path,
+                "digest": source.digest,
+                "rows": source.rows,
+                "usable": source.examples,
+                "unreadable": dict(source.bad),
+                "split": source.split,
+            }
+            for source in imported.sources
+        ],
+        "rows": rows,
+        "splits": {name: describe(examples, closed) for name, examples in splits.items()},
+        "steps": [step_json(step) for step in steps],
+        "seed": config.seed,
+    }
+
+
+def step_json(step: StepReport) -> dict[str, Json]:
+    """Return what one step did, without its duration."""
+    return {
+        "step": step.name,
+        "seen": step.seen,
+        "kept": step.kept,
+        "changed": step.changed,
+        "changes": dict(step.changes),
+        "dropped": dict(step.dropped),
+        "suspected": dict(step.suspected),
+        "added": step.added,
+        "restored": step.restored,
+    }
+
+
+def describe(examples: Sequence[Example], closed: Sequence[str]) -> dict[str, Json]:
+    """Return counts, label balance, text lengths (characters) and groups of some examples."""
+    balance = Counter(name for example in examples for name in strata(example, closed))
+    groups = Counter(e.group for e in examples if e.group is not None)
+    slices = Counter(f"{k}={v}" for example in examples for k, v in example.slices.items())
+    replies = [reply for example in examples for reply in _reply_lengths(example)]
+    return {
+        "rows": len(examples),
+        "labels": dict(sorted(balance.items(), key=lambda kv: (-kv[1], kv[0]))),
+        "groups": len(groups),
+        "rows_without_group": sum(e.group is None for e in examples),
+        "largest_group": max(groups.values(), default=0),
+        "prompt_chars": lengths([len(e.conversation.text) for e in examples]),
+        "reply_chars": lengths(replies),
+        "slices": dict(sorted(slices.items())[:LABELS_SHOWN]),
+    }
+
+
+def _reply_lengths(example: Example) -> list[int]:
+    match example.target:
+        case CompletionTarget(text=text):
+            return [len(text)]
+        case FieldsTarget(fields=fields):
+            return [sum(len(value) for value in fields.values() if isinstance(value, str))]
+        case _:
+            return []
+
+
+def lengths(values: Sequence[int]) -> dict[str, Json]:
+    """Return mean, median, 95th percentile and extremes of some lengths; {} of none."""
+    if not values:
+        return {}
+    p95 = quantiles(values, n=20)[-1] if len(values) > 1 else values[0]
+    return {
+        "mean": round(mean(values), 1),
+        "median": median(values),
+        "p95": round(min(p95, max(values)), 1),
+        "min": min(values),
+        "max": max(values),
+    }
+
+
+def card_markdown(version: DataVersion) -> str:
+    """Write a version's data card as Markdown."""
+    card = version.card
+    parts = [
+        f"# Data card of {version.id}",
+        f"Hash `{version.hash}`, frozen {version.created_at:%Y-%m-%d %H:%M} UTC, "
+        f"seed {card['seed']}. {_rows_line(card['rows'])}",
+        "## Sources\n" + _sources(card["sources"]),
+        "## Splits\n" + _splits(card["splits"]),
+        "## Steps\n" + _steps(card["steps"]),
+    ]
+    if any(split["labels"] for split in card["splits"].values()):
+        parts.append("## Labels\n" + _labels(card["splits"]))
+    return "\n\n".join(parts) + "\n"
+
+
+def _rows_line(rows: Mapping[str, Json]) -> str:
+    return f"{rows['read']} rows read: {rows['kept']} kept, {rows['quarantined']} in quarantine."
+
+
+def table(head: Sequence[str], rows: Sequence[Sequence[Json]]) -> str:
+    """Return a Markdown table; cells are escaped."""
+    lines = [[*head], ["---"] * len(head), *rows]
+    return "\n".join(f"| {' | '.join(_cell(value) for value in line)} |" for line in lines)
+
+
+def _cell(value: Json) -> str:
+    return str(value).replace("|", "\\|").replace("\n", " ")
+
+
+def _sources(sources: Sequence[Mapping[str, Json]]) -> str:
+    return table(
+        ["source", "digest", "rows", "usable", "split"],
+        [
+            [s["path"], s["digest"][:12], s["rows"], s["usable"], s["split"] or "made here"]
+            for s in sources
+        ],
+    )
+
+
+def _splits(splits: Mapping[str, Mapping[str, Json]]) -> str:
+    return table(
+        ["split", "rows", "groups", "prompt characters (median, 95%)", "reply characters"],
+        [
+            [name, s["rows"], s["groups"], _span(s["prompt_chars"]), _span(s["reply_chars"])]
+            for name, s in splits.items()
+        ],
+    )
+
+
+def _span(found: Mapping[str, Json]) -> str:
+    return f"{found['median']:g}, {found['p95']:g}" if found else "-"
+
+
+def _steps(steps: Sequence[Mapping[str, Json]]) -> str:
+    return table(
+        ["step", "in", "kept", "changed", "dropped", "suspects"],
+        [
+            [
+                s["step"], s["seen"], s["kept"], _counts(s["changed"], s["changes"]),
+                _counts(sum(s["dropped"].values()), s["dropped"]),
+                _counts(sum(s["suspected"].values()), s["suspected"]),
+            ]
+            for s in steps
+        ],
+    )  # fmt: skip
+
+
+def _counts(total: int, by: Mapping[str, int]) -> str:
+    shown = ", ".join(f"{name} {count}" for name, count in by.items())
+    return f"{total} ({shown})" if shown else str(total)
+
+
+def _labels(splits: Mapping[str, Mapping[str, Json]]) -> str:
+    names = Counter[str]()
+    for found in splits.values():
+        names.update(found["labels"])
+    rows = [
+        [name, *(found["labels"].get(name, 0) for found in splits.values())]
+        for name, _ in sorted(names.items(), key=lambda kv: (-kv[1], kv[0]))
+    ]
+    more = len(rows) - LABELS_SHOWN
+    tail = f"\n\nand {more} more labels" if more > 0 else ""
+    return table(["label", *splits], rows[:LABELS_SHOWN]) + tail
