@@ -12,7 +12,7 @@ from __future__ import annotations
 import getpass
 import hashlib
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 
 from sqlalchemy import select, text
@@ -29,10 +29,10 @@ _CHAIN_LOCK = 0x61756469  # any constant: names the PostgreSQL advisory lock
 
 @dataclass(frozen=True, slots=True)
 class AuditEntry:
-    """One thing that was done. ``seq`` counts from 1; ``at`` is ISO 8601 in UTC."""
+    """One thing that was done. ``seq`` counts from 1; ``at`` is in UTC."""
 
     seq: int
-    at: str
+    at: datetime
     actor: str
     action: str
     subject: str
@@ -76,9 +76,8 @@ class Audit:
         entry = _link(
             last, actor or current_actor(), action, subject, dict(detail or {}), datetime.now(UTC)
         )
-        session.add(
-            AuditRow(**{name: getattr(entry, name) for name in AuditEntry.__dataclass_fields__})
-        )
+        fields = {name: getattr(entry, name) for name in AuditEntry.__dataclass_fields__}
+        session.add(AuditRow(**fields | {"at": entry.at.isoformat()}))
         session.flush()
         return entry
 
@@ -115,19 +114,18 @@ def _link(
     last: AuditRow | None, actor: str, action: str, subject: str, detail: Json, at: datetime
 ) -> AuditEntry:
     seq, previous = (1, GENESIS) if last is None else (last.seq + 1, last.hash)
-    bare = AuditEntry(seq, at.isoformat(), actor, action, subject, detail, previous, "")
-    return AuditEntry(seq, bare.at, actor, action, subject, detail, previous, _hash(bare))
+    bare = AuditEntry(seq, at, actor, action, subject, detail, previous, "")
+    return replace(bare, hash=_hash(bare))
 
 
 def _entry(row: AuditRow) -> AuditEntry:
-    return AuditEntry(
-        row.seq, row.at, row.actor, row.action, row.subject, row.detail, row.previous, row.hash
-    )
+    fields = {name: getattr(row, name) for name in AuditEntry.__dataclass_fields__}
+    return AuditEntry(**fields | {"at": datetime.fromisoformat(row.at)})
 
 
 def _hash(entry: AuditEntry) -> str:
     body = [
-        entry.seq, entry.at, entry.actor, entry.action, entry.subject, entry.detail,
+        entry.seq, entry.at.isoformat(), entry.actor, entry.action, entry.subject, entry.detail,
         entry.previous,
     ]  # fmt: skip
     return hashlib.sha256(dumps(body).encode()).hexdigest()

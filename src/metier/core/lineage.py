@@ -10,30 +10,16 @@ index table, so that a version of 100,000 examples costs one edge per source.
 from __future__ import annotations
 
 from collections.abc import Iterable
-from dataclasses import dataclass
 from datetime import UTC, datetime
 
 from sqlalchemy.orm import Session
 
+from metier.core.refs import Direction, Edge, Node, Ref
 from metier.core.store.database import Database
 from metier.core.store.tables import EdgeRow
+from metier.core.trace import Trace, find_ref
 
-
-@dataclass(frozen=True, slots=True)
-class Ref:
-    """One thing in the workspace: its kind (source, example, version, run, …) and id."""
-
-    kind: str
-    id: str
-
-
-@dataclass(frozen=True, slots=True)
-class Edge:
-    """``child`` was made from ``parent``; ``relation`` reads "child relation parent"."""
-
-    child: Ref
-    parent: Ref
-    relation: str
+__all__ = ["Direction", "Edge", "Lineage", "Node", "Ref"]
 
 
 class Lineage:
@@ -70,3 +56,19 @@ class Lineage:
             for edge in edges
         ]
         self._db.insert_new(session, EdgeRow, rows)
+
+    def resolve(self, key: str) -> Ref:
+        """Find what an id, or an unambiguous beginning of one, names. Raises NotFound."""
+        with self._db.reading() as session:
+            return find_ref(session, key)
+
+    def trace(self, key: str, direction: Direction = "up") -> list[Node]:
+        """Follow what a thing was made from ("up") or what was made from it ("down").
+
+        Nodes come depth first, each thing once, beginning with the thing itself. Going down from
+        an example leads through the versions that hold it to the runs that learned from it (not
+        those of versions that held it back for test) and the predictions about it.
+        Raises NotFound.
+        """
+        with self._db.reading() as session:
+            return Trace(session, direction).walk(find_ref(session, key))

@@ -19,6 +19,7 @@ from typing import Self
 from metier.core.artifacts import Artifact, ArtifactStore
 from metier.core.audit import Audit
 from metier.core.errors import IntegrityError, NotFound
+from metier.core.jobs import JobQueue
 from metier.core.lineage import Lineage
 from metier.core.sealed import KEY_VARIABLE, SealedStore, has_key_check, load_key, make_key
 from metier.core.store.database import Database
@@ -41,6 +42,7 @@ class Workspace:
         self.audit = Audit(db)
         self.sealed = SealedStore(db, key, self.audit)
         self.lineage = Lineage(db)
+        self.jobs = JobQueue(db)
         self.artifacts = ArtifactStore(
             artifacts_url or str(self.folder / "artifacts"),
             self.work_dir / "checkout",
@@ -105,6 +107,20 @@ class Workspace:
         except BaseException:
             db.close()
             raise
+
+    @classmethod
+    def open_or_create(
+        cls,
+        root: Path | str,
+        *,
+        store_url: str | None = None,
+        artifacts_url: str | None = None,
+    ) -> Workspace:
+        """Open the workspace in ``root``; make it where there is none."""
+        try:
+            return cls.open(root, store_url=store_url, artifacts_url=artifacts_url)
+        except NotFound:
+            return cls.create(root, store_url=store_url, artifacts_url=artifacts_url)
 
     def close(self) -> None:
         """Close the database connections."""

@@ -20,17 +20,19 @@ from metier.core.store.tables import Base, ChangeRow, QuarantineRow, SuspectRow
 from metier.core.types import Example, Json
 from metier.core.workspace import Workspace
 
-WHAT, VERB = "quarantined row", "metier data build"
+QUARANTINED = ("quarantined row", "metier data build")
 
 
 @dataclass(frozen=True, slots=True)
 class BadInput:
-    """A row that could not become an example; ``raw`` is what was read of it."""
+    """A row that could not become an example; ``raw`` is what was read of it, ``digest``
+    the source's."""
 
     source: str
     locator: str
     reason: str
     raw: str = ""
+    digest: str | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -43,6 +45,7 @@ class Quarantined:
     reason: str
     example_id: str | None
     source: str
+    source_digest: str | None
     locator: str
     sealed_id: str
     restored_at: datetime | None
@@ -80,12 +83,18 @@ def add_quarantine(ws: Workspace, step: str, rows: Sequence[Drop | BadInput]) ->
             place: dict[str, str | None] = {
                 "example_id": row.example.id,
                 "source": where.source,
+                "source_digest": where.digest,
                 "locator": where.locator,
             }
             group = row.example.group or row.example.id
             content = QuarantineContent(row.example, evidence=row.evidence)
         else:
-            place = {"example_id": None, "source": row.source, "locator": row.locator}
+            place = {
+                "example_id": None,
+                "source": row.source,
+                "source_digest": row.digest,
+                "locator": row.locator,
+            }
             group = f"{row.source}#{row.locator}"
             content = QuarantineContent(raw=row.raw)
         records.append({"step": step, "reason": row.reason, **place})
@@ -124,14 +133,14 @@ def open_quarantine(
 ) -> QuarantineContent:
     """What a quarantined row held; the opening is audited. Raises NotFound."""
     with ws.db.reading() as session:
-        sealed_id = find(session, QuarantineRow, key, WHAT, VERB).sealed_id
+        sealed_id = find(session, QuarantineRow, key, *QUARANTINED).sealed_id
     return loads(QuarantineContent, ws.sealed.open(sealed_id, actor=actor, purpose=purpose))
 
 
 def restore_quarantine(ws: Workspace, keys: Sequence[str], *, actor: str | None = None) -> int:
     """Mark rows as taken back, so that the next build keeps them; return how many were new."""
     with ws.db.session() as session:
-        ids = [find(session, QuarantineRow, key, WHAT, VERB).id for key in keys]
+        ids = [find(session, QuarantineRow, key, *QUARANTINED).id for key in keys]
         entry = ws.audit.append(
             actor, "quarantine.restore", f"{len(ids)} rows", {"rows": ids}, session=session
         )

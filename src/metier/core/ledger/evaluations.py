@@ -14,14 +14,14 @@ from metier.core.codec import (
     predictions_to_parquet,
     to_json,
 )
-from metier.core.ledger import versions
 from metier.core.ledger.find import LATEST, find
+from metier.core.ledger.versions import PARQUET, VERSION
 from metier.core.lineage import Ref
 from metier.core.records import EvaluationReport, Prediction
 from metier.core.store.tables import EvaluationRow, PredictionRow, VersionRow
 from metier.core.workspace import Workspace
 
-WHAT, VERB = "evaluation", "metier evaluate"
+EVALUATION = ("evaluation", "metier evaluate")
 _INDEXED = (
     "id", "created_at", "version_id", "split", "rung", "completer", "fingerprint", "run_id",
 )  # fmt: skip
@@ -35,10 +35,10 @@ def save_evaluation(
     An evaluation of a tuned model (``run_id`` set) on "test" spends one of the version's looks,
     once per fingerprint: choosing between candidates by the test set is what wears it out.
     """
-    artifact = ws.artifacts.put_bytes(predictions_to_parquet(predictions), versions.PARQUET)
+    artifact = ws.artifacts.put_bytes(predictions_to_parquet(predictions), PARQUET)
     saved = replace(report, predictions=artifact)
     with ws.db.session() as session:
-        find(session, VersionRow, saved.version_id, versions.WHAT, versions.VERB)
+        find(session, VersionRow, saved.version_id, *VERSION)
         _count_look(session, saved)
         indexed = {name: getattr(saved, name) for name in _INDEXED}
         session.add(EvaluationRow(**indexed, report=to_json(saved)))
@@ -58,7 +58,7 @@ def save_evaluation(
 def get_evaluation(ws: Workspace, key: str = LATEST) -> EvaluationReport:
     """Find an evaluation. Raises NotFound."""
     with ws.db.reading() as session:
-        row = find(session, EvaluationRow, key, WHAT, VERB)
+        row = find(session, EvaluationRow, key, *EVALUATION)
         return from_json(EvaluationReport, row.report)
 
 

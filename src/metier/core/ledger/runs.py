@@ -16,7 +16,7 @@ from metier.core.store.tables import MetricPointRow, RunRow
 from metier.core.types import Json
 from metier.core.workspace import Workspace
 
-WHAT, VERB = "tuning run", "metier tune"
+RUN = ("tuning run", "metier tune")
 
 
 def start_run(
@@ -80,7 +80,7 @@ def finish_run(
 ) -> TuneRun:
     """Note how a run ended; ``adapter`` is the tree artifact it left. Raises NotFound."""
     with ws.db.session() as session:
-        row = find(session, RunRow, run_id, WHAT, VERB)
+        row = find(session, RunRow, run_id, *RUN)
         row.state, row.adapter, row.summary = state, adapter, dict(summary or {})
         row.finished_at = None if state == "running" else datetime.now(UTC)
         if adapter is not None:
@@ -92,7 +92,7 @@ def finish_run(
 def resume_run(ws: Workspace, run_id: str) -> TuneRun:
     """Note that a run which had stopped goes on. Raises NotFound."""
     with ws.db.session() as session:
-        row = find(session, RunRow, run_id, WHAT, VERB)
+        row = find(session, RunRow, run_id, *RUN)
         row.state, row.finished_at = "running", None
         return _run(row)
 
@@ -100,7 +100,7 @@ def resume_run(ws: Workspace, run_id: str) -> TuneRun:
 def get_run(ws: Workspace, key: str = LATEST) -> TuneRun:
     """Find a tuning run. Raises NotFound."""
     with ws.db.reading() as session:
-        return _run(find(session, RunRow, key, WHAT, VERB))
+        return _run(find(session, RunRow, key, *RUN))
 
 
 def list_runs(ws: Workspace, version_id: str | None = None) -> list[TuneRun]:

@@ -21,7 +21,7 @@ from metier.core.types import Example, Json, digest, version_hash
 from metier.core.workspace import Workspace
 
 PARQUET = "application/vnd.apache.parquet"
-WHAT, VERB = "data version", "metier data build"
+VERSION = ("data version", "metier data build")
 
 
 def record_source(ws: Workspace, path: str, source_digest: str, rows: int) -> Ref:
@@ -87,7 +87,7 @@ def save_version(
 def get_version(ws: Workspace, key: str = LATEST) -> DataVersion:
     """Find a data version. Raises NotFound."""
     with ws.db.reading() as session:
-        return _version(find(session, VersionRow, key, WHAT, VERB))
+        return _version(find(session, VersionRow, key, *VERSION))
 
 
 def list_versions(ws: Workspace) -> list[DataVersion]:

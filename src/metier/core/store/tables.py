@@ -199,6 +199,7 @@ class QuarantineRow(Base):
     reason: Mapped[str] = mapped_column(index=True)
     example_id: Mapped[str | None] = mapped_column(index=True)
     source: Mapped[str]
+    source_digest: Mapped[str | None]
     locator: Mapped[str]
     sealed_id: Mapped[str] = mapped_column(ForeignKey("sealed_rows.id"))
     restored_at: Mapped[datetime | None]
@@ -287,6 +288,7 @@ class JobRow(Base):
     max_attempts: Mapped[int] = mapped_column(default=1)
     owner: Mapped[dict[str, Any] | None]
     lease_until: Mapped[datetime | None]
+    not_before: Mapped[datetime | None]
     cancel_requested: Mapped[bool] = mapped_column(default=False)
     error: Mapped[str | None]
     result: Mapped[dict[str, Any] | None]

@@ -1,0 +1,262 @@
+"""Trace: walks lineage, from edges where things are few and from index tables where they are many.
+
+Members of a large set are never listed because the set was met on the way: a version says how many
+examples it has, and only an evaluation that is asked about itself lists its first predictions.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from typing import Any
+
+from sqlalchemy import func, select, union
+from sqlalchemy.orm import InstrumentedAttribute, Session
+
+from metier.core.errors import NotFound
+from metier.core.refs import Direction, Node, Ref
+from metier.core.store.tables import (
+    EdgeRow,
+    EvaluationRow,
+    PredictionRow,
+    QuarantineRow,
+    RunRow,
+    SourceRow,
+    VersionExampleRow,
+    VersionRow,
+)
+
+Step = tuple[Ref, str]
+LISTED = 20  # predictions shown of an evaluation that is asked about itself
+_IDS: dict[str, list[InstrumentedAttribute[Any]]] = {
+    "source": [SourceRow.id],
+    "example": [VersionExampleRow.example_id, QuarantineRow.example_id],
+    "version": [VersionRow.id],
+    "run": [RunRow.id],
+    "evaluation": [EvaluationRow.id],
+    "prediction": [PredictionRow.id],
+    "quarantine": [QuarantineRow.id],
+}
+_PREFIXES = {
+    "src_": "source",
+    "ex_": "example",
+    "ver_": "version",
+    "run_": "run",
+    "eval_": "evaluation",
+    "pred_": "prediction",
+    "quar_": "quarantine",
+}
+_ORDER = {"source": 0, "example": 1, "run": 2, "version": 3}
+
+
+def find_ref(session: Session, key: str) -> Ref:
+    """Find what an id, or an unambiguous beginning of one, names. Raises NotFound."""
+    kinds = [kind for prefix, kind in _PREFIXES.items() if key.startswith(prefix)]
+    for exact in (True, False):
+        found = sorted(_matches(session, key, kinds or list(_IDS), exact), key=lambda ref: ref.id)
+        if len(found) == 1:
+            return found[0]
+        if found:
+            raise NotFound(
+                "one thing",
+                got=f"{key!r}, which begins {found[0].id} and {found[1].id}",
+                remedy="give more of it",
+            )
+    raise NotFound(
+        "the id of a source, example, version, run, evaluation or prediction",
+        got=f"nothing that begins with {key!r}",
+        remedy="`metier data versions`, `metier report` and --json outputs show ids",
+    )
+
+
+def _matches(session: Session, key: str, kinds: list[str], exact: bool) -> set[Ref]:
+    def named(column: InstrumentedAttribute[Any]) -> Any:
+        return column == key if exact else column.startswith(key, autoescape=True)
+
+    found: set[Ref] = set()
+    if not key:
+        return found
+    for kind in kinds:
+        for column in _IDS[kind]:
+            ids = session.scalars(select(column).where(named(column)).distinct().limit(2))
+            found |= {Ref(kind, one) for one in ids}
+    if not found:  # things that only edges know: artifacts, and what plugins record
+        ends = union(
+            select(EdgeRow.child_kind, EdgeRow.child_id).where(named(EdgeRow.child_id)),
+            select(EdgeRow.parent_kind, EdgeRow.parent_id).where(named(EdgeRow.parent_id)),
+        )
+        found = {Ref(kind, one) for kind, one in session.execute(ends)}
+    return found
+
+
+class Trace:
+    """One walk. It remembers the examples it came through, to answer for those alone."""
+
+    def __init__(self, session: Session, direction: Direction) -> None:
+        self._session = session
+        self._up = direction == "up"
+        self._examples: set[str] = set()
+        self._root: Ref | None = None
+
+    def walk(self, root: Ref) -> list[Node]:
+        """Return the nodes depth first, each thing once, beginning with ``root``."""
+        self._root = root
+        nodes: list[Node] = []
+        seen: set[Ref] = {root}
+        stack: list[tuple[Ref, int, str, Ref | None]] = [(root, 0, "", None)]
+        while stack:
+            ref, depth, relation, via = stack.pop()
+            nodes.append(Node(ref, depth, relation, self._label(ref), via))
+            if ref.kind == "example":
+                self._examples.add(ref.id)
+            onward = [step for step in self._next(ref) if step[0] not in seen]
+            seen |= {step[0] for step in onward}
+            stack += [(to, depth + 1, how, ref) for to, how in reversed(onward)]
+        return nodes
+
+    def _next(self, ref: Ref) -> list[Step]:
+        steps = list(self._recorded(ref))
+        if self._up:
+            tables: dict[str, Callable[[str], Iterator[Step]]] = {
+                "prediction": self._prediction_up,
+                "example": self._example_up,
+                "quarantine": self._quarantine_up,
+            }
+        else:
+            tables = {
+                "example": self._example_down,
+                "evaluation": self._evaluation_down,
+            }
+        if ref.kind in tables:
+            steps += tables[ref.kind](ref.id)
+        if ref.kind == "version" and not self._up and self._examples:
+            steps = [step for step in steps if self._touched(ref.id, step[0])]
+        return list(dict.fromkeys(steps))
+
+    def _recorded(self, ref: Ref) -> Iterator[Step]:
+        here, there = (EdgeRow.child_id, EdgeRow.parent_id)
+        kind, other = (EdgeRow.child_kind, EdgeRow.parent_kind)
+        if not self._up:
+            here, there, kind, other = there, here, other, kind
+        query = select(other, there, EdgeRow.relation).where(here == ref.id, kind == ref.kind)
+        found = self._session.execute(query.order_by(there)).all()
+        for to_kind, to_id, how in sorted(found, key=lambda row: _ORDER.get(row[0], 9)):
+            yield Ref(to_kind, to_id), how
+
+    def _prediction_up(self, prediction_id: str) -> Iterator[Step]:
+        row = self._session.get_one(PredictionRow, prediction_id)
+        yield Ref("example", row.example_id), "answers"
+        yield Ref("evaluation", row.evaluation_id), "part of"
+
+    def _example_up(self, example_id: str) -> Iterator[Step]:
+        members = select(VersionExampleRow.parent_id, VersionExampleRow.source_digest).where(
+            VersionExampleRow.example_id == example_id
+        )
+        for parent, digest in self._session.execute(members.distinct()):
+            if parent is not None:
+                yield Ref("example", parent), "made from"
+            yield from self._sources(digest)
+        left_out = select(QuarantineRow.source_digest).where(QuarantineRow.example_id == example_id)
+        for digest in self._session.scalars(left_out.distinct()):
+            yield from self._sources(digest)
+
+    def _quarantine_up(self, row_id: str) -> Iterator[Step]:
+        row = self._session.get_one(QuarantineRow, row_id)
+        if row.example_id is not None:
+            yield Ref("example", row.example_id), "holds"
+        yield from self._sources(row.source_digest)
+
+    def _sources(self, digest: str | None) -> Iterator[Step]:
+        for source in self._session.scalars(select(SourceRow).where(SourceRow.digest == digest)):
+            yield Ref("source", source.id), "read from"
+
+    def _example_down(self, example_id: str) -> Iterator[Step]:
+        children = select(VersionExampleRow.example_id).where(
+            VersionExampleRow.parent_id == example_id
+        )
+        for child in self._session.scalars(children.distinct().order_by("example_id")):
+            yield Ref("example", child), "made from"
+        members = select(VersionExampleRow).where(VersionExampleRow.example_id == example_id)
+        for row in self._session.scalars(members.order_by(VersionExampleRow.version_id)):
+            yield Ref("version", row.version_id), f"holds it for {row.split}"
+        left_out = select(QuarantineRow.id).where(QuarantineRow.example_id == example_id)
+        for row_id in self._session.scalars(left_out.order_by(QuarantineRow.id)):
+            yield Ref("quarantine", row_id), "left it out"
+
+    def _evaluation_down(self, evaluation_id: str) -> Iterator[Step]:
+        query = (
+            select(PredictionRow)
+            .where(PredictionRow.evaluation_id == evaluation_id)
+            .order_by(PredictionRow.id)
+        )
+        if self._examples:
+            query = query.where(PredictionRow.example_id.in_(self._examples))
+        elif self._root == Ref("evaluation", evaluation_id):
+            query = query.limit(LISTED)
+        else:
+            return
+        for row in self._session.scalars(query):
+            yield Ref("prediction", row.id), "part of"
+
+    def _touched(self, version_id: str, child: Ref) -> bool:
+        """Whether the examples walked through had a part in what came of their version."""
+        if child.kind == "run":
+            query = select(VersionExampleRow.example_id).where(
+                VersionExampleRow.version_id == version_id,
+                VersionExampleRow.example_id.in_(self._examples),
+                VersionExampleRow.split != "test",
+            )
+        elif child.kind == "evaluation":
+            query = select(PredictionRow.id).where(
+                PredictionRow.evaluation_id == child.id,
+                PredictionRow.example_id.in_(self._examples),
+            )
+        else:
+            return True
+        return self._session.scalars(query.limit(1)).first() is not None
+
+    def _label(self, ref: Ref) -> str:
+        tell = {
+            "source": self._tell_source,
+            "example": self._tell_example,
+            "version": self._tell_version,
+            "run": self._tell_run,
+            "evaluation": self._tell_evaluation,
+            "prediction": self._tell_prediction,
+            "quarantine": self._tell_quarantine,
+        }.get(ref.kind)
+        return "" if tell is None else tell(ref.id)
+
+    def _tell_source(self, ref_id: str) -> str:
+        row = self._session.get_one(SourceRow, ref_id)
+        return f"{row.path}, {row.rows:,} rows"
+
+    def _tell_example(self, ref_id: str) -> str:
+        rows = (VersionExampleRow, QuarantineRow)
+        for table in rows:
+            query = select(table.locator).where(table.example_id == ref_id).limit(1)
+            place = self._session.scalars(query).first()
+            if place is not None:
+                return f"row {place}"
+        return ""
+
+    def _tell_version(self, ref_id: str) -> str:
+        counts = self._session.get_one(VersionRow, ref_id).counts
+        return ", ".join(f"{count:,} {split}" for split, count in counts.items())
+
+    def _tell_run(self, ref_id: str) -> str:
+        row = self._session.get_one(RunRow, ref_id)
+        return f"{row.base}, {row.state}"
+
+    def _tell_evaluation(self, ref_id: str) -> str:
+        row = self._session.get_one(EvaluationRow, ref_id)
+        mine = PredictionRow.evaluation_id == ref_id
+        count = self._session.scalar(select(func.count()).where(mine)) or 0
+        return f"{row.rung} on {row.split}, {count:,} predictions"
+
+    def _tell_prediction(self, ref_id: str) -> str:
+        row = self._session.get_one(PredictionRow, ref_id)
+        return f"on {row.example_id}"
+
+    def _tell_quarantine(self, ref_id: str) -> str:
+        row = self._session.get_one(QuarantineRow, ref_id)
+        return f"{row.step}: {row.reason}"
