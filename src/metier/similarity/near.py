@@ -86,8 +86,8 @@ def _similar(sets: Sequence[Hashes], threshold: float) -> Iterator[tuple[int, in
     found: set[tuple[int, int]] = set()
     for bucket in _buckets(_signatures(sets), bands_for(threshold)):
         leaders: list[int] = []
-        for member in bucket:
-            rivals = leaders if len(bucket) > CROWD else bucket[: bucket.index(member)]
+        for place, member in enumerate(bucket):
+            rivals = leaders if len(bucket) > CROWD else bucket[:place]
             matches = [rival for rival in rivals if similarity(rival, member) >= threshold]
             found.update((match, member) for match in matches)
             if not matches and len(leaders) < CROWD:
@@ -135,7 +135,7 @@ def _buckets(signatures: NDArray[np.uint32], rows: int) -> Iterator[list[int]]:
         part = np.ascontiguousarray(signatures[:, band * rows : (band + 1) * rows])
         keys = part.view(np.dtype((np.void, part.dtype.itemsize * rows))).ravel()
         order = np.argsort(keys, kind="stable")
-        cuts = np.flatnonzero(keys[order][1:] != keys[order][:-1]) + 1
-        for group in np.split(order, cuts):
-            if len(group) > 1:
-                yield [int(index) for index in group]
+        changes = np.flatnonzero(keys[order][1:] != keys[order][:-1]) + 1
+        edges = np.concatenate([[0], changes, [len(order)]])
+        for group in np.flatnonzero(np.diff(edges) > 1):
+            yield [int(index) for index in order[edges[group] : edges[group + 1]]]

@@ -29,8 +29,8 @@ class Unpivot(Section):
 
     skip: list[str] = Field(default_factory=list)
     """Columns that are not turned but repeated on every row; names or patterns such as
-    "*-Answer"."""
-    lists: bool = False
+    "*-Answer" (case and blanks do not count)."""
+    lists: bool = True
     """A cell that is a list, also one written as text ("['a', 'b']"), becomes one row per item."""
 
 

@@ -84,7 +84,12 @@ def _unpivoted(row: Row, unpivot: Unpivot | None) -> Iterator[Row]:
     if unpivot is None:
         yield row
         return
-    kept = {n: v for n, v in row.values.items() if any(fnmatchcase(n, p) for p in unpivot.skip)}
+    patterns = [_bare(pattern) for pattern in unpivot.skip]
+    kept = {
+        name: value
+        for name, value in row.values.items()
+        if any(fnmatchcase(_bare(name), pattern) for pattern in patterns)
+    }
     for name, value in row.values.items():
         if name in kept or value is None or value == "":
             continue
@@ -93,6 +98,11 @@ def _unpivoted(row: Row, unpivot: Unpivot | None) -> Iterator[Row]:
             part = name if items is None else f"{name}.{number}"
             values = {**kept, "name": name, "value": item}
             yield Row(values, f"{row.locator}.{part}", f"{row.place} {part}")
+
+
+def _bare(name: str) -> str:
+    """Return a name without what people get wrong in headers: blanks and case."""
+    return "".join(name.split()).casefold()
 
 
 class _ColumnCheck:
