@@ -1,0 +1,167 @@
+"""Asking a Completer so that the reply has the task's shape.
+
+Closed sets are scored, not generated: the reply is the label with the highest log-probability,
+after dividing by what the model gives that label anyway (batch calibration, Zhou et al. 2023,
+arXiv 2309.17249, equation 5: the mean over unlabelled inputs of P(label | input)).
+
+How each task is asked, when the Completer can score:
+
+    classify    all labels scored, arg max of log P - log prior
+    multilabel  label by label: after the labels chosen so far, every remaining one and "stop"
+                are scored and the best is taken, so only known labels can be said
+    structured  the JSON's keys and quotes are written, enum and boolean fields scored, numbers
+                restricted to digits, text generated up to the closing quote
+    others      generated
+
+A Completer that cannot score is asked for text, which ``prompt.parse_reply`` reads.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, replace
+
+from metier.core.completer import Completer, Sampling
+from metier.core.objective import Objective
+from metier.core.types import Completion, Conversation, LabelsTarget
+from metier.models.choosing import (
+    FillingCompleter,
+    Priors,
+    corrected_best,
+    joined,
+    mean_log_prior,
+)
+from metier.models.filling import closed_field_scores, fill_fields
+from metier.models.prompt import NONE, SEPARATOR, readings, render_target, spoken
+
+MOST_LABELS = 24
+"""A multilabel reply ends here at the latest."""
+
+
+def answer(
+    completer: Completer,
+    conversations: Sequence[Conversation],
+    objective: Objective,
+    labels: Sequence[str],
+    sampling: Sampling,
+    priors: Priors | None = None,
+) -> list[Completion]:
+    """Answer conversations (rendered by ``render_prompt``) in the shape of the task.
+
+    ``text`` is the reply as ``parse_reply`` reads it; for classify ``choice_logprobs`` holds the
+    uncorrected log-probabilities by label. Usage and timing add up over all passes.
+    """
+    if not conversations:
+        return []
+    if objective.task == "classify" and labels and completer.capabilities.scores:
+        return _classify(completer, conversations, labels, (priors or {}).get("", {}))
+    if isinstance(completer, FillingCompleter):
+        if objective.task == "multilabel" and labels:
+            return _list_labels(completer, conversations, objective, labels)
+        if objective.task == "structured":
+            return fill_fields(completer, conversations, objective, sampling, priors or {})
+    return completer.complete(conversations, sampling)
+
+
+def estimate_priors(
+    completer: Completer,
+    conversations: Sequence[Conversation],
+    objective: Objective,
+    labels: Sequence[str],
+) -> Priors:
+    """Estimate what the model gives each label regardless of input, from unlabelled inputs.
+
+    ``conversations`` are rendered with the same variant as those to be answered; some dozens to
+    hundreds will do. Tasks without closed sets, and Completers that cannot score, have none.
+    """
+    if not conversations or not completer.capabilities.scores:
+        return {}
+    if objective.task == "classify" and labels:
+        scores = completer.score(conversations, _written(labels))
+        return {"": mean_log_prior(labels, scores)}
+    if objective.task == "structured" and isinstance(completer, FillingCompleter):
+        found = closed_field_scores(completer, conversations, objective)
+        return {name: mean_log_prior(values, rows) for name, (values, rows) in found.items()}
+    return {}
+
+
+def _written(labels: Sequence[str]) -> list[str]:
+    readings(labels)
+    return [spoken(label) for label in labels]
+
+
+def _classify(
+    completer: Completer,
+    conversations: Sequence[Conversation],
+    labels: Sequence[str],
+    prior: Mapping[str, float],
+) -> list[Completion]:
+    written = _written(labels)
+    if isinstance(completer, FillingCompleter):
+        scored = completer.choose(conversations, written, [None] * len(written))
+    else:
+        scored = [(row, Completion("")) for row in completer.score(conversations, written)]
+    return [
+        replace(
+            completion,
+            text=labels[corrected_best(labels, row, prior)],
+            choice_logprobs=dict(zip(labels, row, strict=True)),
+        )
+        for row, completion in scored
+    ]
+
+
+@dataclass
+class _Listing:
+    """One multilabel reply in the making."""
+
+    asked: Conversation
+    chosen: list[str]
+    parts: list[Completion]
+    done: bool = False
+
+
+def _list_labels(
+    completer: FillingCompleter,
+    conversations: Sequence[Conversation],
+    objective: Objective,
+    labels: Sequence[str],
+) -> list[Completion]:
+    written = _written(labels)
+    going = SEPARATOR.strip()
+    choices = [*written, *written, NONE]
+    closing: list[str | None] = [going] * len(labels) + [None] * (len(labels) + 1)
+    replies = [_Listing(asked, [], []) for asked in conversations]
+    for _ in range(MOST_LABELS):
+        open_ones = [reply for reply in replies if not reply.done]
+        if not open_ones:
+            break
+        begun = [_begin(reply, written, labels) for reply in open_ones]
+        scored = completer.choose(begun, choices, closing)
+        for reply, (row, completion) in zip(open_ones, scored, strict=True):
+            _take_best(reply, row, labels)
+            reply.parts.append(completion)
+    return [
+        joined(render_target(LabelsTarget(tuple(r.chosen)), objective), r.parts) for r in replies
+    ]
+
+
+def _begin(reply: _Listing, written: Sequence[str], labels: Sequence[str]) -> Conversation:
+    if not reply.chosen:
+        return reply.asked
+    names = dict(zip(labels, written, strict=True))
+    return reply.asked.then("assistant", "".join(names[c] + SEPARATOR for c in reply.chosen))
+
+
+def _take_best(reply: _Listing, row: Sequence[float], labels: Sequence[str]) -> None:
+    """Take the best label not yet taken; ``row`` holds [label + more..., label + end..., none]."""
+    allowed = [i for i in range(2 * len(labels)) if labels[i % len(labels)] not in reply.chosen]
+    if not reply.chosen:
+        allowed.append(2 * len(labels))
+    if not allowed:
+        reply.done = True
+        return
+    best = max(allowed, key=row.__getitem__)
+    if best < 2 * len(labels):
+        reply.chosen.append(labels[best % len(labels)])
+    reply.done = best >= len(labels)
