@@ -1,10 +1,10 @@
 """The ``[tune]`` section: what is trained, how fast, and how long. Imports no torch.
 
-    [tune]
-    method = { type = "lora", r = 8, alpha = 16, targets = "all-linear" }
-    lr = 2e-4
-    epochs = 3
-    batch_tokens = 2048
+[tune]
+method = { type = "lora", r = 8, alpha = 16, targets = "all-linear" }
+lr = 2e-4
+epochs = 3
+batch_tokens = 2048
 """
 
 from __future__ import annotations

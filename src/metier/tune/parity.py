@@ -1,0 +1,106 @@
+"""Is packing right for this very model? Two short examples, packed and alone, must agree.
+
+Models that carry state from token to token (linear attention, state spaces), or that mask in ways
+transformers does not know of, let packed examples see one another, and no error says so. So
+before each tune the actual model is asked: the fastest layout whose logits equal those of the
+examples run alone is taken, and padding where none does.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import torch
+
+from metier.tune import attention, passes
+from metier.tune.types import Encoded, PassMode
+
+# Largest difference of logits allowed, as a share of the largest logit: float noise in the
+# model's own precision, far under what one leaked token causes.
+TOLERANCE = {torch.float32: 1e-4, torch.float16: 1e-2, torch.bfloat16: 4e-2}
+PROBE_TOKENS = 48
+PACKED: tuple[PassMode, ...] = ("segments", "blocks")
+
+
+@dataclass(frozen=True, slots=True)
+class Parity:
+    """The layout to use, and what was measured on the way (layout -> largest difference, as a
+    share of the largest logit; NaN: the model refused the layout)."""
+
+    mode: PassMode
+    differences: dict[str, float]
+    tolerance: float
+
+    @property
+    def note(self) -> str:
+        """One sentence for the person who waits; empty when packing is in use."""
+        if self.mode != "padded":
+            return ""
+        shown = ", ".join(
+            f"{mode} refused" if difference != difference else f"{mode} off by {difference:.2g}"
+            for mode, difference in self.differences.items()
+        )
+        return (
+            "Packed examples would see one another in this model "
+            f"({shown}; allowed {self.tolerance:.0e}): padding instead, slower and right."
+        )
+
+
+def check(model: Any, examples: Sequence[Encoded], usual: str) -> Parity:
+    """Find the fastest layout that is right for ``model``, trying two short examples.
+
+    The model is left in evaluation mode with the attention of the layout found. ``usual`` names
+    the attention implementation the model came with.
+    """
+    attention.register()
+    model.eval()
+    probes = probe_pair(examples)
+    passes.use(model, "padded", usual)
+    alone = [_rows(model, [probe], "padded") for probe in probes]
+    largest = max(float(row.abs().max()) for row in alone) or 1.0
+    tolerance = TOLERANCE.get(alone[0].dtype, TOLERANCE[torch.bfloat16])
+    differences: dict[str, float] = {}
+    for mode in PACKED:
+        differences[mode] = _difference(model, probes, alone, mode, usual) / largest
+        if differences[mode] <= tolerance:
+            return Parity(mode, differences, tolerance)
+    passes.use(model, "padded", usual)
+    return Parity("padded", differences, tolerance)
+
+
+def probe_pair(examples: Sequence[Encoded]) -> list[Encoded]:
+    """Take two different short examples, cut to ``PROBE_TOKENS`` tokens, every token wanted.
+
+    Where the split has only one, its tokens in reverse order make the other.
+    """
+    by_length = sorted(examples, key=lambda example: (example.tokens < 4, example.tokens))
+    first = list(by_length[0].input_ids)[:PROBE_TOKENS]
+    others = (list(other.input_ids)[:PROBE_TOKENS] for other in by_length[1:])
+    second = next((ids for ids in others if ids != first), first[::-1])
+    pair = {"first": first, "second": second}
+    return [Encoded(name, ids, [True] * len(ids)) for name, ids in pair.items()]
+
+
+def _difference(
+    model: Any,
+    probes: Sequence[Encoded],
+    alone: Sequence[torch.Tensor],
+    mode: PassMode,
+    usual: str,
+) -> float:
+    passes.use(model, mode, usual)
+    try:
+        packed = _rows(model, probes, mode)
+    except (attention.CannotSegment, TypeError, ValueError, RuntimeError):
+        # TypeError and the like: a forward that does not take the layout's arguments.
+        return float("nan")
+    return float((packed - torch.cat(list(alone))).abs().max())
+
+
+def _rows(model: Any, examples: Sequence[Encoded], mode: PassMode) -> torch.Tensor:
+    """Return the logits of every token of the examples, one after another [tokens, vocabulary]."""
+    one = passes.to_device(passes.lay_out(examples, mode), model.device)
+    with torch.no_grad():
+        return passes.logits(model, one)[0]

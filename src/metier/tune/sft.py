@@ -1,0 +1,341 @@
+"""tune: from a frozen data version and a base to an adapter, with everything on record.
+
+encode -> plan the steps -> ask the model whether packing is right -> train, validate, save
+-> export the best checkpoint -> store it -> mark the run done.
+
+A run that stops on the way (killed, interrupted, disk full) is continued by the same call from
+its newest whole checkpoint, to the same end: the plan of steps is made anew from the same seed.
+"""
+
+from __future__ import annotations
+
+import fcntl
+import os
+import shutil
+import tempfile
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from statistics import fmean
+from typing import Any
+
+import numpy as np
+
+from metier.core import ledger
+from metier.core.errors import Busy, InputError, OutOfSpace
+from metier.core.objective import Objective
+from metier.core.progress import Progress, TaskProgress
+from metier.core.records import DataVersion, TuneRun
+from metier.core.types import Example, Json, digest
+from metier.core.workspace import Workspace
+from metier.models.base import Base, load_base
+from metier.tune import checkpoints, packing, parity, trainer
+from metier.tune.config import TuneConfig
+from metier.tune.encode import encode
+from metier.tune.live import Live, Rhythm
+from metier.tune.methods import export, learning_rate, trainable
+from metier.tune.spoken import spoken
+from metier.tune.types import Encodings
+
+SILENT = Progress()
+FOLDER = "tune"
+# What may differ between a run and its continuation.
+FREE = {"keep_checkpoints", "checkpoint_every"}
+LAST_STEPS = 10
+
+
+@dataclass(frozen=True)
+class _Job:
+    """One run's ingredients."""
+
+    config: TuneConfig
+    ws: Workspace
+    base: Base
+    run: TuneRun
+    train: Encodings
+    validation: Encodings | None
+    folder: Path
+    task: TaskProgress
+
+
+def tune(
+    config: TuneConfig,
+    version: DataVersion,
+    ws: Workspace,
+    base: Base | str,
+    objective: Objective,
+    *,
+    system: str = "",
+    progress: Progress = SILENT,
+    resume: bool | str = True,
+) -> TuneRun:
+    """Fine-tune ``base`` on the version's training split and store what comes of it.
+
+    ``resume`` True continues the newest run that stopped half-way with the same data, base,
+    prompts and settings, if there is one; False starts anew; an id continues that run. The base's
+    own weights are left as they were. Deterministic under ``config.seed`` on one machine.
+
+    Raises:
+        InputError: nothing to learn from, a loss that is not finite (naming the examples), or a
+            run to resume that was another one.
+        OutOfSpace: the disk is full; the checkpoints before are kept.
+        Busy: another process is working on the same run.
+    """
+    base = load_base(base) if isinstance(base, str) else base
+    train, validation = _encode(config, version, ws, base, objective, system, progress)
+    identity = _identity(config, base, train, validation)
+    run = _find_or_start(config, version, ws, base, system, identity, resume)
+    folder = ws.work_dir / FOLDER / run.id
+    with _alone(folder, run), _state_on_failure(ws, run):
+        plan = packing.plan([e.tokens for e in train.examples], *_planned(config))
+        with progress.task("tune", total=len(plan.steps), unit="step") as task:
+            job = _Job(config, ws, base, run, train, validation, folder, task)
+            return _train(job, plan)
+
+
+def _encode(
+    config: TuneConfig,
+    version: DataVersion,
+    ws: Workspace,
+    base: Base,
+    objective: Objective,
+    system: str,
+    progress: Progress,
+) -> tuple[Encodings, Encodings | None]:
+    speak = spoken(objective, version.labels, system)
+    limit = min(config.max_tokens, base.max_tokens)
+    rows = ledger.load_split(ws, version, "train")
+    held_out = _sample(version, ws, config)
+    with progress.task("encode", total=len(rows) + len(held_out), unit="example") as task:
+        train = encode(rows, speak, base.tokenizer, limit, task)
+        usable = [example for example in held_out if example.target is not None]
+        validation = encode(usable, speak, base.tokenizer, limit, task) if usable else None
+        for note in _notes(train, limit):
+            task.note(note)
+    return train, validation
+
+
+def _sample(version: DataVersion, ws: Workspace, config: TuneConfig) -> list[Example]:
+    if "validation" not in version.splits:
+        return []
+    rows = ledger.load_split(ws, version, "validation")
+    if len(rows) <= config.eval_examples:
+        return rows
+    draw = np.random.default_rng(config.seed).choice(len(rows), config.eval_examples, replace=False)
+    return [rows[index] for index in sorted(draw.tolist())]
+
+
+def _notes(train: Encodings, limit: int) -> Iterator[str]:
+    if train.excluded:
+        yield f"{len(train.excluded)} training examples left out: {_first(train.excluded)}"
+    if train.truncated:
+        yield (
+            f"{train.truncated} training examples shortened to {limit} tokens, "
+            f"{train.cut_replies} of them in the reply"
+        )
+    if train.lost_turns:
+        yield f"{train.lost_turns} earlier replies not supervised: the template rewrites them"
+
+
+def _first(excluded: dict[str, str]) -> str:
+    example_id, reason = next(iter(excluded.items()))
+    return f"{example_id} ({reason})" + (", …" if len(excluded) > 1 else "")
+
+
+def _identity(
+    config: TuneConfig, base: Base, train: Encodings, validation: Encodings | None
+) -> str:
+    """Hash all that decides the outcome: the very tokens, the base and the settings."""
+    seen = [
+        [[e.example_id, list(e.input_ids), list(map(int, e.supervised))] for e in part.examples]
+        for part in (train, validation)
+        if part is not None
+    ]
+    return digest([base.fingerprint, config.model_dump(mode="json", exclude=FREE), digest(seen)])
+
+
+def _find_or_start(
+    config: TuneConfig,
+    version: DataVersion,
+    ws: Workspace,
+    base: Base,
+    system: str,
+    identity: str,
+    resume: bool | str,
+) -> TuneRun:
+    if isinstance(resume, str):
+        run = ledger.get_run(ws, resume)
+        if run.config.get("identity") != identity:
+            raise InputError(
+                f"the data, base, prompts and [tune] settings of {run.id}",
+                got="others: it cannot be continued with them",
+                remedy="restore what was changed since, or start a new run",
+            )
+        return ledger.resume_run(ws, run.id)
+    stopped = [
+        run
+        for run in ledger.list_runs(ws, version.id)
+        if run.state in ("running", "interrupted") and run.config.get("identity") == identity
+    ]
+    if resume and stopped:
+        return ledger.resume_run(ws, stopped[-1].id)
+    kept = config.model_dump(mode="json") | {"system": system, "identity": identity}
+    return ledger.start_run(ws, version, base.name, kept)
+
+
+@contextmanager
+def _alone(folder: Path, run: TuneRun) -> Iterator[None]:
+    """Hold the run's folder; the lock goes with the process, however that ends."""
+    folder.mkdir(parents=True, exist_ok=True)
+    with (folder / "lock").open("a+") as lock:
+        try:
+            fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError as error:
+            lock.seek(0)
+            raise Busy(
+                f"{run.id} to be free",
+                got=f"process {lock.read() or 'unknown'} training it",
+                remedy="wait for it to end, or start another run without resuming",
+            ) from error
+        lock.truncate(0)
+        lock.write(str(os.getpid()))
+        lock.flush()
+        yield
+
+
+@contextmanager
+def _state_on_failure(ws: Workspace, run: TuneRun) -> Iterator[None]:
+    """Record how the run stopped. What can be continued is ``interrupted``, the rest ``failed``."""
+    try:
+        yield
+    except (KeyboardInterrupt, SystemExit, OutOfSpace) as error:
+        _record_stop(ws, run, "interrupted", error)
+        raise
+    except Exception as error:
+        _record_stop(ws, run, "failed", error)
+        raise
+
+
+def _record_stop(ws: Workspace, run: TuneRun, state: Any, error: BaseException) -> None:
+    summary = {**run.summary, "stopped_by": type(error).__name__, "why": str(error)}
+    with checkpoints.room_on_disk("recording that the run stopped"):
+        ledger.finish_run(ws, run.id, state, None, summary)
+
+
+def _train(job: _Job, plan: packing.Plan) -> TuneRun:
+    config, base = job.config, job.base
+    usual = base.model.config._attn_implementation
+    live = Live(job.ws, job.run.id, job.task)
+    rhythm = Rhythm(config, plan, job.validation is not None)
+    with trainable(base, config) as model:
+        found = parity.check(model, job.train.examples, usual)
+        if found.note:
+            job.task.note(found.note)
+        lr = learning_rate(config, base.model.num_parameters())
+        material = trainer.Material(
+            job.train.examples,
+            job.validation.examples if job.validation else (),
+            plan,
+            found.mode,
+            base.tokenizer.pad_token_id or 0,
+        )
+        args = trainer.arguments(config, job.folder, len(plan.steps), lr)
+        packed = trainer.PackedTrainer(
+            model, base.tokenizer, material, config, args, [rhythm, live]
+        )
+        resumed_at = _run(packed, job, live)
+        summary = _summary(job, plan, found, packed, live) | {"lr": lr, "resumed_at": resumed_at}
+        adapter = _keep_best(job, packed)
+    run = ledger.finish_run(job.ws, job.run.id, "done", adapter, summary)
+    for left in job.folder.glob("*checkpoint-*"):
+        shutil.rmtree(left, ignore_errors=True)
+    return run
+
+
+def _run(packed: trainer.PackedTrainer, job: _Job, live: Live) -> int:
+    """Train to the end; returns the step it was taken up at (0: the beginning)."""
+    found = checkpoints.newest(job.folder)
+    for problem in found.passed_over:
+        job.task.note(f"passed over a damaged checkpoint: {problem}")
+    step = 0
+    if found.path is not None:
+        step = checkpoints.step_of(found.path)
+        job.task.note(f"going on from step {step} of {job.run.id}")
+        job.task.advance(step)
+    elif job.validation is not None:
+        packed.evaluate()
+    try:
+        packed.train(resume_from_checkpoint=str(found.path) if found.path else None)
+    finally:
+        live.flush()
+    return step
+
+
+def _keep_best(job: _Job, packed: trainer.PackedTrainer) -> str:
+    best = packed.state.best_global_step
+    if best is not None and best != packed.state.global_step:
+        trainer.load_weights(packed.model, checkpoints.at_step(job.folder, best))
+    with checkpoints.room_on_disk("keeping the tuned weights"):
+        folder = Path(tempfile.mkdtemp(prefix="export-", dir=job.folder))
+        try:
+            export(packed.model, job.base, job.config, folder)
+            return job.ws.artifacts.put_tree(folder)
+        finally:
+            shutil.rmtree(folder, ignore_errors=True)
+
+
+def _summary(
+    job: _Job,
+    plan: packing.Plan,
+    found: parity.Parity,
+    packed: trainer.PackedTrainer,
+    live: Live,
+) -> dict[str, Json]:
+    history = packed.state.log_history
+    losses = [entry["loss"] for entry in history if "loss" in entry]
+    measured = {e["step"]: e for e in history if "eval_loss" in e}
+    best = measured.get(packed.state.best_global_step or -1)
+    lengths = packed.lengths
+    done = plan.steps[packed.state.global_step - live.steps : packed.state.global_step]
+    tokens = sum(lengths[index] for step in done for index in step)
+    weights = [(p.numel(), p.requires_grad) for p in packed.model.parameters()]
+    return {
+        "steps": packed.state.global_step,
+        "planned_steps": len(plan.steps),
+        "final_train_loss": fmean(losses[-LAST_STEPS:]),
+        "validation_loss_before": measured[0]["eval_loss"] if 0 in measured else None,
+        "validation_loss": best["eval_loss"] if best else None,
+        "validation_token_accuracy": best["eval_token_accuracy"] if best else None,
+        "best_step": packed.state.best_global_step,
+        "stopped_early": packed.state.global_step < len(plan.steps),
+        "layout": found.mode,
+        "parity": {k: v for k, v in asdict(found)["differences"].items() if v == v},
+        "fill": round(packing.fill(plan, lengths, job.config.batch_tokens), 4),
+        "tokens_per_s": round(tokens / live.seconds, 1) if live.seconds else None,
+        "train_seconds": round(live.seconds, 2),
+        "trained_parameters": sum(n for n, trained in weights if trained),
+        "parameters": sum(n for n, _ in weights),
+        **_data_summary(job),
+    }
+
+
+def _data_summary(job: _Job) -> dict[str, Json]:
+    train, validation = job.train, job.validation
+    excluded: Sequence[tuple[str, str]] = list(train.excluded.items())[:20]
+    return {
+        "examples": len(train.examples),
+        "tokens_per_epoch": train.tokens,
+        "supervised_share": round(train.supervised_tokens / train.tokens, 4),
+        "masked_by": dict(train.how),
+        "truncated": train.truncated,
+        "cut_replies": train.cut_replies,
+        "excluded": len(train.excluded),
+        "excluded_examples": dict(excluded),
+        "validation_examples": len(validation.examples) if validation else 0,
+        "supervised_validation_tokens": validation.supervised_tokens if validation else 0,
+    }
+
+
+def _planned(config: TuneConfig) -> tuple[int, float, int]:
+    return config.batch_tokens, config.epochs, config.seed
