@@ -25,7 +25,10 @@ from metier.data.config import CleanConfig, DataConfig
 ALL = repairs(CleanConfig())
 
 
-def example(prompt, target=LabelTarget("a")):
+A = LabelTarget("a")
+
+
+def example(prompt, target=A):
     return Example("ex_1", Conversation.of(("user", prompt)), target, Provenance("s", "d", "1"))
 
 
@@ -49,7 +52,7 @@ def applied(given, **config):
         ("<script>alert(1)</script>Hi", "Hi", ("html", "white_space")),
         ("List<String> x; vector<int> y", "List<String> x; vector<int> y", ()),
         ("be\x00ll\x07 and zero\u200bwidth", "bell and zerowidth", ("control_characters",)),
-        ("a\r\nb\rc\u2028d\x85e\x0cf", "a\nb\nc\nd\ne\nf", ("line_ends",)),
+        ("a\r\nb\rc\u2028d\x0ce", "a\nb\nc\nd\ne", ("line_ends",)),
         ("cafe\u0301", "café", ("unicode",)),
         ("lone \ud800 half", "lone \ufffd half", ("unicode",)),
         ("  two   spaces\u00a0here ", "two spaces here", ("white_space",)),

@@ -137,7 +137,7 @@ class Fails:
 
 
 def test_a_step_that_loses_a_row_is_named():
-    with pytest.raises(BoundaryError, match="step forgets: .*10 went in, 9 came out"):
+    with pytest.raises(BoundaryError, match=r"step forgets: .*10 went in, 9 came out"):
         run_steps([Forgets()], EXAMPLES, Frame(Progress()))
 
 

@@ -6,12 +6,12 @@
 Nothing is lost: what a step drops is in quarantine with its reason, and can be restored.
 """
 
+import typing as _typing
 from importlib import import_module
-from typing import TYPE_CHECKING, Any
 
 from metier.data.config import DataConfig
 
-if TYPE_CHECKING:
+if _typing.TYPE_CHECKING:
     from metier.data.build import BuildResult, build
     from metier.data.card import card_markdown
     from metier.data.pipeline import Frame, StepReport, run_steps
@@ -42,7 +42,7 @@ __all__ = [
 ]
 
 
-def __getattr__(name: str) -> Any:
+def __getattr__(name: str) -> _typing.Any:
     if name in _HOMES:
         return getattr(import_module(f"metier.data.{_HOMES[name]}"), name)
     raise AttributeError(f"module {__name__!r} has no attribute {name!r}")

@@ -22,7 +22,6 @@ from metier.core.records import DataVersion
 from metier.core.steps import Step, Suspect
 from metier.core.types import Example, Json
 from metier.core.workspace import Workspace
-from metier.data import quarantine
 from metier.data.card import make_card
 from metier.data.clean import Clean, tidy_label
 from metier.data.config import DataConfig
@@ -46,6 +45,7 @@ from metier.data.pipeline import (
     Suspected,
     run_steps,
 )
+from metier.data.quarantine import LEAKAGE, restored_keys, store
 from metier.data.split import Sizes, split
 
 
@@ -97,9 +97,7 @@ def build(
     """
     imported = read_sources(config.sources, objective, root, progress)
     known = known_labels(config, objective, ws)
-    frame = Frame(
-        progress, config.workers, restored=quarantine.restored_keys(ws, imported.examples)
-    )
+    frame = Frame(progress, config.workers, restored=restored_keys(ws, imported.examples))
     outcomes = run_steps(make_steps(config, objective, known), imported.examples, frame)
     _refuse_empty(imported, outcomes, known)
     with progress.task("data: split", total=len(outcomes.examples), unit="rows") as task:
@@ -217,7 +215,7 @@ def _gate(
 
 def _leaked(leak: Leak) -> Dropped:
     evidence = {"what": describe(leak), "kept": leak.taints.id, "similarity": leak.similarity}
-    return Dropped(quarantine.LEAKAGE, leak.yields, f"{leak.kind}_leak", evidence)
+    return Dropped(LEAKAGE, leak.yields, f"{leak.kind}_leak", evidence)
 
 
 def _found_labels(splits: Mapping[str, Sequence[Example]], objective: Objective) -> tuple[str, ...]:
@@ -229,7 +227,7 @@ def _found_labels(splits: Mapping[str, Sequence[Example]], objective: Objective)
 
 def store_asides(ws: Workspace, drops: Sequence[Dropped], outcomes: Outcomes) -> None:
     """Write quarantine, changes and suspects, but what is there already."""
-    quarantine.store(ws, drops)
+    store(ws, drops)
     stored = Counter((one.example_id, one.step, one.why) for one in ledger.list_changes(ws))
     for step in {changed.step: None for changed in outcomes.changes}:
         new = []
