@@ -40,7 +40,7 @@ def parse_json(text: str) -> Json:
     try:
         return json.loads(text, parse_constant=lambda name: None)
     except json.JSONDecodeError as error:
-        reason = f"not JSON: {error.msg} at character {error.pos + 1}"
+        reason = f"not JSON: {error.msg.removesuffix(' at')} at character {error.pos + 1}"
         raise RowError("broken_json", reason) from error
     except (ValueError, RecursionError) as error:
         raise RowError("broken_json", f"not JSON that can be read: {error}") from error

@@ -35,8 +35,8 @@ LEGACY = (
     *("cp1252", "cp1250", "cp1251", "cp1253", "cp1254", "cp1255", "cp1256", "koi8_r"),
     *("shift_jis", "euc_jp", "gb18030", "big5", "euc_kr", "mac_roman", "cp437"),
 )
-"""Encodings that are considered where it is not Unicode; detection over all known ones mistakes
-short Western texts for rare code pages."""
+"""Encodings that are considered where it is not Unicode, the more usual first: that decides between
+equally good ones. Detection over all known ones mistakes short texts for rare code pages."""
 ESCAPED = re.compile("[\udc80-\udcff]")
 MAGIC = (
     (b"PK\x03\x04", "a ZIP or XLSX file"),
@@ -108,14 +108,20 @@ def _utf16_without_mark(head: bytes) -> str | None:
 def _legacy(head: bytes, place: str) -> str:
     from charset_normalizer import from_bytes
 
-    best = from_bytes(_around_high_bytes(head), cp_isolation=list(LEGACY)).best()
-    if best is None:
+    found = from_bytes(_around_high_bytes(head), cp_isolation=list(LEGACY))
+    candidates = [
+        (match.chaos, -match.coherence, LEGACY.index(name))
+        for match in found
+        for name in match.could_be_from_charset
+        if name in LEGACY
+    ]
+    if not candidates:
         raise InputError(
             "text in an encoding that can be told",
             got=f"{place}: neither UTF-8 nor a known code page",
             remedy='open it in its own program and save it as UTF-8, or set encoding = "…"',
         )
-    return str(best.encoding)
+    return LEGACY[min(candidates)[2]]
 
 
 def _around_high_bytes(head: bytes, limit: int = 100_000) -> bytes:

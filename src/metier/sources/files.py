@@ -120,7 +120,8 @@ def _nearest_file(full: Path) -> str:
 
 
 def _hidden(relative: Path) -> bool:
-    return any(part.startswith((".", "__MACOSX")) for part in relative.parts)
+    names = [part for part in relative.parts if part != ".."]
+    return any(name.startswith((".", "__MACOSX")) for name in names)
 
 
 def find_members(path: str, root: Path) -> Iterator[Member]:

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import csv
 import warnings
+import zipfile
 from collections import deque
 from collections.abc import Iterator, Sequence
 from itertools import islice
@@ -50,7 +51,9 @@ def _read_delimited(
             number += 1
             place = f"{member.place}:{line.number}"
             try:
-                values = _named(header, cells, fault)
+                if fault is not None or cells is None:
+                    raise fault or RowError("broken_csv", "unreadable")
+                values = _named(header, cells, delimiter)
                 check_text(values)
             except RowError as error:
                 feed.rewind()
@@ -60,12 +63,10 @@ def _read_delimited(
             yield Row(values, member.locator(number), place)
 
 
-def _named(
-    header: Sequence[str], cells: Sequence[str] | None, fault: RowError | None
-) -> dict[str, Json]:
-    if cells is None:
-        raise fault or RowError("broken_csv", "unreadable")
+def _named(header: Sequence[str], cells: Sequence[str], delimiter: str) -> dict[str, Json]:
     width = len(header)
+    if width == 1:  # a list of texts, whose commas separate nothing
+        return {header[0]: delimiter.join(cells)}
     if len(cells) < width or any(cell.strip() for cell in cells[width:]):
         reason = f"{len(cells)} cells where the header has {width} columns"
         raise RowError("uneven_columns", reason)
@@ -210,7 +211,7 @@ def read_xlsx(member: Member, config: SourceConfig) -> Iterator[Row | BadRow]:
         warnings.simplefilter("ignore")  # openpyxl reports styles and extensions it leaves out
         try:
             book = openpyxl.load_workbook(member.seekable(stream), read_only=True, data_only=True)
-        except (ValueError, KeyError, OSError, TypeError) as error:
+        except (ValueError, KeyError, OSError, TypeError, zipfile.BadZipFile) as error:
             raise _unreadable("XLSX", member, error) from error
         sheet = _sheet(book, config.sheet, member)
         rows = sheet.iter_rows(values_only=True)
