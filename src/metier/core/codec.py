@@ -59,7 +59,7 @@ def from_json(kind: type[T], data: Json) -> T:
 
 
 def dumps(value: Any) -> str:
-    """Return ``value`` as canonical JSON text that any UTF-8 store accepts."""
+    """Return ``value`` as compact JSON text that any UTF-8 store accepts; keys keep their order."""
     return _text(to_json(value))
 
 
@@ -69,10 +69,10 @@ def loads(kind: type[T], text: str | bytes) -> T:
 
 
 def _text(plain: Json) -> str:
-    text = json.dumps(plain, sort_keys=True, ensure_ascii=False, separators=(",", ":"))
+    text = json.dumps(plain, ensure_ascii=False, separators=(",", ":"))
     if "\x00" not in text and _is_unicode(text):
         return text
-    return json.dumps(plain, sort_keys=True, separators=(",", ":"))
+    return json.dumps(plain, separators=(",", ":"))
 
 
 def _is_unicode(text: str) -> bool:

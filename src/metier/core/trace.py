@@ -101,16 +101,17 @@ class Trace:
         """Return the nodes depth first, each thing once, beginning with ``root``."""
         self._root = root
         nodes: list[Node] = []
-        seen: set[Ref] = {root}
+        seen: set[Ref] = set()
         stack: list[tuple[Ref, int, str, Ref | None]] = [(root, 0, "", None)]
         while stack:
             ref, depth, relation, via = stack.pop()
+            if ref in seen:
+                continue
+            seen.add(ref)
             nodes.append(Node(ref, depth, relation, self._label(ref), via))
             if ref.kind == "example":
                 self._examples.add(ref.id)
-            onward = [step for step in self._next(ref) if step[0] not in seen]
-            seen |= {step[0] for step in onward}
-            stack += [(to, depth + 1, how, ref) for to, how in reversed(onward)]
+            stack += [(to, depth + 1, how, ref) for to, how in reversed(self._next(ref))]
         return nodes
 
     def _next(self, ref: Ref) -> list[Step]:
@@ -144,8 +145,8 @@ class Trace:
 
     def _prediction_up(self, prediction_id: str) -> Iterator[Step]:
         row = self._session.get_one(PredictionRow, prediction_id)
-        yield Ref("example", row.example_id), "answers"
         yield Ref("evaluation", row.evaluation_id), "part of"
+        yield Ref("example", row.example_id), "answers"
 
     def _example_up(self, example_id: str) -> Iterator[Step]:
         members = select(VersionExampleRow.parent_id, VersionExampleRow.source_digest).where(
@@ -156,8 +157,8 @@ class Trace:
                 yield Ref("example", parent), "made from"
             yield from self._sources(digest)
         left_out = select(QuarantineRow.source_digest).where(QuarantineRow.example_id == example_id)
-        for digest in self._session.scalars(left_out.distinct()):
-            yield from self._sources(digest)
+        for left_out_of in self._session.scalars(left_out.distinct()):
+            yield from self._sources(left_out_of)
 
     def _quarantine_up(self, row_id: str) -> Iterator[Step]:
         row = self._session.get_one(QuarantineRow, row_id)
