@@ -1,0 +1,190 @@
+"""The sample project's data: the same under a seed, messy as stated, test language unseen."""
+
+import csv
+import json
+import sys
+import tomllib
+from collections import Counter
+from pathlib import Path
+
+import pytest
+
+RECIPE = Path(__file__).parents[2] / "recipes" / "product_support"
+sys.path.insert(0, str(RECIPE))
+
+import make_data  # noqa: E402
+
+SEEDS = (0, 1)
+
+
+def rows_of(folder: Path, name: str, encoding: str = "utf-8") -> list[dict[str, str]]:
+    with (folder / "data" / name).open(encoding=encoding, newline="") as file:
+        if name.endswith(".csv"):
+            return list(csv.DictReader(file))
+        return [json.loads(line) for line in file]
+
+
+def truth_of(folder: Path, name: str) -> list[dict[str, object]]:
+    lines = (folder / "truth" / f"{name}.jsonl").read_text("utf-8").splitlines()
+    return [json.loads(line) for line in lines]
+
+
+def training_rows(folder: Path) -> list[dict[str, str]]:
+    """Both exports under the helpdesk's column names."""
+    chat = [
+        dict(zip(make_data.COLUMNS, row.values(), strict=True))
+        for row in rows_of(folder, "chat_export.jsonl")
+    ]
+    return rows_of(folder, "helpdesk_export.csv", "cp1252") + chat
+
+
+@pytest.fixture(scope="module")
+def made(tmp_path_factory: pytest.TempPathFactory) -> dict[int, Path]:
+    folders = {seed: tmp_path_factory.mktemp(f"seed{seed}") for seed in SEEDS}
+    for seed, folder in folders.items():
+        make_data.make(folder, seed)
+    return folders
+
+
+def test_seed_fixes_every_byte(made: dict[int, Path], tmp_path: Path) -> None:
+    make_data.make(tmp_path, 0)
+    names = sorted(p.relative_to(tmp_path) for p in tmp_path.rglob("*") if p.is_file())
+    assert len(names) == 8
+    assert all((tmp_path / name).read_bytes() == (made[0] / name).read_bytes() for name in names)
+    assert rows_of(made[1], "chat_export.jsonl") != rows_of(made[0], "chat_export.jsonl")
+
+
+@pytest.mark.parametrize("seed", SEEDS)
+def test_counts_are_as_the_readme_states(made: dict[int, Path], seed: int) -> None:
+    rows = training_rows(made[seed])
+    assert len(rows) == 2600
+    assert len(rows_of(made[seed], "checked_by_leads.csv")) == 400
+    kinds = Counter(row["kind"] for row in truth_of(made[seed], "duplicates"))
+    assert kinds == {"exact duplicate": 80, "near duplicate": 110}
+    kinds = Counter(row["kind"] for row in truth_of(made[seed], "irrelevant"))
+    assert kinds == {"irrelevant": 80, "empty": 30}
+    wrong = truth_of(made[seed], "wrong_labels")
+    assert 0.03 <= len(wrong) / 2490 <= 0.055
+    traits = Counter(t for row in truth_of(made[seed], "traits") for t in row["traits"])  # type: ignore[attr-defined]
+    assert traits["typos"] > 700
+    assert traits["mojibake"] > 60
+    assert traits["two issues"] > 100
+
+
+@pytest.mark.parametrize("seed", SEEDS)
+def test_test_rows_are_clean_of_label_noise_and_every_queue_is_there(
+    made: dict[int, Path], seed: int
+) -> None:
+    assert not [r for r in truth_of(made[seed], "wrong_labels") if r["file"] == make_data.TEST_FILE]
+    counts = Counter(row["Queue"] for row in rows_of(made[seed], "checked_by_leads.csv"))
+    assert set(counts) == set(make_data.language()["queues"])
+    assert min(counts.values()) >= 15
+
+
+def test_train_and_test_lists_have_no_entry_in_common() -> None:
+    words = make_data.language()
+    pairs = [words["products"]]
+    for side in ("frame", "personal", "people"):
+        for name in words[side]["train"]:
+            pairs.append({split: words[side][split][name] for split in ("train", "test")})
+    for queue in words["queues"].values():
+        for name in ("phrases", "details"):
+            pairs.append({split: queue[split][name] for split in ("train", "test")})
+    for pair in pairs:
+        train, test = ({entry.casefold() for entry in pair[split]} for split in ("train", "test"))
+        assert not train & test
+
+
+@pytest.mark.parametrize("seed", SEEDS)
+def test_no_customer_and_no_message_is_on_both_sides(made: dict[int, Path], seed: int) -> None:
+    train, test = training_rows(made[seed]), rows_of(made[seed], "checked_by_leads.csv")
+    for column in ("Customer no.", "Message"):
+        assert not {row[column].casefold() for row in train} & {
+            row[column].casefold() for row in test
+        }
+
+
+@pytest.mark.parametrize("seed", SEEDS)
+def test_only_planted_duplicates_are_exact(made: dict[int, Path], seed: int) -> None:
+    rows = {row["Ticket"]: row for row in training_rows(made[seed])}
+    planted = {row["id"] for row in truth_of(made[seed], "duplicates")}
+    planted |= {row["id"] for row in truth_of(made[seed], "irrelevant")}
+    keys = [
+        " ".join(row["Message"].casefold().split()) for i, row in rows.items() if i not in planted
+    ]
+    assert len(keys) == len(set(keys))
+    for row in truth_of(made[seed], "duplicates"):
+        copy, first = rows[str(row["id"])], rows[str(row["copy_of"])]
+        assert (copy["Message"] == first["Message"]) == (row["kind"] == "exact duplicate")
+        assert copy["Customer no."] == first["Customer no."]
+
+
+@pytest.mark.parametrize("seed", SEEDS)
+def test_personal_data_stand_where_the_truth_says(made: dict[int, Path], seed: int) -> None:
+    rows = training_rows(made[seed]) + rows_of(made[seed], "checked_by_leads.csv")
+    columns = {"message": "Message", "reply": "Agent reply"}
+    texts = {row["Ticket"]: row for row in rows}
+    spans = truth_of(made[seed], "personal_data")
+    for span in spans:
+        text = texts[str(span["id"])][columns[str(span["column"])]]
+        assert text[span["start"] : span["end"]] == span["text"]  # type: ignore[misc]
+    kinds = Counter(span["kind"] for span in spans)
+    assert min(kinds[kind] for kind in ("name", "order", "email", "phone", "card")) > 60
+
+
+def test_card_numbers_pass_the_luhn_check(made: dict[int, Path]) -> None:
+    cards = [str(s["text"]) for s in truth_of(made[0], "personal_data") if s["kind"] == "card"]
+    for card in cards:
+        digits = [int(digit) for digit in reversed(card.replace(" ", ""))]
+        total = sum(digits[0::2]) + sum(sum(divmod(2 * digit, 10)) for digit in digits[1::2])
+        assert total % 10 == 0
+
+
+@pytest.mark.parametrize("seed", SEEDS)
+def test_replies_take_up_the_product_and_the_order(made: dict[int, Path], seed: int) -> None:
+    words = make_data.language()
+    rows = rows_of(made[seed], "checked_by_leads.csv")
+    named = [row for row in rows if any(p in row["Agent reply"] for p in words["products"]["test"])]
+    assert len(named) > 200
+    ordered = [row for row in rows if "FH-" in row["Message"]]
+    assert all("Reference: order FH-" in row["Agent reply"] for row in ordered)
+
+
+def test_a_message_about_two_things_goes_by_precedence() -> None:
+    import random
+
+    words = make_data.language()
+    writer = make_data.Writer(random.Random(0), words, "train")
+    customer = make_data.make_customer(random.Random(0), words, "train", 1)
+    drawn: list[str] = []
+    core = writer.core
+    writer.core = lambda queue, product: drawn.append(queue) or core(queue, product)  # type: ignore[func-returns-value,method-assign]
+    for _ in range(300):
+        drawn.clear()
+        ticket = writer.ticket(customer)
+        assert ticket.queue == min(drawn, key=words["precedence"].index)
+
+
+def test_config_routes_to_the_queues_of_the_data() -> None:
+    config = tomllib.loads((RECIPE / "metier.toml").read_text("utf-8"))
+    queues = set(make_data.language()["queues"])
+    assert set(config["objective"]["fields"]["properties"]["route"]["enum"]) == queues
+    table = (RECIPE / "guidelines.md").read_text("utf-8")
+    assert all(f"| `{queue}` |" in table for queue in queues)
+    assert ", ".join(make_data.language()["precedence"]) in table
+
+
+@pytest.mark.parametrize("seed", SEEDS)
+def test_tfidf_lands_between_half_and_nine_tenths(made: dict[int, Path], seed: int) -> None:
+    from sklearn.feature_extraction.text import TfidfVectorizer
+    from sklearn.linear_model import LogisticRegression
+    from sklearn.metrics import f1_score
+    from sklearn.pipeline import make_pipeline
+
+    train = [row for row in training_rows(made[seed]) if row["Queue"] and row["Message"].strip()]
+    test = rows_of(made[seed], "checked_by_leads.csv")
+    vectors = TfidfVectorizer(ngram_range=(1, 2), sublinear_tf=True)
+    model = make_pipeline(vectors, LogisticRegression(C=10, max_iter=1000))
+    model.fit([row["Message"] for row in train], [row["Queue"] for row in train])
+    given = model.predict([row["Message"] for row in test])
+    assert 0.5 <= f1_score([row["Queue"] for row in test], given, average="macro") <= 0.9
