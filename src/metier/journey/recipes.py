@@ -1,7 +1,8 @@
 """Recipes: specialists that ship as a folder of configuration, guidelines and a data maker.
 
-A recipe folder holds ``metier.toml``, ``guidelines.md``, ``README.md`` and ``make_data.py``, a script
-that writes made data beside itself. They are data: no library code depends on any of them.
+A recipe folder holds ``metier.toml``, ``guidelines.md``, ``README.md`` and ``make_data.py`` (a
+script that writes made data beside itself) with the word lists that it reads. They are data: no
+library code depends on any of them.
 """
 
 from __future__ import annotations
@@ -18,7 +19,6 @@ from metier.core.errors import BoundaryError, InputError, NotFound, nearest
 
 _PACKAGED = Path(__file__).resolve().parents[1] / "_recipes"
 _IN_CHECKOUT = Path(__file__).resolve().parents[3] / "recipes"
-_FILES = ("metier.toml", "guidelines.md", "README.md", "make_data.py")
 
 
 @dataclass(frozen=True)
@@ -63,9 +63,9 @@ def start_from_recipe(name: str, into: Path) -> Recipe:
             remedy="choose another folder: metier init --recipe NAME FOLDER",
         )
     into.mkdir(parents=True, exist_ok=True)
-    for file in _FILES:
-        if (recipe.folder / file).exists() and not (into / file).exists():
-            shutil.copyfile(recipe.folder / file, into / file)
+    for file in sorted(path for path in recipe.folder.iterdir() if path.is_file()):
+        if not (into / file.name).exists():
+            shutil.copyfile(file, into / file.name)
     _make_data(into)
     return recipe
 
