@@ -374,7 +374,7 @@ def _give_back(row: JobRow, why: str, delay_s: float = 0) -> None:
         row.state = "cancelled"
     elif row.attempts < row.max_attempts:
         row.state = "queued"
-        row.not_before = datetime.now(UTC) + timedelta(seconds=delay_s)
+        row.not_before = datetime.now(UTC) + timedelta(seconds=delay_s) if delay_s else None
     else:
         row.state, row.finished_at = "failed", datetime.now(UTC)
 
