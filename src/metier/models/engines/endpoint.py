@@ -1,0 +1,185 @@
+"""EndpointCompleter: a model behind an OpenAI-compatible server (``POST {url}/chat/completions``).
+
+Text leaves this machine here, so every request first passes ``check`` (``privacy.Egress.check``),
+which refuses by raising. A request that fails after its retries becomes a Completion with
+``error``; what cannot get better by asking again (address, key, model) raises ModelUnavailable.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import time
+from collections.abc import Callable, Iterator, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass
+from typing import Any
+
+import httpx
+
+from metier.core.completer import Capabilities, Sampling
+from metier.core.errors import ModelUnavailable
+from metier.core.types import Completion, Conversation, Json, Timing, Usage, digest
+
+Check = Callable[[str, str, int], None]
+"""(url, purpose, number of texts) -> None, or raises EgressRefused."""
+
+RETRIED = frozenset({408, 409, 429, 500, 502, 503, 504})
+FATAL = frozenset({400, 401, 403, 404, 405, 422})
+
+
+@dataclass(frozen=True, slots=True)
+class EndpointSettings:
+    """How to call. ``api_key_env`` names the environment variable that holds the key."""
+
+    purpose: str = "complete"
+    api_key_env: str = "OPENAI_API_KEY"
+    parallel: int = 4
+    attempts: int = 3
+    wait_s: float = 1.0
+    timeout_s: float = 60.0
+
+
+class EndpointCompleter:
+    """A remote model as a Completer; it generates and streams, and cannot score."""
+
+    def __init__(
+        self, url: str, model: str, check: Check, settings: EndpointSettings | None = None
+    ) -> None:
+        self.url = url.rstrip("/")
+        self.model, self._check = model, check
+        self.settings = settings or EndpointSettings()
+
+    @property
+    def name(self) -> str:
+        """The model's name at the endpoint."""
+        return self.model
+
+    @property
+    def fingerprint(self) -> str:
+        """Hash over address and model name; what stands behind them may change unseen."""
+        return digest(["endpoint", self.url, self.model])
+
+    @property
+    def capabilities(self) -> Capabilities:
+        """Streams; neither scores nor continues."""
+        return Capabilities(streams=True)
+
+    def complete(
+        self, conversations: Sequence[Conversation], sampling: Sampling
+    ) -> list[Completion]:
+        """Answer each conversation, several at a time, in order."""
+        if not conversations:
+            return []
+        self._check(self.url, self.settings.purpose, len(conversations))
+        with (
+            self._client() as client,
+            ThreadPoolExecutor(self.settings.parallel) as pool,
+        ):
+            return list(pool.map(lambda asked: self._one(client, asked, sampling), conversations))
+
+    def score(
+        self, conversations: Sequence[Conversation], choices: Sequence[str]
+    ) -> list[list[float]]:
+        """Not possible through this interface."""
+        raise NotImplementedError("an endpoint does not give log-probabilities of given texts")
+
+    def stream(self, conversation: Conversation, sampling: Sampling) -> Iterator[str]:
+        """Yield pieces of the reply as the server sends them."""
+        self._check(self.url, self.settings.purpose, 1)
+        body = {**self._body(conversation, sampling), "stream": True}
+        try:
+            with (
+                self._client() as client,
+                client.stream("POST", f"{self.url}/chat/completions", json=body) as reply,
+            ):
+                if reply.status_code >= 400:
+                    reply.read()
+                    raise self._unavailable(_problem(reply))
+                yield from _pieces(reply.iter_lines())
+        except httpx.HTTPError as error:
+            raise self._unavailable(f"{type(error).__name__}: {error}") from error
+
+    def _client(self) -> httpx.Client:
+        key = os.environ.get(self.settings.api_key_env, "")
+        headers = {"Authorization": f"Bearer {key}"} if key else {}
+        return httpx.Client(headers=headers, timeout=self.settings.timeout_s)
+
+    def _body(self, conversation: Conversation, sampling: Sampling) -> dict[str, Json]:
+        body: dict[str, Json] = {
+            "model": self.model,
+            "messages": [{"role": m.role, "content": m.text} for m in conversation.messages],
+            "max_tokens": sampling.max_tokens,
+            "temperature": sampling.temperature,
+            "top_p": sampling.top_p,
+        }
+        if sampling.stop:
+            body["stop"] = list(sampling.stop)
+        if sampling.seed is not None:
+            body["seed"] = sampling.seed
+        return body
+
+    def _one(self, client: httpx.Client, asked: Conversation, sampling: Sampling) -> Completion:
+        start, why = time.perf_counter(), ""
+        for attempt in range(self.settings.attempts):
+            if attempt:
+                time.sleep(self.settings.wait_s * 2 ** (attempt - 1))
+            try:
+                reply = client.post(
+                    f"{self.url}/chat/completions", json=self._body(asked, sampling)
+                )
+            except httpx.ConnectError as error:
+                raise self._unavailable(f"no connection ({error})") from error
+            except httpx.HTTPError as error:
+                why = f"{type(error).__name__}: {error}"
+                continue
+            if reply.status_code in FATAL:
+                raise self._unavailable(_problem(reply))
+            if reply.is_success:
+                return _completion(reply, time.perf_counter() - start)
+            why = _problem(reply)
+            if reply.status_code not in RETRIED:
+                break
+        return Completion("", "error", timing=Timing(time.perf_counter() - start), error=why)
+
+    def _unavailable(self, why: str) -> ModelUnavailable:
+        return ModelUnavailable(
+            f"the model {self.model!r} at {self.url}",
+            got=why,
+            remedy=f"check the address, the model's name and the key in "
+            f"{self.settings.api_key_env}",
+        )
+
+
+def _completion(reply: httpx.Response, seconds: float) -> Completion:
+    timing = Timing(seconds)
+    try:
+        body = reply.json()
+        choice = body["choices"][0]
+        text = choice["message"]["content"] or ""
+    except (ValueError, KeyError, IndexError, TypeError):
+        return Completion(
+            "", "error", timing=timing, error=f"no choices in the reply: {reply.text[:200]}"
+        )
+    used: dict[str, Any] = body.get("usage") or {}
+    usage = Usage(int(used.get("prompt_tokens") or 0), int(used.get("completion_tokens") or 0))
+    finish = choice.get("finish_reason")
+    return Completion(text, "length" if finish == "length" else "stop", usage, timing)
+
+
+def _problem(reply: httpx.Response) -> str:
+    return f"HTTP {reply.status_code}: {reply.text[:200].strip() or reply.reason_phrase}"
+
+
+def _pieces(lines: Iterator[str]) -> Iterator[str]:
+    """Read server-sent events: ``data: {...}`` lines up to ``data: [DONE]``."""
+    for line in lines:
+        if not line.startswith("data:"):
+            continue
+        data = line[5:].strip()
+        if data == "[DONE]":
+            return
+        for choice in json.loads(data).get("choices", []):
+            piece = (choice.get("delta") or {}).get("content")
+            if piece:
+                yield piece
