@@ -12,6 +12,8 @@ from __future__ import annotations
 from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
+from metier.scoring.planning import Assumptions, HeldOut, Need, needs
+from metier.scoring.power import expert_hours
 from metier.scoring.tasks import (
     catalogue,
     check_targets,
@@ -23,24 +25,27 @@ from metier.scoring.tasks import (
 from metier.scoring.types import Metric, MetricInfo, Resampling, Scorer, Statistic
 
 if TYPE_CHECKING:
-    from metier.scoring.bootstrap import Paired, paired_difference, permutation_test
     from metier.scoring.builtin import make_metric, metrics, scorers
     from metier.scoring.classification import confusion, per_class, rare_classes, support
     from metier.scoring.intervals import cluster_t, mcnemar, wilson
+    from metier.scoring.paired import Paired, paired_difference, permutation_test
     from metier.scoring.records import field_view, record_of, records_of, slice_view
 
 _LATER = {
-    "bootstrap": ("Paired", "paired_difference", "permutation_test"),
     "builtin": ("make_metric", "metrics", "scorers"),
     "classification": ("confusion", "per_class", "rare_classes", "support"),
     "intervals": ("cluster_t", "mcnemar", "wilson"),
+    "paired": ("Paired", "paired_difference", "permutation_test"),
     "records": ("field_view", "record_of", "records_of", "slice_view"),
 }
 _HOME = {name: module for module, names in _LATER.items() for name in names}
 
 __all__ = [
+    "Assumptions",
+    "HeldOut",
     "Metric",
     "MetricInfo",
+    "Need",
     "Paired",
     "Resampling",
     "Scorer",
@@ -49,12 +54,14 @@ __all__ = [
     "check_targets",
     "cluster_t",
     "confusion",
+    "expert_hours",
     "field_kinds",
     "field_view",
     "make_metric",
     "mcnemar",
     "metric_info",
     "metrics",
+    "needs",
     "paired_difference",
     "per_class",
     "permutation_test",

@@ -9,10 +9,10 @@ has no score of its own (scikit-learn would add it with F1 0).
 from __future__ import annotations
 
 import json
-import math
 from collections import Counter
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import replace
+from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 
@@ -20,10 +20,10 @@ from metier.core.errors import InputError
 from metier.core.records import Confusion
 from metier.core.types import Estimate, Json, Score
 from metier.scoring.base import GradeScorer, Measured, mean_of, metrics, scorers
-from metier.scoring.bootstrap import FloatArray, Sums, clusters_of, percentile, resampled
-from metier.scoring.intervals import wilson
+from metier.scoring.bootstrap import FloatArray, Sums, undefined
+from metier.scoring.intervals import effective_n, wilson
 from metier.scoring.tasks import metric_info
-from metier.scoring.types import DEFAULT, Metric, Resampling, Scorer
+from metier.scoring.types import DEFAULT, Metric, MetricInfo, Resampling, Scorer, Statistic
 
 RARE = 5
 SMALL_CLASS = 20
@@ -236,15 +236,7 @@ def _register_of_class(name: str, part: Part) -> None:
     def factory(label: str = "") -> Metric:
         if not label:
             raise InputError(f"the class whose {name} is meant", remedy="name it with label")
-        return Measured(metric_info(name), lambda records: _of_class(records, label, part))
-
-
-def _of_class(records: Sequence[Score], label: str, part: Part) -> Sums:
-    count = support(records).get(label, 0)
-    notes: tuple[str, ...] = ()
-    if count < SMALL_CLASS:
-        notes = (f"only {count} test items of class {label!r}",)
-    return _label_sums(records, (label,), lambda sums: part(sums)[:, 0], notes)
+        return OfClass(metric_info(name), label, part)
 
 
 _register_averages()
@@ -288,56 +280,63 @@ def per_class(
 ) -> dict[str, dict[str, Estimate]]:
     """Return precision, recall and F1 of every reference label, the most frequent first.
 
-    ``n`` of each estimate is the class's test items; all come from one set of resamples.
+    ``n`` counts the class's test items (precision: the items predicted to be of it).
     """
-    records = _labelled(records)[0]
     labels = list(support(records))
-    if not labels:
-        return {}
-    tables = {
-        name: _class_table(records, labels, part, resampling) for name, part in _PARTS.items()
-    }
+    table = _label_sums(records, labels, f1_of).matrix.tocsc()
+    width = len(labels)
     return {
-        label: {name: table[i] for name, table in tables.items()} for i, label in enumerate(labels)
+        label: {
+            name: _class_estimate(table[:, i::width], label, name, resampling) for name in _PARTS
+        }
+        for i, label in enumerate(labels)
     }
 
 
-def _class_table(
-    records: Sequence[Score], labels: list[str], part: Part, resampling: Resampling
-) -> list[Estimate]:
-    statistic = _label_sums(records, labels, part)
-    names, index = clusters_of(records)
-    values = statistic.at(np.ones((1, len(names))))[0]
-    draws = resampled(statistic, resampling)
-    counts = support(records)
-    found = []
-    for column, label in enumerate(labels):
-        inside = {int(c) for c, r in zip(index, records, strict=True) if _holds(r, label)}
-        blank = Estimate(
-            float(values[column]), math.nan, math.nan, counts[label], len(inside), resampling.level
-        )
-        found.append(_class_estimate(blank, label, draws[:, column]))
-    return found
+@dataclass(frozen=True)
+class OfClass:
+    """Precision, recall or F1 of one class. Wilson's interval, so that small classes keep one."""
+
+    info: MetricInfo
+    label: str
+    part: Part
+
+    def statistic(self, records: Sequence[Score]) -> Statistic:
+        """Return the value as a function of cluster weights."""
+        return _label_sums(records, (self.label,), lambda sums: self.part(sums)[:, 0])
+
+    def __call__(self, records: Sequence[Score], resampling: Resampling = DEFAULT) -> Estimate:
+        """Return value and interval; ``resampling`` gives the level."""
+        found = _label_sums(records, (self.label,), self.part)
+        return _class_estimate(found.matrix.tocsc(), self.label, self.info.name, resampling)
 
 
-def _holds(record: Score, label: str) -> bool:
-    return label in decisions(record.expected).values()
+def _class_estimate(table: Any, label: str, name: str, resampling: Resampling) -> Estimate:
+    """``table`` [clusters, 3] holds right, expected, predicted of one class.
+
+    F1 = 2J / (1 + J) with J = right / (right + false + missed), a proportion, so the ends of
+    Wilson's interval for J, mapped the same way, are those for F1.
+    """
+    right, expected, predicted = (table[:, [k]].toarray().ravel() for k in range(3))
+    sizes = {"precision": predicted, "recall": expected, "f1": expected + predicted - right}[name]
+    inside = sizes > 0
+    n = int((predicted if name == "precision" else expected).sum())
+    notes = small_class_warning(int(expected.sum()), label)
+    if not inside.any():
+        why = {"precision": "never predicted", "recall": "not in the references"}
+        words = f"class {label!r} is {why.get(name, 'neither expected nor predicted')}"
+        return undefined(words, n, 0, resampling.level, notes)
+    worth = effective_n(right[inside].tolist(), sizes[inside].tolist(), resampling.level)
+    share = float(right.sum() / sizes.sum())
+    shares = (share, *wilson(share * worth, worth, resampling.level))
+    value, low, high = (2 * x / (1 + x) if name == "f1" else x for x in shares)
+    clusters = int(inside.sum())
+    return Estimate(value, low, high, n, clusters, resampling.level, "Wilson", notes)
 
 
-def _class_estimate(blank: Estimate, label: str, draws: FloatArray) -> Estimate:
-    notes: tuple[str, ...] = ()
-    if blank.n < SMALL_CLASS:
-        notes = (f"only {blank.n} test items of class {label!r}",)
-    if math.isnan(blank.value):
-        return replace(blank, method="undefined", warnings=("never predicted", *notes))
-    if blank.value in (0.0, 1.0):
-        low, high = wilson(blank.value * blank.clusters, blank.clusters, blank.level)
-        method = "Wilson over the class's clusters (none varies)"
-        return replace(blank, low=low, high=high, method=method, warnings=notes)
-    defined = draws[~np.isnan(draws)]
-    low, high = percentile(defined, blank.value, blank.level)
-    method = f"cluster bootstrap, percentile, {len(draws)} resamples"
-    return replace(blank, low=low, high=high, method=method, warnings=notes)
+def small_class_warning(count: int, label: str) -> tuple[str, ...]:
+    """Return what to say of one class too small to be judged."""
+    return (f"only {count} test items of class {label!r}",) if count < SMALL_CLASS else ()
 
 
 def confusion(records: Sequence[Score]) -> Confusion:

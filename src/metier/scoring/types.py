@@ -60,13 +60,14 @@ class MetricInfo:
 class Resampling:
     """How intervals are made: ``resamples`` draws under ``seed``, two-sided at ``level``.
 
-    ``bca`` corrects bias and skew (Efron 1987) at the price of one evaluation per cluster.
+    ``bca`` corrects bias and skew (Efron 1987), which macro averages over many small classes
+    need: their resamples lie below the data.
     """
 
     resamples: int = 2000
     seed: int = 0
     level: float = 0.95
-    method: Literal["percentile", "bca"] = "percentile"
+    method: Literal["percentile", "bca"] = "bca"
 
 
 DEFAULT = Resampling()
