@@ -145,22 +145,11 @@ class JobQueue:
         Raises Busy when another live process runs a job with the same ``exclusive`` key.
         """
         row = _new_row(name, config, resources, exclusive)
-        owner = Owner.me(new_id("hold"))
-        try:
-            with self._db.session() as session:
-                self._release_dead(session)
-                if exclusive is not None:
-                    _refuse_if_held(session, exclusive)
-                session.add(row)
-                session.flush()
-                self._start(row, owner)
-        except UniqueViolation:  # another process took the key between look and write
-            with self._db.reading() as session:
-                _refuse_if_held(session, exclusive or "")
-            raise
-        context = JobContext(_job(row))
-        with self._running(context, owner):
-            return work(context)
+        with _hold() as owner:
+            self._take(row, owner)
+            context = JobContext(_job(row))
+            with self._running(context, owner):
+                return work(context)
 
     def work_once(self, handlers: Handlers, subject: Any = None) -> Job | None:
         """Run the oldest queued job that may run now; return it as it ended, or None.
@@ -168,16 +157,16 @@ class JobQueue:
         What a handler raises is recorded on the job, not raised: a UserError fails it, anything
         else is tried again up to ``max_attempts``.
         """
-        owner = Owner.me(new_id("hold"))
-        job = self._claim(handlers, owner)
-        if job is None:
-            return None
-        context = JobContext(job, subject)
-        try:
-            with self._running(context, owner):
-                context.result = to_json(_load(handlers[job.name])(context))
-        except Exception as error:
-            _log.info("%s (%s) ended with %r", job.id, job.name, error)  # it is on the job too
+        with _hold() as owner:
+            job = self._claim(handlers, owner)
+            if job is None:
+                return None
+            context = JobContext(job, subject)
+            try:
+                with self._running(context, owner):
+                    context.result = to_json(_load(handlers[job.name])(context))
+            except Exception as error:
+                _log.info("%s (%s) ended with %r", job.id, job.name, error)  # it is on the job too
         return self.get(job.id)
 
     def work_forever(
@@ -224,6 +213,19 @@ class JobQueue:
         """In words, what keeps a queued job from running; None when nothing does."""
         with self._db.reading() as session:
             return self._obstacle(session, _row(session, job_id))
+
+    def _take(self, row: JobRow, owner: Owner) -> None:
+        try:
+            with self._db.session() as session:
+                self._release_dead(session)
+                if row.exclusive is not None:
+                    _refuse_if_held(session, row.exclusive)
+                self._start(row, owner)
+                session.add(row)
+        except UniqueViolation:  # another process took the key between look and write
+            with self._db.reading() as session:
+                _refuse_if_held(session, row.exclusive or "")
+            raise
 
     def _claim(self, handlers: Handlers, owner: Owner) -> Job | None:
         now = datetime.now(UTC)
@@ -277,7 +279,6 @@ class JobQueue:
         """Hold the lease while the block runs, then record how it ended."""
         stop = threading.Event()
         beat = threading.Thread(target=self._beat, args=(context, owner, stop), daemon=True)
-        _held.add(owner.token)
         beat.start()
         try:
             yield
@@ -289,7 +290,6 @@ class JobQueue:
         finally:
             stop.set()
             beat.join()
-            _held.discard(owner.token)
 
     def _end(self, context: JobContext, owner: Owner, error: BaseException | None) -> None:
         with self._db.session() as session:
@@ -320,6 +320,17 @@ class JobQueue:
                     row.lease_until = datetime.now(UTC) + timedelta(seconds=self._lease_s)
             except (MetierError, DBAPIError) as error:
                 _log.warning("the lease of %s was not renewed: %s", context.job.id, error)
+
+
+@contextmanager
+def _hold() -> Iterator[Owner]:
+    """This process as an owner, known as alive before any other thread can read of it."""
+    owner = Owner.me(new_id("hold"))
+    _held.add(owner.token)
+    try:
+        yield owner
+    finally:
+        _held.discard(owner.token)
 
 
 def _new_row(
