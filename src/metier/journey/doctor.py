@@ -37,7 +37,9 @@ def examine(directory: Path) -> list[Finding]:
 
 def _machine(directory: Path) -> Iterator[Finding]:
     yield Finding("ok", "Python", platform.python_version())
-    stack = ", ".join(f"{name} {version(name)}" for name in ("torch", "transformers", "peft", "trl"))
+    stack = ", ".join(
+        f"{name} {version(name)}" for name in ("torch", "transformers", "peft", "trl")
+    )
     yield Finding("ok", "libraries", stack)
     free = shutil.disk_usage(directory).free / GIB
     low = free < DISK_GIB_WANTED
@@ -61,7 +63,7 @@ def _accelerator() -> Finding:
 
 
 def _tiny_base() -> Finding:
-    from metier.models import load_base
+    from metier.models.base import load_base
 
     try:
         base = load_base("metier/tiny")

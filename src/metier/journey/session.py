@@ -1,7 +1,7 @@
 """An open project: its config, its folder, its workspace, and where progress goes.
 
-    with open_session(Path("metier.toml")) as session:
-        result = build_data(session)
+with open_session(Path("metier.toml")) as session:
+    result = build_data(session)
 """
 
 from __future__ import annotations
@@ -38,7 +38,7 @@ def open_session(config_file: Path, progress: Progress = SILENT) -> Iterator[Ses
     """
     project = load_project(config_file)
     root = config_file.resolve().parent
-    with Workspace.open_or_create(
+    with Workspace.create(
         root, store_url=project.store, artifacts_url=project.artifacts
     ) as workspace:
         yield Session(project, root, workspace, progress)

@@ -34,7 +34,9 @@ def reports_table(reports: Sequence[EvaluationReport]) -> None:
         ]
         for report in reports
     ]
-    table(["rung", *names, "n", "per 1,000"], rows, "Measured on the frozen test set, 95% intervals")
+    table(
+        ["rung", *names, "n", "per 1,000"], rows, "Measured on the frozen test set, 95% intervals"
+    )
     for report in reports:
         for warning in report.warnings:
             print(f"  {report.rung}: {warning}")

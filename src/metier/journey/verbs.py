@@ -1,0 +1,376 @@
+"""The verbs of the journey: what the command line, job handlers and pages call.
+
+Each takes an open ``Session`` and leaves its result in the workspace. Each long one runs as a job,
+so that two of a kind never run on one workspace at once, and each can be repeated: what is done is
+found again, what was interrupted goes on.
+"""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Sequence
+from dataclasses import dataclass
+from io import BytesIO
+from pathlib import Path
+from typing import TYPE_CHECKING, Literal
+
+from metier.core import ledger
+from metier.core.artifacts import write_atomically
+from metier.core.errors import InputError, NotFound, nearest
+from metier.core.records import DataVersion, Difference, EvaluationReport, TuneRun
+from metier.core.types import Json
+from metier.journey.session import Session
+from metier.scoring import Assumptions, HeldOut, Need, needs
+
+if TYPE_CHECKING:
+    from metier.data.build import BuildResult
+    from metier.evaluate.bench import Bench
+    from metier.evaluate.verdict import Verdict
+    from metier.models.base import Base
+    from metier.tune.inspect import Inspected
+
+REPORT_NAME = "report.html"
+ADAPTER_FOLDER = "adapter"
+TUNED = "tuned"
+
+
+@dataclass(frozen=True)
+class Standing:
+    """Where a version stands: its reports (one per rung), differences to the candidate, verdict."""
+
+    version: DataVersion
+    reports: tuple[EvaluationReport, ...]
+    differences: tuple[Difference, ...]
+    verdict: Verdict
+
+
+@dataclass(frozen=True)
+class CycleResult:
+    """What one cycle left behind."""
+
+    version: DataVersion
+    run: TuneRun
+    reports: tuple[EvaluationReport, ...]
+    differences: tuple[Difference, ...]
+    verdict: Verdict
+    adapter_folder: Path
+    report: Path
+
+
+@dataclass(frozen=True)
+class StageState:
+    """One stage of the cycle and how it stands."""
+
+    name: str
+    state: Literal["done", "running", "interrupted", "to do"]
+    detail: str
+
+
+def check_objective(session: Session, seconds_per_label: float) -> list[Need]:
+    """Say what each target asks of the test set, with what is known of it so far."""
+    assumptions = Assumptions(seconds_per_label=seconds_per_label)
+    return needs(session.project.objective, _known_test_set(session), assumptions)
+
+
+def build_data(session: Session, *, dry_run: bool = False) -> BuildResult:
+    """Build a data version from the project's sources; a dry run stores nothing."""
+    from metier.data.build import build
+
+    project, workspace = session.project, session.workspace
+    check_objective(session, 1.0)
+
+    def work(_: object) -> BuildResult:
+        return build(
+            project.data,
+            project.objective,
+            workspace,
+            session.root,
+            session.progress,
+            dry_run=dry_run,
+        )
+
+    return workspace.jobs.run_inline("data", {"dry_run": dry_run}, work, exclusive="data")
+
+
+def measure_baselines(
+    session: Session, version: str = ledger.LATEST, rungs: Sequence[str] | None = None
+) -> list[EvaluationReport]:
+    """Measure the untuned rungs that fit the task on the version's test split."""
+    from metier.evaluate.baselines import run_baselines
+
+    bench = make_bench(session, version)
+    project = session.project.project
+
+    def work(_: object) -> list[EvaluationReport]:
+        return run_baselines(bench, lambda: load_project_base(session), project.system, rungs)
+
+    config: Json = {"version": bench.version.id, "rungs": list(rungs or [])}
+    return session.workspace.jobs.run_inline("baseline", config, work, exclusive="evaluate")
+
+
+def inspect_examples(session: Session, version: str, count: int) -> list[Inspected]:
+    """Show the first training examples exactly as they are trained on."""
+    from metier.tune.inspect import inspect
+
+    found = ledger.get_version(session.workspace, version)
+    examples = ledger.load_split(session.workspace, found, "train")[:count]
+    project = session.project
+    return inspect(
+        examples,
+        load_project_base(session),
+        project.objective,
+        project.tune,
+        labels=found.labels,
+        system=project.project.system,
+    )
+
+
+def tune_base(session: Session, version: str = ledger.LATEST, *, restart: bool = False) -> TuneRun:
+    """Fine-tune the project's base on a version; a stopped run goes on unless ``restart``."""
+    from metier.tune.sft import tune
+
+    found = ledger.get_version(session.workspace, version)
+    project = session.project
+
+    def work(_: object) -> TuneRun:
+        return tune(
+            project.tune,
+            found,
+            session.workspace,
+            load_project_base(session),
+            project.objective,
+            system=project.project.system,
+            progress=session.progress,
+            resume=not restart,
+        )
+
+    config: Json = {"version": found.id, "restart": restart}
+    return session.workspace.jobs.run_inline("tune", config, work, exclusive="tune")
+
+
+def evaluate_run(
+    session: Session, run: str = ledger.LATEST, split: str = "test"
+) -> EvaluationReport:
+    """Measure a finished run on a split of the version it was tuned on."""
+    from metier.evaluate.baselines import tuned_contender
+    from metier.evaluate.evaluate import evaluate
+
+    found = ledger.get_run(session.workspace, run)
+    if found.adapter is None:
+        raise InputError(
+            "a finished run",
+            got=f"{found.id}, which is {found.state}",
+            remedy="run `metier tune` again: it goes on from the last checkpoint",
+        )
+    bench = make_bench(session, found.version_id)
+
+    def work(_: object) -> EvaluationReport:
+        return evaluate(bench, tuned_contender(bench, found), split=split)
+
+    config: Json = {"run": found.id, "split": split}
+    return session.workspace.jobs.run_inline("evaluate", config, work, exclusive="evaluate")
+
+
+def compare_evaluations(session: Session, a: str, b: str) -> list[Difference]:
+    """Compare two evaluations, given by id or as the rungs of the latest version."""
+    from metier.evaluate.compare import compare
+
+    first, second = (_find_report(session, key) for key in (a, b))
+    return compare(make_bench(session, first.version_id), first, second)
+
+
+def standing(session: Session, version: str = ledger.LATEST) -> Standing:
+    """Judge what has been measured on a version's test split so far."""
+    from metier.evaluate.compare import Comparison, compare_all
+    from metier.evaluate.verdict import verdict
+
+    bench = make_bench(session, version)
+    reports = _newest_per_rung(session, bench.version.id)
+    comparison = Comparison(bench)
+    candidate = next((report for report in reports if report.rung == TUNED), None)
+    differences = compare_all(comparison, candidate, reports) if candidate else []
+    found = verdict(bench.objective, reports, differences, comparison)
+    return Standing(bench.version, tuple(reports), tuple(differences), found)
+
+
+def write_report(session: Session, version: str = ledger.LATEST, out: Path | None = None) -> Path:
+    """Write the report of a version; return the file's path."""
+    from metier.journey.report import ReportInputs, build_report
+
+    now = standing(session, version)
+    candidate = next((report for report in now.reports if report.rung == TUNED), None)
+    runs = [ledger.get_run(session.workspace, candidate.run_id)] if _has_run(candidate) else []
+    inputs = ReportInputs(
+        project=session.project.project.name,
+        objective=session.project.objective,
+        version=now.version,
+        reports=now.reports,
+        differences=now.differences,
+        verdict=now.verdict,
+        runs=runs,
+    )
+    path = (out or session.root / REPORT_NAME).resolve()
+    path.parent.mkdir(parents=True, exist_ok=True)
+    page = build_report(session.workspace, inputs, worst=session.project.evaluate.worst_examples)
+    write_atomically(path, BytesIO(page.encode()))
+    session.workspace.audit.append(None, "report.write", now.version.id, {"file": path.name})
+    return path
+
+
+def run_cycle(session: Session) -> CycleResult:
+    """Run data, baselines, tune, evaluate and report; what is done already is not repeated."""
+
+    def work(_: object) -> CycleResult:
+        built = build_data(session)
+        version = built.version
+        if version is None:
+            raise InputError("a data version", got="none after the build")
+        measure_baselines(session, version.id)
+        run = _finished_run(session, version) or tune_base(session, version.id)
+        evaluate_run(session, run.id)
+        return _result(session, version, run)
+
+    return session.workspace.jobs.run_inline("cycle", {}, work, exclusive="cycle")
+
+
+def cycle_status(session: Session) -> list[StageState]:
+    """Say how each stage of the latest version stands."""
+    workspace = session.workspace
+    try:
+        version = ledger.get_version(workspace)
+    except NotFound:
+        return [StageState("data", "to do", "metier data build")]
+    stages = [StageState("data", "done", f"{version.id} {dict(version.counts)}")]
+    reports = {report.rung: report for report in _newest_per_rung(session, version.id)}
+    untuned = [rung for rung in reports if rung != TUNED]
+    stages.append(
+        StageState("baselines", "done", ", ".join(untuned))
+        if untuned
+        else StageState("baselines", "to do", "metier baseline")
+    )
+    stages.append(_tune_state(session, version))
+    candidate = reports.get(TUNED)
+    stages.append(
+        StageState("evaluate", "done", candidate.id)
+        if candidate
+        else StageState("evaluate", "to do", "metier evaluate")
+    )
+    written = (session.root / REPORT_NAME).exists()
+    stages.append(StageState("report", "done" if written else "to do", REPORT_NAME))
+    return stages
+
+
+def make_bench(session: Session, version: str = ledger.LATEST) -> Bench:
+    """What all rungs of a version share when they are measured."""
+    from metier.evaluate.bench import Bench
+
+    project = session.project
+    return Bench(
+        session.workspace,
+        ledger.get_version(session.workspace, version),
+        project.objective,
+        project.evaluate,
+        project.costs,
+        session.progress,
+    )
+
+
+def load_project_base(session: Session) -> Base:
+    """Load the project's base model."""
+    from metier.models.base import load_base
+
+    project = session.project.project
+    name = project.base
+    local = session.root / name
+    if local.is_dir():  # a relative path means relative to metier.toml
+        name = str(local)
+    return load_base(name, allow_remote_code=project.trust_remote_code)
+
+
+def _known_test_set(session: Session) -> HeldOut:
+    """What is known of the test set before, or after, it was measured."""
+    workspace = session.workspace
+    try:
+        version = ledger.get_version(workspace)
+    except NotFound:
+        return HeldOut()
+    reports = _newest_per_rung(session, version.id)
+    values = {
+        report.rung: {name: estimate.value for name, estimate in report.metrics.items()}
+        for report in reports
+    }
+    candidate = next((report for report in reports if report.rung == TUNED), None)
+    return HeldOut(
+        n=version.counts.get("test", 0),
+        class_counts=_class_counts(version),
+        references=values,
+        observed=dict(candidate.metrics) if candidate else {},
+    )
+
+
+def _class_counts(version: DataVersion) -> dict[str, dict[str, int]]:
+    """Labels of the test split by field, from the data card (``field=label`` or ``label``)."""
+    counts: dict[str, Counter[str]] = {}
+    balance = version.card.get("splits", {}).get("test", {}).get("labels", {})
+    for key, count in balance.items():
+        field, _, label = key.rpartition("=")
+        counts.setdefault(field, Counter())[label] += count
+    return {field: dict(found) for field, found in counts.items()}
+
+
+def _newest_per_rung(session: Session, version_id: str) -> list[EvaluationReport]:
+    """The newest test report of each rung, in the order the rungs were first measured."""
+    newest: dict[str, EvaluationReport] = {}
+    for report in ledger.list_evaluations(session.workspace, version_id):
+        if report.split == "test":
+            newest[report.rung] = report
+    return list(newest.values())
+
+
+def _find_report(session: Session, key: str) -> EvaluationReport:
+    version = ledger.get_version(session.workspace)
+    rungs = {report.rung: report for report in _newest_per_rung(session, version.id)}
+    if key in rungs:
+        return rungs[key]
+    try:
+        return ledger.get_evaluation(session.workspace, key)
+    except NotFound:
+        raise NotFound(
+            "an evaluation's id, or a rung measured on the latest version",
+            got=repr(key),
+            remedy=nearest(key, rungs),
+        ) from None
+
+
+def _finished_run(session: Session, version: DataVersion) -> TuneRun | None:
+    """The newest finished run with today's data, base, prompt and settings."""
+    project = session.project
+    wanted = {**project.tune.model_dump(mode="json"), "system": project.project.system}
+    for run in reversed(ledger.list_runs(session.workspace, version.id)):
+        settings = {name: run.config.get(name) for name in wanted}
+        if run.state == "done" and run.base == project.project.base and settings == wanted:
+            return run
+    return None
+
+
+def _tune_state(session: Session, version: DataVersion) -> StageState:
+    runs = ledger.list_runs(session.workspace, version.id)
+    if not runs:
+        return StageState("tune", "to do", "metier tune")
+    newest = runs[-1]
+    if newest.state == "done":
+        return StageState("tune", "done", newest.id)
+    return StageState("tune", "interrupted", f"{newest.id}: metier tune goes on")
+
+
+def _result(session: Session, version: DataVersion, run: TuneRun) -> CycleResult:
+    folder = session.root / ADAPTER_FOLDER
+    if run.adapter is not None:
+        session.workspace.artifacts.checkout(run.adapter, folder)
+    path = write_report(session, version.id)
+    now = standing(session, version.id)
+    return CycleResult(version, run, now.reports, now.differences, now.verdict, folder, path)
+
+
+def _has_run(report: EvaluationReport | None) -> bool:
+    return report is not None and report.run_id is not None
