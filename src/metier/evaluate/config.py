@@ -8,9 +8,8 @@ from pydantic import Field
 
 from metier.core.objective import Section
 
-Rung = Literal["keyword", "tfidf", "nearest", "lead", "zero_shot", "few_shot", "tuned"]
-UNTUNED_RUNGS: tuple[Rung, ...] = ("keyword", "tfidf", "nearest", "lead", "zero_shot", "few_shot")
-LANGUAGE_MODEL_RUNGS: tuple[Rung, ...] = ("zero_shot", "few_shot", "tuned")
+Rung = Literal["keyword", "tfidf", "nearest", "lead", "zero_shot", "few_shot"]
+PROMPTED_RUNGS: tuple[Rung, ...] = ("zero_shot", "few_shot")
 
 
 class EvaluateConfig(Section):
@@ -24,16 +23,18 @@ class EvaluateConfig(Section):
     """Confidence level of every interval, as a fraction."""
     seed: Annotated[int, Field(ge=0)] = 0
     """Seed of resampling, validation samples and the choice of few-shot examples."""
-    few_shot_k: list[Annotated[int, Field(ge=1, le=64)]] = [4]
+    few_shot_k: tuple[Annotated[int, Field(ge=1, le=64)], ...] = (4,)
     """Numbers of examples to try in few-shot prompts; the best on validation is kept."""
+    few_shot_examples: tuple[Literal["fixed", "nearest"], ...] = ("fixed", "nearest")
+    """Which examples to try: the same for all, or those most similar to the message."""
     validation_sample: Annotated[int, Field(ge=1)] = 100
     """Validation examples on which prompts, k and prior correction are chosen."""
     test_sample: Annotated[int, Field(ge=0)] = 0
     """Test examples to measure on, the same for every rung (0: all of them)."""
     max_new_tokens: Annotated[int, Field(ge=1)] = 128
     """Longest reply, in tokens."""
-    batch_size: Annotated[int, Field(ge=1)] = 16
-    """Conversations answered together; a finished batch survives an interruption."""
+    batch_size: Annotated[int, Field(ge=1)] = 64
+    """Conversations handed to the model at once; a finished batch survives an interruption."""
     rare_class_items: Annotated[int, Field(ge=1)] = 5
     """Classes with fewer test items than this are reported apart."""
     worst_examples: Annotated[int, Field(ge=0, le=200)] = 12

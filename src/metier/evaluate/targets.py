@@ -13,7 +13,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from typing import Literal, Protocol
 
-from metier.core.objective import Objective, Target
+from metier.core.objective import Objective, Stage, Target
 from metier.core.records import EvaluationReport
 from metier.core.types import Estimate
 from metier.scoring import metric_info
@@ -36,14 +36,18 @@ class Paired(Protocol):
 class TargetResult:
     """One target or constraint, judged.
 
-    ``goal`` is the bound in the metric's unit (for a relative target: what the reference's
-    observed value implies); ``gap`` is how far the observed value is on the good side of it
-    (negative: short of it). ``deciding`` is the interval that decided: the metric's own, or the
-    paired difference. ``more_items`` is how many further test items would settle it.
+    ``about`` names metric, class and slice; ``asked`` is the whole demand in words. ``goal`` is
+    the bound in the metric's unit (for a relative target: what the reference's observed value
+    implies); ``gap`` is how far the observed value is on the good side of it (negative: short of
+    it). ``deciding`` is the interval that decided: the metric's own, or the paired difference.
+    ``more_items`` is how many further test items would settle it.
     """
 
-    target: Target
     kind: Literal["target", "constraint"]
+    metric: str
+    about: str
+    asked: str
+    stage: Stage
     state: State
     words: str
     measured: Estimate | None = None
@@ -143,10 +147,11 @@ def _judge_one(
     paired: Paired,
 ) -> TargetResult:
     if target.stage != "evaluate":
-        return _open(target, f"open: measured at the {target.stage} stage, not reached yet")
+        words = f"open: measured at the {target.stage} stage, not reached yet"
+        return _blank(target, "open", words)
     measured = find_estimate(candidate, target)
     if measured is None:
-        return _open(target, f"open: nothing has measured {describe(target)} yet")
+        return _blank(target, "open", f"open: nothing has measured {describe(target)} yet")
     bound = target.at_least if target.at_least is not None else target.at_most
     if bound is not None:
         return _settle(target, measured, measured, (bound, bound), target.at_least is not None)
@@ -171,7 +176,7 @@ def _judge_relative(
     estimate = find_estimate(reference, target) if reference else None
     if reference is None or estimate is None:
         words = f"reference missing: no {target.relative_to} evaluation on the same split"
-        return TargetResult(target, "target", "reference_missing", words, measured=measured)
+        return replace(_blank(target, "reference_missing", words), measured=measured)
     difference = paired(target, candidate, reference, factor)
     goal = factor * estimate.value + shift
     result = _settle(target, measured, difference, (shift, goal), upward)
@@ -200,7 +205,14 @@ def _settle(
     else:
         state, more = "not_enough_data", items_to_settle(deciding, bound)
         words = f"not enough data: the bound lies within the interval; {_more_words(more, gap)}"
-    return TargetResult(target, "target", state, words, measured, goal, gap, None, deciding, more)
+    return replace(
+        _blank(target, state, words),
+        measured=measured,
+        goal=goal,
+        gap=gap,
+        deciding=deciding,
+        more_items=more,
+    )
 
 
 def _more_words(more: int | None, gap: float) -> str:
@@ -210,5 +222,7 @@ def _more_words(more: int | None, gap: float) -> str:
     return f"about {more:,} more test items would show {outcome} if the observed value holds"
 
 
-def _open(target: Target, words: str) -> TargetResult:
-    return TargetResult(target, "target", "open", words)
+def _blank(target: Target, state: State, words: str) -> TargetResult:
+    about = describe(target)
+    asked = f"{about} {bound_words(target)}"
+    return TargetResult("target", target.metric, about, asked, target.stage, state, words)

@@ -15,18 +15,16 @@ from typing import Literal
 from metier.core.objective import Objective
 from metier.core.records import Difference, EvaluationReport
 from metier.core.types import Estimate
-from metier.evaluate.config import LANGUAGE_MODEL_RUNGS
+from metier.evaluate.config import PROMPTED_RUNGS
 from metier.evaluate.targets import (
     CHAMPION,
     TUNED,
     Paired,
     TargetResult,
     best_of,
-    bound_words,
-    describe,
     judge,
 )
-from metier.scoring import metric_info, task_metrics
+from metier.scoring import metric_info, primary_metric
 
 Decision = Literal["tuning_pays", "dont_tune", "no_baseline", "not_tuned", "nothing_measured"]
 
@@ -46,13 +44,6 @@ class Verdict:
     metric: str
     candidate: str | None = None
     best_baseline: str | None = None
-
-
-def primary_metric(objective: Objective) -> str:
-    """Return the metric the rungs are compared on: the first quality target's, or the task's."""
-    names = task_metrics(objective)
-    asked = (t.metric for t in objective.target if t.stage == "evaluate" and t.metric in names)
-    return next(asked, names[0])
 
 
 def verdict(
@@ -93,9 +84,7 @@ def verdict(
 
 def signed(estimate: Estimate) -> str:
     """Write a difference with its sign and interval, e.g. ``+0.169 [+0.124, +0.214] n=400``."""
-    return (
-        f"{estimate.value:+.3f} [{estimate.low:+.3f}, {estimate.high:+.3f}] n={estimate.n}"
-    )
+    return f"{estimate.value:+.3f} [{estimate.low:+.3f}, {estimate.high:+.3f}] n={estimate.n}"
 
 
 def _against(
@@ -142,7 +131,7 @@ def _language_model_words(
     differences: Sequence[Difference],
 ) -> list[str]:
     """Say how tuning did against the untuned language model where that is not the best rung."""
-    prompted = best_of([r for r in baselines if r.rung in LANGUAGE_MODEL_RUNGS], metric)
+    prompted = best_of([r for r in baselines if r.rung in PROMPTED_RUNGS], metric)
     difference = _find(differences, metric, candidate, prompted)
     if prompted is None or difference is None or (best and prompted.id == best.id):
         return []
@@ -167,8 +156,7 @@ def _target_words(results: Sequence[TargetResult], judged: EvaluationReport) -> 
     ]
     for result in reached:
         if result.state != "passed":
-            asked = f"{describe(result.target)} {bound_words(result.target)}"
-            words.append(f"{asked}: {result.words} (measured {result.measured}).")
+            words.append(f"{result.asked}: {result.words} (measured {result.measured}).")
     return words
 
 

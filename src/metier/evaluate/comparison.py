@@ -1,0 +1,125 @@
+"""Paired differences between evaluations of the same items.
+
+Both sides are resampled together, cluster by cluster, so that what makes an item hard for both
+cancels out: the interval is that of the difference, not of two separate numbers.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+
+from metier.core.errors import InputError
+from metier.core.ledger import load_predictions
+from metier.core.objective import Target
+from metier.core.records import Difference, EvaluationReport
+from metier.core.types import Estimate, Score
+from metier.evaluate.bench import Bench
+from metier.evaluate.measures import slice_records
+from metier.scoring import (
+    make_metric,
+    paired_difference,
+    records_of,
+    task_metrics,
+)
+
+
+@dataclass(frozen=True)
+class Comparison:
+    """Compares stored reports; predictions are read once and kept."""
+
+    bench: Bench
+    _records: dict[str, list[Score]] = field(default_factory=dict)
+
+    def records(self, report: EvaluationReport) -> list[Score]:
+        """Return the records of a report, in the order of example ids."""
+        if report.id not in self._records:
+            found = records_of(load_predictions(self.bench.workspace, report))
+            self._records[report.id] = sorted(found, key=lambda record: record.example_id)
+        return self._records[report.id]
+
+    def differences(
+        self, a: EvaluationReport, b: EvaluationReport, metrics: Sequence[str] | None = None
+    ) -> list[Difference]:
+        """Return a - b of each metric both have (those of slices and classes apart).
+
+        Raises InputError when the two are not of the same version, split and items.
+        """
+        check_comparable(a, b)
+        first, second = self.records(a), self.records(b)
+        check_items(a, b, first, second)
+        names = metrics or [
+            name
+            for name in task_metrics(self.bench.objective)
+            if name in a.metrics and name in b.metrics
+        ]
+        found = []
+        for name in names:
+            metric = make_metric(name, objective=self.bench.objective)
+            paired = paired_difference(metric, first, second, self.bench.resampling)
+            found.append(Difference(name, a.id, b.id, paired.estimate, paired.p_value))
+        return found
+
+    def __call__(
+        self, target: Target, a: EvaluationReport, b: EvaluationReport, factor: float
+    ) -> Estimate:
+        """Return metric(a) - factor * metric(b) of what a target is about, paired."""
+        check_comparable(a, b)
+        first, second = (slice_records(self.records(report), target) for report in (a, b))
+        check_items(a, b, first, second)
+        metric = make_metric(target.metric, label=target.label, objective=self.bench.objective)
+        return paired_difference(
+            metric, first, second, self.bench.resampling, factor=factor
+        ).estimate
+
+
+def compare(bench: Bench, a: EvaluationReport, b: EvaluationReport) -> list[Difference]:
+    """Return the paired differences a - b of all metrics both have, named by report id.
+
+    Raises InputError when the two are not of the same version, split and items.
+    """
+    return Comparison(bench).differences(a, b)
+
+
+def compare_all(
+    comparison: Comparison,
+    candidate: EvaluationReport,
+    reports: Sequence[EvaluationReport],
+    metrics: Sequence[str] | None = None,
+) -> list[Difference]:
+    """Return the differences of the candidate to every other report."""
+    return [
+        difference
+        for report in reports
+        if report.id != candidate.id
+        for difference in comparison.differences(candidate, report, metrics)
+    ]
+
+
+def check_comparable(a: EvaluationReport, b: EvaluationReport) -> None:
+    """Raise InputError unless both are of the same version and split."""
+    for what, ours, theirs in (
+        ("data version", a.version_id, b.version_id),
+        ("split", a.split, b.split),
+    ):
+        if ours != theirs:
+            raise InputError(
+                f"two evaluations on the same {what}",
+                got=f"{a.id} ({a.rung}) on {ours}, {b.id} ({b.rung}) on {theirs}",
+                remedy="evaluate both on the same one; a difference between data is not a gain",
+            )
+
+
+def check_items(
+    a: EvaluationReport, b: EvaluationReport, first: Sequence[Score], second: Sequence[Score]
+) -> None:
+    """Raise InputError unless both answered the same items."""
+    ours, theirs = ({record.example_id for record in side} for side in (first, second))
+    if ours != theirs:
+        odd = sorted(ours ^ theirs)
+        raise InputError(
+            "two evaluations of the same items",
+            got=f"{len(ours - theirs)} items only in {a.id} ({a.rung}), "
+            f"{len(theirs - ours)} only in {b.id} ({b.rung}), e.g. {odd[0]}",
+            remedy="evaluate both again with the same [evaluate] test_sample and seed",
+        )

@@ -1,0 +1,118 @@
+"""Measure one contender on one split, and store the report with every prediction.
+
+    evaluate(bench, Contender("zero_shot", completer, variant)) -> EvaluationReport
+
+A contender that was measured before with the same fingerprint, data and settings is not measured
+again: its stored report is returned. Where only the way of measuring changed (resamples, prices,
+targets), the stored predictions are measured anew without asking the model.
+"""
+
+from __future__ import annotations
+
+import platform
+from collections.abc import Sequence
+from dataclasses import replace
+from datetime import UTC, datetime
+
+from metier.core.ids import new_id
+from metier.core.ledger import list_evaluations, load_predictions, save_evaluation
+from metier.core.records import EvaluationReport, Prediction
+from metier.core.types import Json, digest
+from metier.evaluate.answers import answer_split, answers_key, forget_batches
+from metier.evaluate.bench import Bench, Contender
+from metier.evaluate.measures import COST, measure
+
+
+def evaluate(
+    bench: Bench, contender: Contender, *, split: str = "test", force: bool = False
+) -> EvaluationReport:
+    """Answer the split, score the answers, store and return the report.
+
+    ``force`` answers again even where a stored report fits. Raises InputError when the split is
+    empty or a target names a slice that it does not have.
+    """
+    examples = bench.measured(split)
+    asked, how = answers_key(bench, contender, split), measure_key(bench, contender)
+    stored = [] if force else _stored(bench, contender, split, asked)
+    for report in stored:
+        if report.settings.get("measure_key") == how:
+            return report
+    if stored:
+        previous = load_predictions(bench.workspace, stored[-1])
+        predictions = [replace(one, id=new_id("pred")) for one in previous]
+    else:
+        predictions = answer_split(bench, contender, examples, asked)
+    report = _report(bench, contender, split, predictions)
+    settings = {**report.settings, "answers_key": asked, "measure_key": how}
+    saved = save_evaluation(bench.workspace, replace(report, settings=settings), predictions)
+    forget_batches(bench, asked)
+    return saved
+
+
+def measure_key(bench: Bench, contender: Contender) -> str:
+    """Return the hash of all that turns given answers into numbers."""
+    config = bench.config
+    return digest(
+        [
+            bench.objective.model_dump(),
+            [config.resamples, config.level, config.seed, config.rare_class_items],
+            bench.prices.model_dump(),
+            contender.device,
+            contender.run_id,
+            dict(contender.chosen),
+            list(contender.warnings),
+        ]
+    )
+
+
+def _stored(bench: Bench, contender: Contender, split: str, asked: str) -> list[EvaluationReport]:
+    return [
+        report
+        for report in list_evaluations(bench.workspace, bench.version.id)
+        if (report.rung, report.split) == (contender.rung, split)
+        and report.settings.get("answers_key") == asked
+    ]
+
+
+def _report(
+    bench: Bench, contender: Contender, split: str, predictions: Sequence[Prediction]
+) -> EvaluationReport:
+    with bench.progress.task(f"score {contender.rung}"):
+        measures = measure(
+            bench.objective, predictions, bench.resampling, bench.prices, contender.device
+        )
+    return EvaluationReport(
+        id=new_id("eval"),
+        created_at=datetime.now(UTC),
+        version_id=bench.version.id,
+        split=split,
+        rung=contender.rung,
+        completer=contender.completer.name,
+        fingerprint=contender.fingerprint,
+        run_id=contender.run_id,
+        n=len(predictions),
+        metrics=measures.metrics,
+        per_class=measures.per_class,
+        confusion=measures.confusion,
+        settings=_settings(bench, contender),
+        usd_per_1000=measures.metrics[COST].value if COST in measures.metrics else 0.0,
+        predictions="",
+        warnings=(*contender.warnings, *measures.warnings),
+    )
+
+
+def _settings(bench: Bench, contender: Contender) -> dict[str, Json]:
+    config = bench.config
+    return {
+        "chosen": dict(contender.chosen),
+        "prompt": contender.variant.name if contender.variant else None,
+        "prior_correction": bool(contender.priors),
+        "max_new_tokens": config.max_new_tokens,
+        "batch_size": config.batch_size,
+        "test_sample": config.test_sample,
+        "resamples": config.resamples,
+        "level": config.level,
+        "seed": config.seed,
+        "rare_class_items": config.rare_class_items,
+        "device": f"{contender.device}, {platform.machine()}, {platform.system()}",
+    }

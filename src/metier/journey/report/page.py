@@ -1,0 +1,149 @@
+"""Fill the page: read what the workspace knows of a project's reports, and write one HTML file."""
+
+from __future__ import annotations
+
+import platform
+from collections.abc import Mapping
+from datetime import UTC, datetime
+from importlib.metadata import PackageNotFoundError, version
+from importlib.resources import files
+from typing import Any
+
+from jinja2 import Environment, FunctionLoader, StrictUndefined
+from markupsafe import Markup
+
+from metier import __version__
+from metier.core.ledger import load_predictions, load_split, metric_points
+from metier.core.records import EvaluationReport
+from metier.core.workspace import Workspace
+from metier.evaluate.measures import grade_items
+from metier.evaluate.worst import WorstExample, worst_examples
+from metier.journey.report import numbers, origin, views
+from metier.journey.report.inputs import ReportFacts, ReportInputs
+
+TEXT_CHARS = 700
+SOFTWARE = ("metier", "torch", "transformers", "peft", "trl", "scikit-learn")
+
+
+def build_report(ws: Workspace, inputs: ReportInputs, *, worst: int = 12) -> str:
+    """Return the report as one HTML document that loads nothing.
+
+    ``worst`` bounds the answers shown. Curves, examples and predictions are read from ``ws``.
+    """
+    judged = judged_report(inputs)
+    facts = ReportFacts(
+        generated_at=datetime.now(UTC),
+        curves={run.id: metric_points(ws, run.id) for run in inputs.runs},
+        worst=_worst(ws, inputs, judged, worst) if judged else (),
+        software=_software(),
+    )
+    return render(inputs, facts)
+
+
+def judged_report(inputs: ReportInputs) -> EvaluationReport | None:
+    """Return the report the verdict is about: the candidate's, or the best baseline's."""
+    wanted = inputs.verdict.candidate or inputs.verdict.best_baseline
+    return next((report for report in inputs.reports if report.id == wanted), None)
+
+
+def render(inputs: ReportInputs, facts: ReportFacts) -> str:
+    """Return the HTML; a pure function of its arguments."""
+    judged = judged_report(inputs)
+    reports, verdict = inputs.reports, inputs.verdict
+    levels = [e.level for report in reports for e in report.metrics.values()]
+    page: dict[str, Any] = {
+        "project": inputs.project,
+        "metier_version": __version__,
+        "generated": f"{facts.generated_at:%d %B %Y}",
+        "task": views.objective_words(inputs.objective),
+        "version": inputs.version,
+        "verdict": verdict,
+        "decision": views.DECISIONS[verdict.decision],
+        "level": f"{levels[0]:.0%}" if levels else "95%",
+        "split": judged.split if judged else "test",
+        "judged": f"{views.rung_name(judged)}, {judged.n:,} {judged.split} items" if judged else "",
+        "tiles": views.summary_tiles(verdict, reports, inputs.differences),
+        "targets": views.target_rows(verdict.results),
+        "ladder": views.ladder(reports, verdict),
+        "metric_table": views.metric_table(reports),
+        "warnings": [f"{views.rung_name(r)}: {words}" for r in reports for words in r.warnings],
+        "differences": views.difference_rows(inputs.differences, reports, verdict.metric),
+        "runs": origin.run_views(inputs.runs, facts),
+        "confusions": views.confusions(judged) if judged else [],
+        "class_tables": views.class_tables(judged) if judged else [],
+        "worst": [_case(case) for case in facts.worst],
+        "data": origin.data_view(inputs.version),
+        "lineage": facts.lineage or origin.lineage_rows(inputs, judged),
+        "method": origin.method_rows(inputs, facts, judged),
+        "style": Markup(_template("style.css")),
+    }
+    page["sections"] = _sections(page)
+    return _environment().get_template("page.html.j2").render(page)
+
+
+def _sections(page: Mapping[str, Any]) -> list[tuple[str, str]]:
+    every = [
+        ("verdict", "Verdict", True),
+        ("objective", "Objective", True),
+        ("baselines", "Baselines", True),
+        ("differences", "Is the gain real?", page["differences"]["rows"]),
+        ("training", "Training", page["runs"]),
+        ("confusion", "Confusions", page["confusions"]),
+        ("classes", "Classes", page["class_tables"]),
+        ("worst", "Worst answers", page["worst"]),
+        ("data", "Data card", True),
+        ("lineage", "Lineage", True),
+        ("method", "Method", True),
+    ]
+    return [(anchor, name) for anchor, name, shown in every if shown]
+
+
+def _case(case: WorstExample) -> dict[str, str]:
+    return {
+        "text": numbers.short(case.text, TEXT_CHARS),
+        "expected": numbers.short(numbers.answer(case.expected), TEXT_CHARS),
+        "got": numbers.short(numbers.answer(case.got), TEXT_CHARS),
+        "why": case.why,
+        "score": numbers.number(case.score),
+        "example_id": case.example_id,
+        "prediction_id": case.prediction_id,
+    }
+
+
+def _worst(
+    ws: Workspace, inputs: ReportInputs, judged: EvaluationReport, limit: int
+) -> list[WorstExample]:
+    predictions = load_predictions(ws, judged)
+    examples = load_split(ws, inputs.version, judged.split)
+    texts = {example.id: example.conversation.last_user for example in examples}
+    grades = grade_items(inputs.objective, predictions)
+    return worst_examples(judged, predictions, texts, grades, limit)
+
+
+def _software() -> dict[str, str]:
+    found = {}
+    for name in SOFTWARE:
+        try:
+            found[name] = version(name)
+        except PackageNotFoundError:
+            continue
+    listed = ", ".join(f"{name} {number}" for name, number in found.items())
+    machine = f"{platform.system()} {platform.machine()}"
+    return {"Software": f"{listed}, Python {platform.python_version()}, {machine}"}
+
+
+def _template(name: str) -> str:
+    return (files(__package__) / "templates" / name).read_text(encoding="utf-8")
+
+
+def _environment() -> Environment:
+    environment = Environment(
+        loader=FunctionLoader(_template),
+        autoescape=True,
+        undefined=StrictUndefined,
+        trim_blocks=True,
+        lstrip_blocks=True,
+    )
+    macros = environment.get_template("macros.html.j2").module
+    environment.globals["class_rows"] = macros.class_rows  # type: ignore[attr-defined]
+    return environment
