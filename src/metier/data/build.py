@@ -100,22 +100,17 @@ def build(
     frame = Frame(progress, config.workers, restored=restored_keys(ws, imported.examples))
     outcomes = run_steps(make_steps(config, objective, known), imported.examples, frame)
     _refuse_empty(imported, outcomes, known)
-    with progress.task("data: split", total=len(outcomes.examples), unit="rows") as task:
-        splits = _split(config, objective, outcomes)
-        task.advance(len(outcomes.examples))
-    with progress.task("data: leakage", total=len(outcomes.examples), unit="rows") as task:
-        splits = _gate(config, splits, outcomes)
-        task.advance(len(outcomes.examples))
+    splits = _divide(config, objective, outcomes, progress)
     drops = (*imported.rejected, *outcomes.drops)
     labels = known.labels or _found_labels(splits, objective)
     card = make_card(imported, outcomes.reports, splits, config, tuple(objective.enum_fields))
-    counts = {name: len(examples) for name, examples in splits.items()}
     version = None
     if not dry_run:
-        with progress.task("data: freeze", total=sum(counts.values()), unit="rows") as task:
+        with progress.task("data: freeze", total=len(outcomes.examples), unit="rows") as task:
             store_asides(ws, drops, outcomes)
             version = _freeze(ws, config, splits, labels, card)
-            task.advance(sum(counts.values()))
+            task.advance(len(outcomes.examples))
+    counts = {name: len(examples) for name, examples in splits.items()}
     return BuildResult(
         version=version,
         counts=counts,
@@ -126,18 +121,18 @@ def build(
         changes=tuple(outcomes.changes),
         suspects=tuple(outcomes.suspects),
         card=card,
-        warnings=_warnings(config, counts, outcomes),
+        warnings=(*_size_warnings(config, counts, outcomes), *_idle_labels(known, splits)),
         splits=splits,
     )
 
 
 def known_labels(config: DataConfig, objective: Objective, ws: Workspace) -> Known:
-    """Return the closed label set: the objective's, or that of the first version."""
+    """Return the closed label set: the objective's, or the one frozen in the latest version."""
     if objective.task not in LABEL_TASKS:
         return Known((), "")
     if isinstance(objective.labels, list):
         return Known(tuple(tidy_label(label) for label in objective.labels), "[objective] labels")
-    versions = ledger.list_versions(ws) if config.labels == "frozen" else []
+    versions = reversed(ledger.list_versions(ws)) if config.labels == "frozen" else ()
     frozen = next((version for version in versions if version.labels), None)
     if frozen is None:
         return Known((), "")
@@ -182,6 +177,19 @@ def _refuse_empty(imported: Imported, outcomes: Outcomes, known: Known) -> None:
         remedy="loosen that step in [data], or correct the sources; "
         "`metier data build --dry-run` shows what each step drops",
     )
+
+
+def _divide(
+    config: DataConfig, objective: Objective, outcomes: Outcomes, progress: Progress
+) -> dict[str, list[Example]]:
+    rows = len(outcomes.examples)
+    with progress.task("data: split", total=rows, unit="rows") as task:
+        splits = _split(config, objective, outcomes)
+        task.advance(rows)
+    with progress.task("data: leakage", total=rows, unit="rows") as task:
+        splits = _gate(config, splits, outcomes)
+        task.advance(rows)
+    return splits
 
 
 def _split(
@@ -278,7 +286,9 @@ def _freeze(
     )
 
 
-def _warnings(config: DataConfig, counts: Mapping[str, int], outcomes: Outcomes) -> tuple[str, ...]:
+def _size_warnings(
+    config: DataConfig, counts: Mapping[str, int], outcomes: Outcomes
+) -> tuple[str, ...]:
     said = []
     for name, size in (("test", config.test), ("validation", config.validation)):
         shipped = any(one.split == name for one in outcomes.examples)
@@ -287,3 +297,12 @@ def _warnings(config: DataConfig, counts: Mapping[str, int], outcomes: Outcomes)
                 f"{name} has {counts[name]} rows instead of {size}: groups and classes stay whole"
             )
     return tuple(said)
+
+
+def _idle_labels(known: Known, splits: Mapping[str, Sequence[Example]]) -> tuple[str, ...]:
+    used = {label for rows in splits.values() for row in rows for label in labels_in(row.target)}
+    idle = [label for label in known.labels if label not in used]
+    if not idle:
+        return ()
+    more = f" and {len(idle) - 5} more" if len(idle) > 5 else ""
+    return (f"no row has the label {', '.join(map(repr, idle[:5]))}{more} of {known.origin}",)

@@ -116,7 +116,10 @@ def _settle(rows: Sequence[Example], found: dict[str, dict[str, Json]]) -> None:
 
 @dataclass(frozen=True, slots=True)
 class NearDuplicates:
-    """Rows whose prompts share most of their wording (Jaccard similarity of shingles)."""
+    """Rows whose prompts share most of their wording (Jaccard similarity of shingles).
+
+    Rows of one and the same prompt are not its business: where they are still here, they were kept.
+    """
 
     threshold: float
     name: str = "near_duplicates"
@@ -127,16 +130,14 @@ class NearDuplicates:
         Ties are near duplicates that both stay, having different targets.
         """
         rows = sorted(view, key=rank)
-        near: dict[int, list[tuple[int, float]]] = defaultdict(list)
-        for a, b, similarity in near_duplicates([prompt_text(r) for r in rows], self.threshold):
-            near[min(a, b)].append((max(a, b), similarity))
+        targets = [target_key(row) for row in rows]
         dropped: dict[str, Json] = {}
         ties: list[list[str]] = []
-        targets = [target_key(row) for row in rows]
-        for at, row in enumerate(rows):
+        for at, found in sorted(_near(rows, self.threshold).items()):
+            row = rows[at]
             if row.id in dropped:
                 continue
-            for other, similarity in sorted(near[at]):
+            for other, similarity in found:
                 twin, evidence = rows[other], {"kept": row.id, "similarity": round(similarity, 3)}
                 if tier(row) < _REST and tier(twin) > tier(row):
                     reason = f"near_duplicate_of_{row.split}"
@@ -150,6 +151,17 @@ class NearDuplicates:
     def apply(self, batch: Sequence[Example], state: Json) -> Iterator[Outcome]:
         """Act on what ``fit`` decided."""
         return _act(batch, state)
+
+
+def _near(rows: Sequence[Example], threshold: float) -> dict[int, list[tuple[int, float]]]:
+    """Return, for each position, the later positions that are nearly but not quite the same."""
+    texts = [prompt_text(row) for row in rows]
+    keys = [exact_key(text) for text in texts]
+    near: dict[int, list[tuple[int, float]]] = defaultdict(list)
+    for a, b, similarity in sorted(near_duplicates(texts, threshold)):
+        if keys[a] != keys[b]:
+            near[a].append((b, similarity))
+    return near
 
 
 def _act(batch: Sequence[Example], state: Json) -> Iterator[Outcome]:

@@ -53,7 +53,7 @@ def strata(example: Example, closed: Iterable[str] = ()) -> tuple[str, ...]:
 
 @dataclass(frozen=True, slots=True)
 class CheckLabels:
-    """The label step. ``known`` empty: the set is taken from the data."""
+    """The label step. ``known`` empty: the set is taken from this data."""
 
     objective: Objective
     known: tuple[str, ...] = ()
@@ -61,7 +61,7 @@ class CheckLabels:
 
     def fit(self, view: Iterable[Example]) -> Json:
         """Return, per label that looks misspelt, the frequent label it resembles."""
-        if self.known or self.objective.task not in LABEL_TASKS:
+        if self.objective.labels != "from-data" or self.objective.task not in LABEL_TASKS:
             return {}
         counts = Counter(label for example in view for label in labels_in(example.target))
         return misspelt(counts)
