@@ -10,13 +10,13 @@ choice of examples, and prior correction are chosen on validation, never on test
 
 from __future__ import annotations
 
-from collections.abc import Iterable
-from functools import partial
+from collections.abc import Callable, Sequence
+from functools import cache, partial
 from itertools import product
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, get_args
 
 from metier.core.completer import Completer
-from metier.core.errors import InputError
+from metier.core.errors import InputError, nearest
 from metier.core.ledger import load_split
 from metier.core.objective import TaskKind
 from metier.core.records import EvaluationReport, TuneRun
@@ -24,13 +24,14 @@ from metier.core.types import Conversation
 from metier.evaluate.bench import Bench, Contender
 from metier.evaluate.choose import ChoiceRows, choice_rows, choose
 from metier.evaluate.config import PROMPTED_RUNGS, Rung
-from metier.evaluate.evaluation import evaluate
+from metier.evaluate.evaluate import evaluate
 from metier.evaluate.targets import TUNED
 from metier.models import prompt
 
 if TYPE_CHECKING:
     from metier.models.base import Base
 
+LoadModel = Callable[[], "Base | Completer"]
 CLOSED: tuple[Rung, ...] = ("keyword", "tfidf", "zero_shot", "few_shot")
 WRITTEN: tuple[Rung, ...] = ("nearest", "zero_shot", "few_shot")
 RUNGS: dict[TaskKind, tuple[Rung, ...]] = {
@@ -48,56 +49,74 @@ LEAD_SENTENCES = (1, 2, 3, 5, 8)
 
 def rungs_of(bench: Bench) -> tuple[Rung, ...]:
     """Return the baselines to measure: those configured, or all that fit the task."""
-    if bench.config.rungs == "auto":
-        return RUNGS[bench.objective.task]
-    return tuple(bench.config.rungs)
+    asked = bench.config.rungs
+    return RUNGS[bench.objective.task] if asked == "auto" else tuple(asked)
 
 
 def run_baselines(
     bench: Bench,
-    base: Completer | None,
-    *,
+    load: LoadModel | None,
     system: str = "",
-    rungs: Iterable[Rung] | None = None,
+    rungs: Sequence[str] | None = None,
+    *,
     force: bool = False,
-    device: str = "cpu",
 ) -> list[EvaluationReport]:
-    """Measure the baselines on the test split, in the order of their cost.
+    """Measure baselines on the test split, in the order given (None: those of the config).
 
-    ``base`` is the untuned language model (None: its rungs are left out); ``system`` the project's
-    system prompt; ``device`` where ``base`` runs. Stored reports that fit are returned as they
-    are unless ``force``.
+    ``load`` gives the untuned model and is called when a rung needs it (None: those rungs are
+    left out); ``system`` is the project's system prompt. Stored reports that fit are returned as
+    they are unless ``force``. Raises UserError naming the nearest rung for an unknown one.
     """
-    found = []
-    for rung in rungs if rungs is not None else rungs_of(bench):
-        if rung in PROMPTED_RUNGS and base is None:
-            bench.progress.note(f"{rung} left out: there is no language model to ask")
-            continue
-        contender = baseline(bench, rung, base, system, device)
-        found.append(evaluate(bench, contender, force=force))
-    return found
+    wanted = [_known(rung) for rung in rungs] if rungs else rungs_of(bench)
+    prompted = [rung for rung in wanted if rung in PROMPTED_RUNGS]
+    if prompted and load is None:
+        bench.progress.note(f"left out for want of a language model: {', '.join(prompted)}")
+        wanted = [rung for rung in wanted if rung not in prompted]
+    model = cache(lambda: as_completer(load())) if load is not None else None
+    return [evaluate(bench, baseline(bench, rung, model, system), force=force) for rung in wanted]
 
 
 def baseline(
-    bench: Bench, rung: Rung, base: Completer | None, system: str = "", device: str = "cpu"
+    bench: Bench, rung: Rung, load: LoadModel | None = None, system: str = ""
 ) -> Contender:
-    """Build one baseline: fitted on training rows, or its prompt chosen on validation."""
-    if rung in PROMPTED_RUNGS:
-        if base is None:
-            raise InputError(f"a language model for the rung {rung!r}", got="none")
-        rows = choice_rows(bench)
-        made = _zero_shot(bench, base, system, device)
-        if rung == "few_shot":
-            made = _few_shot(bench, base, system, rows, device)
-        return choose(bench, made, rows)
-    return _classical(bench, rung)
+    """Build one baseline: fitted on training rows, or its prompt chosen on validation.
+
+    Raises InputError when a language-model rung is asked for without ``load``.
+    """
+    if rung not in PROMPTED_RUNGS:
+        return _classical(bench, rung)
+    if load is None:
+        raise InputError(f"a language model for the rung {rung!r}", got="none")
+    completer, rows = as_completer(load()), choice_rows(bench)
+    if rung == "few_shot":
+        options = _few_shot(bench, completer, system, rows)
+    else:
+        options = _zero_shot(bench, completer, system)
+    return choose(bench, options, rows)
 
 
-def tuned_contender(bench: Bench, run: TuneRun, base: Base, system: str = "") -> Contender:
+def as_completer(model: Base | Completer) -> Completer:
+    """Return a loaded base as a Completer of this machine; a Completer as it is."""
+    if isinstance(model, Completer):
+        return model
+    from metier.models.engines.local import LocalCompleter
+
+    return LocalCompleter(model)
+
+
+def device_of(completer: Completer) -> str:
+    """Return what a completer's time costs: "gpu" for a local model on one, else "cpu"."""
+    model = getattr(completer, "model", None)
+    return "gpu" if getattr(getattr(model, "device", None), "type", "cpu") != "cpu" else "cpu"
+
+
+def tuned_contender(bench: Bench, run: TuneRun, base: Base | None = None) -> Contender:
     """Build the tuned rung from the adapter a run left, asked the way it was trained.
 
-    Raises InputError when the run left no adapter, or was trained on rows of the test split.
+    ``base`` defaults to the run's, loaded by its name; the system prompt is the run's. Raises
+    InputError when the run left no adapter, or was trained on rows of the test split.
     """
+    from metier.models.base import load_base
     from metier.models.engines.local import LocalCompleter
 
     if run.adapter is None:
@@ -108,16 +127,23 @@ def tuned_contender(bench: Bench, run: TuneRun, base: Base, system: str = "") ->
         )
     _refuse_seen(bench, run)
     adapter = bench.workspace.artifacts.checkout(run.adapter)
-    completer = LocalCompleter(base, adapter, f"{base.name} + {run.id}")
-    gpu = bool(next(completer.model.parameters()).is_cuda)
+    completer = LocalCompleter(base or load_base(run.base), adapter, f"{run.base} + {run.id}")
     return Contender(
         TUNED,
         completer,
         variant=prompt.TUNED,
-        system=system,
+        system=str(run.config.get("system", "")),
         run_id=run.id,
-        device="gpu" if gpu else "cpu",
+        device=device_of(completer),
     )
+
+
+def _known(rung: str) -> Rung:
+    for known in get_args(Rung):
+        if rung == known:
+            found: Rung = known
+            return found
+    raise InputError("the name of a baseline", got=repr(rung), remedy=nearest(rung, get_args(Rung)))
 
 
 def _refuse_seen(bench: Bench, run: TuneRun) -> None:
@@ -145,7 +171,7 @@ def _classical(bench: Bench, rung: Rung) -> Contender:
         return Contender(rung, fit[rung](train, bench.objective))
 
 
-def _zero_shot(bench: Bench, base: Completer, system: str, device: str) -> list[Contender]:
+def _zero_shot(bench: Bench, base: Completer, system: str) -> list[Contender]:
     return [
         Contender(
             "zero_shot",
@@ -153,15 +179,13 @@ def _zero_shot(bench: Bench, base: Completer, system: str, device: str) -> list[
             variant=variant,
             system=system,
             chosen={"prompt": variant.name},
-            device=device,
+            device=device_of(base),
         )
         for variant in prompt.untuned_variants(bench.objective.task)
     ]
 
 
-def _few_shot(
-    bench: Bench, base: Completer, system: str, rows: ChoiceRows, device: str
-) -> list[Contender]:
+def _few_shot(bench: Bench, base: Completer, system: str, rows: ChoiceRows) -> list[Contender]:
     from metier.models.few_shot import few_shot
 
     options = []
@@ -184,7 +208,7 @@ def _few_shot(
                     variant=variant,
                     system=system,
                     chosen={"prompt": variant.name, "k": k, "examples": selection},
-                    device=device,
+                    device=device_of(base),
                 )
             )
     return options
