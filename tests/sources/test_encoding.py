@@ -139,10 +139,10 @@ def test_a_line_of_200_mb_is_skipped_without_holding_it() -> None:
 
 def test_lines_are_read_as_they_come_not_all_at_once() -> None:
     stream = Huge(0)
-    stream.pieces = (json.dumps({"n": n}).encode() + b"\n" for n in range(2_000_000))
+    stream.pieces = (json.dumps({"n": n, "x": "x" * 500}).encode() + b"\n" for n in range(20_000))
     opener = lambda: cast(IO[bytes], io.BufferedReader(stream))  # noqa: E731
     with open_lines(Member("x.jsonl", "x.jsonl", True, opener), "auto") as lines:
-        assert next(lines).text == '{"n": 0}\n'
+        assert next(lines).text.startswith('{"n": 0,')
     assert next(stream.pieces, None) is not None, "most of the file is still unread"
 
 

@@ -195,12 +195,19 @@ def _phones(text: str) -> Iterator[Finding]:
         digits = sum(char.isdigit() for char in number)
         if not 7 <= digits <= 15 or _DATE.match(number):
             continue
-        international = number.startswith(("+", "00"))
-        grouped = digits >= 9 and any(char in " ().-/\u00a0\u2011" for char in number)
         before = text[max(0, match.start() - 45) : match.start()]
-        if (international or grouped or _PHONE_CUE.search(before)) and _is_phone(number):
+        if (_written_as_phone(number, digits) or _PHONE_CUE.search(before)) and _is_phone(number):
             start = match.start() - (text[match.start() - 1 : match.start()] == "(")
             yield Finding(start, match.end(), "phone")
+
+
+def _written_as_phone(number: str, digits: int) -> bool:
+    """Whether the notation alone tells a phone number: a country code, or separate groups and
+    either the trunk 0, brackets or ten digits."""
+    if number.startswith(("+", "00")):
+        return True
+    grouped = any(char in " ().-/\u00a0\u2011" for char in number)
+    return grouped and digits >= 9 and (number[0] in "0(" or digits >= 10)
 
 
 @lru_cache(maxsize=20_000)
@@ -219,8 +226,10 @@ def _is_phone(number: str) -> bool:
 
 
 _TOKEN = re.compile(
-    r"(?<![\w@])#?(?=[A-Za-z-]{0,8}\d)[A-Za-z0-9](?:[A-Za-z0-9]|[-/](?=[A-Za-z0-9])){3,29}(?![\w@])"
+    r"(?<![\w@])#?(?=[A-Za-z-]{0,8}\d)[A-Za-z0-9](?:[A-Za-z0-9]|[-/](?=[A-Za-z0-9])){3,29}"
+    r"(?: \d{3,6}(?!\w)){0,5}(?![\w@])"
 )
+_YEAR = re.compile(r"(?:19|20)\d\d")
 _FILLER = (
     r"(?:\s*(?:number|numbers|no\.?|nr\.?|num\.?|id|code|ref\.?|reference|#|is|was|:|=|-|of|the|my"
     r"|with|under))*\s*[\"'(]?$"
@@ -255,7 +264,8 @@ _CUES = tuple(
 
 def _cued(text: str) -> Iterator[Finding]:
     for match in _TOKEN.finditer(text):
-        if sum(char.isdigit() for char in match.group()) < 4:
+        token = match.group()
+        if sum(char.isdigit() for char in token) < 4 or _YEAR.fullmatch(token):
             continue
         before = text[max(0, match.start() - 48) : match.start()]
         kind = next((kind for kind, cue in _CUES if cue.search(before)), None)
