@@ -134,10 +134,13 @@ class Writer:
         if rng.random() < 0.06:
             other = rng.choice([q for q in self.words["queues"] if q != queue])
             parts.append(self.core(other, product))
-        sentences, traits = [parts[0][1]], ("two issues",) if len(parts) > 1 else ()
+        traits = ("two issues",) if len(parts) > 1 else ()
+        sentences = [parts[0][1] + self.stop(parts[0][1])]
         if len(parts) > 1:
-            also = rng.choice(self.frame["also"])
-            sentences.append(also + parts[1][1])
+            sentences.append(rng.choice(self.frame["also"]) + parts[1][1] + ". ")
+        elif rng.random() < 0.55:
+            extra = rng.choice(self.words["queues"][queue][self.side]["extras"]) + " "
+            sentences.insert(rng.choice([0, 1, 1]), extra)
         queue, _, reply = min(parts, key=lambda part: self.words["precedence"].index(part[0]))
         message, order = self.framed(sentences, customer)
         answer: list[Segment] = [(reply, "")]
@@ -170,7 +173,6 @@ class Writer:
         if rng.random() < 0.5:
             segments.append((rng.choice(frame["openers"]) + rng.choice([" ", "\n"]), ""))
         body = [(sentence[0].upper() + sentence[1:], "") for sentence in sentences]
-        body = [(text + self.stop(text), "") for text, _ in body]
         if rng.random() < 0.35:
             body.insert(rng.randrange(2), (rng.choice(frame["contexts"]) + " ", ""))
         segments += body
@@ -256,16 +258,15 @@ def typo(rng: random.Random, text: str) -> str:
 
 def nearly(rng: random.Random, ticket: Ticket) -> tuple[Segment, ...]:
     """Change a message as one who sends it a second time would."""
-    message = list(ticket.message)
-    change = rng.randrange(4)
-    if change == 0:
-        return (("Resent: ", ""), *message)
-    if change == 1:
-        return (*message, ("!!", ""))
-    if change == 2:
-        message = [(text.replace(". ", " "), kind) for text, kind in message]
-        return (*message, (" ?", ""))
-    return with_typos(rng, message, 1)
+    message = ticket.message
+    slipped = with_typos(rng, message, 1)
+    changed: list[tuple[Segment, ...]] = [
+        (("Resent: ", ""), *message),
+        (*message, ("!!", "")),
+        (*message, (" Please!", "")),
+        slipped if slipped != message else (*message, (" ?", "")),
+    ]
+    return rng.choice(changed)
 
 
 # The whole

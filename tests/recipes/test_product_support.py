@@ -88,7 +88,7 @@ def test_train_and_test_lists_have_no_entry_in_common() -> None:
         for name in words[side]["train"]:
             pairs.append({split: words[side][split][name] for split in ("train", "test")})
     for queue in words["queues"].values():
-        for name in ("phrases", "details"):
+        for name in ("phrases", "details", "extras"):
             pairs.append({split: queue[split][name] for split in ("train", "test")})
     for pair in pairs:
         train, test = ({entry.casefold() for entry in pair[split]} for split in ("train", "test"))
