@@ -140,10 +140,11 @@ def _sized(
     if sd is None and info.high != 1.0:
         words = f"open: how much {info.name} varies is known after a first evaluation"
         return replace(row, words=words, items_now=judged.now)
-    if not (info.low or 0.0) <= assumed <= 1.0 or goal == assumed:
+    low, high = info.low or 0.0, math.inf if info.high is None else info.high
+    if not low <= assumed <= high or goal == assumed:
         words = f"no value of {info.name} ({info.range}) is better than {goal:.3g}: no interval can"
         return replace(row, words=f"{words} reach it", assumed=None, items_now=judged.now)
-    spread = _Spread(sd, factor, goal, info.low or 0.0, assumptions)
+    spread = _Spread(sd, factor, goal, (low, high), assumptions)
     effective = spread.items(assumed)
     total = math.ceil(effective / judged.worth - 1e-9)
     seconds = assumptions.seconds_per_label
@@ -172,7 +173,7 @@ def _quantile_need(row: Need, info: MetricInfo, test: HeldOut, assumptions: Assu
         least = (
             "more than there are" if share is None else f"{math.ceil(share * judged.now - 1e-9)}"
         )
-        words += f"; {least} of today's {judged.now} must stay within the bound"
+        words += f"; {least} of today's {judged.now} replies must stay within the bound"
     return replace(row, words=words, items_needed=fewest, items_now=judged.now)
 
 
@@ -228,18 +229,18 @@ def _known_sd(target: Target, test: HeldOut) -> float | None:
 class _Spread:
     """The formulas, by what is known: a measured sd, a reference on the same items, or neither.
 
-    Neither: the variance of a share of yes/no items, on the metric's range ``low`` to 1. No mean
-    of values in that range varies more.
+    Neither: the variance of a share of yes/no items, on the metric's range (whose upper end is 1).
+    No mean of values in that range varies more.
     """
 
     sd: float | None
     factor: float
     goal: float
-    low: float
+    span: tuple[float, float]
     assumptions: Assumptions
 
     def items(self, assumed: float) -> int:
-        sd = self._sd(assumed)
+        sd = self._sd()
         if sd is None:
             share, goal = self._share(assumed), self._share(self.goal)
             return power.items_for_proportion(goal, share, **self._settings)
@@ -248,25 +249,25 @@ class _Spread:
     def observed(self, n: float | None, at_least: bool) -> float | None:
         if not n or n < 1:
             return None
-        level, sd, whole = self.assumptions.level, self._sd(self.goal), math.floor(n)
+        level, sd, whole = self.assumptions.level, self._sd(), math.floor(n)
         if sd is not None:
             value = power.observed_for_mean(self.goal, whole, sd, at_least=at_least, level=level)
-            return value if self.low <= value <= 1 else None
+            return value if self.span[0] <= value <= self.span[1] else None
         share = power.observed_for_proportion(
             self._share(self.goal), whole, at_least=at_least, level=level
         )
-        return None if share is None else self.low + share * (1 - self.low)
+        return None if share is None else self.span[0] + share * self._width
 
     def detectable(self, n: float | None, at_least: bool) -> float | None:
         if not n or n < 1:
             return None
-        sd, goal = self._sd(self.goal), self._share(self.goal)
+        sd, goal = self._sd(), self._share(self.goal)
         if sd is not None:
             return power.detectable_mean(sd, math.floor(n), **self._settings)
         found = power.detectable_proportion(
             goal if at_least else 1 - goal, math.floor(n), **self._settings
         )
-        return None if found is None else found * (1 - self.low)
+        return None if found is None else found * self._width
 
     def words(self) -> str:
         if self.sd is not None:
@@ -279,16 +280,20 @@ class _Spread:
     def _settings(self) -> dict[str, float]:
         return {"power": self.assumptions.power, "level": self.assumptions.level}
 
-    def _share(self, value: float) -> float:
-        return (value - self.low) / (1 - self.low)
+    @property
+    def _width(self) -> float:
+        return self.span[1] - self.span[0]
 
-    def _sd(self, value: float) -> float | None:
+    def _share(self, value: float) -> float:
+        return (value - self.span[0]) / self._width
+
+    def _sd(self) -> float | None:
         """For a difference to a reference: independent mistakes, each with a share's variance."""
         if self.sd is not None:
             return self.sd
         if not self.factor:
             return None
         reference = min(1.0, max(0.0, self._share(self.goal / self.factor)))
-        own = self._share(value)
+        own = self._share(self.goal)
         variance = own * (1 - own) + self.factor**2 * reference * (1 - reference)
-        return math.sqrt(variance) * (1 - self.low) or None
+        return math.sqrt(variance) * self._width or None
