@@ -8,6 +8,7 @@ It may be "don't tune": when a baseline, also a keyword list or TF-IDF, is withi
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Literal
@@ -100,7 +101,7 @@ def _against(
         return "no_baseline", headline, ["Measure the baselines to know what tuning brought."]
     numbers = (
         f"{metric} {own} ({candidate.rung}) against {best.metrics[metric]} ({best.rung}), "
-        f"difference {signed(difference.estimate)} on the same items, p = {_p(difference)}"
+        f"difference {signed(difference.estimate)} on the same items, p {_p(difference)}"
     )
     name = _named(best)
     side = _side(difference.estimate, metric)
@@ -139,25 +140,34 @@ def _language_model_words(
     how = {1: "is better than", 0: "cannot be told apart from", -1: "is worse than"}[side]
     return [
         f"The tuned model {how} the best untuned language model ({prompted.rung}): "
-        f"{signed(difference.estimate)}, p = {_p(difference)}."
+        f"{signed(difference.estimate)}, p {_p(difference)}."
     ]
 
 
 def _target_words(results: Sequence[TargetResult], judged: EvaluationReport) -> list[str]:
     if not results:
         return ["No target is set, so there is nothing to pass or fail."]
-    reached = [result for result in results if result.state != "open"]
-    passed = sum(result.state == "passed" for result in reached)
-    words = [
-        f"Of {len(results)} targets and constraints, {judged.rung} passes {passed}, "
-        f"{sum(r.state == 'failed' for r in reached)} fail, "
-        f"{sum(r.state == 'not_enough_data' for r in reached)} need more data, "
-        f"{len(results) - len(reached)} are open."
+    counts = Counter(result.state for result in results)
+    counted = [
+        _counted(counts["failed"], "fails", "fail"),
+        _counted(counts["not_enough_data"], "needs more data", "need more data"),
+        _counted(counts["reference_missing"], "lacks its reference", "lack their reference"),
+        _counted(counts["open"], "is open", "are open"),
     ]
-    for result in reached:
-        if result.state != "passed":
-            words.append(f"{result.asked}: {result.words} (measured {result.measured}).")
+    name = "the tuned model" if judged.rung == TUNED else _named(judged)
+    total = _counted(len(results), "target or constraint", "targets and constraints")
+    first = f"Of {total}, {name} passes {counts['passed']}"
+    words = ["; ".join([first, *(part for part in counted if part)]) + "."]
+    words += [
+        f"{result.asked}: {result.words} (measured {result.measured})."
+        for result in results
+        if result.state not in ("passed", "open")
+    ]
     return words
+
+
+def _counted(count: int, one: str, many: str) -> str:
+    return f"{count} {one if count == 1 else many}" if count else ""
 
 
 def _cost_words(candidate: EvaluationReport, best: EvaluationReport) -> str:
@@ -199,4 +209,4 @@ def _side(estimate: Estimate, metric: str) -> int:
 
 
 def _p(difference: Difference) -> str:
-    return "< 0.001" if difference.p_value < 0.001 else f"{difference.p_value:.3f}"
+    return "< 0.001" if difference.p_value < 0.001 else f"= {difference.p_value:.3f}"
