@@ -34,7 +34,8 @@ def test_an_empty_chain_verifies(database: Database) -> None:
 @pytest.mark.parametrize(
     ("column", "value"),
     [("actor", "marb"), ("action", "Label"), ("subject", "ex_9"),
-     ("at", "2026-01-01T00:00:00+00:00"), ("detail", {"n": 3}), ("previous", "0" * 64), ("hash", "f" * 64)],
+     ("at", "2026-01-01T00:00:00+00:00"), ("detail", {"n": 3}),
+     ("previous", "0" * 64), ("hash", "f" * 64)],
 )  # fmt: skip
 def test_any_changed_column_breaks_the_chain_there(
     column: str, value: object, audit: Audit, database: Database

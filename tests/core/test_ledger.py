@@ -2,66 +2,20 @@
 
 from __future__ import annotations
 
-from datetime import UTC, datetime
+import os
+import subprocess
+import sys
+from pathlib import Path
 
 import pytest
 
+import tiny_records
 from metier.core import ledger
-from metier.core.errors import InputError, NotFound
-from metier.core.ids import new_id
-from metier.core.records import EvaluationReport, MetricPoint, Prediction
+from metier.core.errors import InputError, NotFound, OutOfSpace
+from metier.core.records import MetricPoint
 from metier.core.steps import Change, Drop, Suspect
-from metier.core.types import (
-    Completion,
-    Conversation,
-    Estimate,
-    Example,
-    LabelTarget,
-    Provenance,
-)
 from metier.core.workspace import Workspace
-
-
-def example(n: int, group: str | None = None) -> Example:
-    return Example(
-        id=Example.make_id("d1", str(n)),
-        conversation=Conversation.of(("user", f"question {n}")),
-        target=LabelTarget("a" if n % 2 else "b"),
-        provenance=Provenance("in.csv", "d1", str(n)),
-        group=group,
-    )
-
-
-def save(ws: Workspace, splits: dict[str, list[Example]]):
-    source = ledger.record_source(ws, "in.csv", "d1", 10)
-    return ledger.save_version(
-        ws, splits, labels=["a", "b"], config={"seed": 0}, card={"rows": 3}, sources=[source]
-    )
-
-
-def report(version_id: str, **changes) -> EvaluationReport:
-    values = dict(
-        id=new_id("eval"),
-        created_at=datetime.now(UTC),
-        version_id=version_id,
-        split="test",
-        rung="keyword",
-        completer="keyword",
-        fingerprint="f1",
-        run_id=None,
-        n=1,
-        metrics={"accuracy": Estimate(1.0, float("nan"), float("nan"), 1, 1)},
-        per_class={},
-        confusion={},
-        settings={},
-        usd_per_1000=0.1,
-        predictions="",
-    )
-    return EvaluationReport(**values | changes)
-
-
-def prediction(one: Example) -> Prediction:
-    return Prediction(new_id("pred"), one.id, Completion("a"), "a", "a", one.id)
+from tiny_records import example, prediction, report, save
 
 
 def test_a_version_comes_back_as_it_was_frozen(any_workspace: Workspace) -> None:
@@ -169,3 +123,56 @@ def test_what_is_not_there_is_named_with_the_command_that_makes_it(workspace: Wo
         ledger.load_split(workspace, version, "trian")
     with pytest.raises(NotFound, match="no id that begins with 'run_0'"):
         ledger.get_run(workspace, "run_0")
+
+
+KILLED_WHILE_SAVING = """
+import os, signal, sys
+from sqlalchemy import event
+from metier.core.workspace import Workspace
+from tiny_records import example, save
+ws = Workspace.open(sys.argv[1], store_url=sys.argv[2] or None)
+left = int(sys.argv[3])
+def before(connection, cursor, statement, *_):
+    global left
+    if statement.startswith("INSERT"):
+        left -= 1
+        if left < 0:
+            os.kill(os.getpid(), signal.SIGKILL)
+event.listen(ws.db.engine, "before_cursor_execute", before)
+save(ws, {"train": [example(n) for n in range(10)], "test": [example(99)]})
+print("acknowledged", flush=True)
+"""
+
+
+def test_a_killed_save_leaves_the_whole_version_or_none(any_workspace: Workspace) -> None:
+    ws = any_workspace
+    url = ws.db.url.render_as_string(hide_password=False)
+    env = os.environ | {"PYTHONPATH": str(Path(tiny_records.__file__).parent)}
+    for inserts in range(20):
+        command = [sys.executable, "-c", KILLED_WHILE_SAVING, str(ws.root), url, str(inserts)]
+        done = subprocess.run(command, capture_output=True, text=True, check=False, env=env)
+        if done.returncode == 0:
+            break
+        assert ledger.list_versions(ws) == []
+        assert done.returncode == -9, done.stderr
+    assert done.stdout == "acknowledged\n"
+    assert inserts >= 5  # source, two artifacts, version, members, edges
+    [version] = ledger.list_versions(ws)
+    assert ledger.load_split(ws, version, "test") == [example(99)]
+    assert [node.ref.kind for node in ws.lineage.trace(version.id)] == ["version", "source"]
+
+
+def test_a_full_disk_while_saving_keeps_what_was_there(
+    workspace: Workspace, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    kept = save(workspace, {"train": [example(1)]})
+
+    def full(*_: object) -> None:
+        raise OSError(28, "No space left on device")
+
+    with monkeypatch.context() as patch:
+        patch.setattr("os.fsync", full)
+        with pytest.raises(OutOfSpace):
+            save(workspace, {"train": [example(2)]})
+    assert ledger.list_versions(workspace) == [kept]
+    assert len(save(workspace, {"train": [example(2)]}).counts) == 1

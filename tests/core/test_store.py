@@ -139,8 +139,11 @@ def test_a_database_that_stays_locked_is_busy(
     other.execute("BEGIN IMMEDIATE")
     with database.reading() as session:  # readers do not wait
         assert session.get(Setting, "none") is None
-    with pytest.raises(Busy, match="another process is writing"), database.session():
-        pass
+    with (
+        pytest.raises(Busy, match="another process is writing"),
+        database.session() as session,
+    ):
+        database.insert_new(session, SourceRow, [source(1)])
     other.close()
     database.close()
 

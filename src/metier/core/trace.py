@@ -45,7 +45,7 @@ _PREFIXES = {
     "pred_": "prediction",
     "quar_": "quarantine",
 }
-_ORDER = {"source": 0, "example": 1, "run": 2, "version": 3}
+_ORDER = {"source": 0, "example": 1, "run": 2, "version": 3, "artifact": 4}
 
 
 def find_ref(session: Session, key: str) -> Ref:

@@ -69,8 +69,9 @@ class Workspace:
         db = _database(root, store_url)
         try:
             db.migrate()
+            used = has_key_check(db)  # asked first: whoever made the check had made the key before
             key = load_key(folder / "key")
-            if key is None and has_key_check(db):
+            if key is None and used:
                 raise _key_missing(folder / "key")
             return cls(root, db, artifacts_url, key or make_key(folder / "key"))
         except BaseException:
@@ -92,17 +93,16 @@ class Workspace:
         root = Path(root).resolve()
         folder = root / FOLDER
         if not (folder.is_dir() if store_url else (folder / "metier.db").is_file()):
-            raise NotFound(
-                f"a workspace in {root}",
-                got="no .metier folder with a database",
-                remedy="run metier init there, or go to the folder that holds metier.toml",
-            )
-        key = load_key(folder / "key")
-        if key is None:
-            raise _key_missing(folder / "key")
+            raise _no_workspace(root, "no .metier folder with a database")
         db = _database(root, store_url)
         try:
             db.migrate()
+            used = has_key_check(db)
+            key = load_key(folder / "key")
+            if key is None:
+                if used:
+                    raise _key_missing(folder / "key")
+                raise _no_workspace(root, "one that was not made to its end")
             return cls(root, db, artifacts_url, key)
         except BaseException:
             db.close()
@@ -154,6 +154,14 @@ class Workspace:
 
 def _database(root: Path, store_url: str | None) -> Database:
     return Database(store_url or f"sqlite:///{root / FOLDER / 'metier.db'}")
+
+
+def _no_workspace(root: Path, got: str) -> NotFound:
+    return NotFound(
+        f"a workspace in {root}",
+        got=got,
+        remedy="run metier init there, or go to the folder that holds metier.toml",
+    )
 
 
 def _key_missing(path: Path) -> IntegrityError:
