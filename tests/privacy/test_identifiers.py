@@ -23,6 +23,10 @@ from metier.privacy.identifiers import iban_checks, luhn
         ("call 0044 20 7946 0958", "call [PHONE]"),
         ("(415) 555-2671 or 415-555-2671", "[PHONE] or [PHONE]"),
         ("my number is 4155552671", "my number is [PHONE]"),
+        ("dial 71-33-52-22 or 03.93.92.16.85", "dial [PHONE] or [PHONE]"),
+        ("fax: 259.735.7502 x459", "fax: [PHONE]"),
+        ("+41 (0)96 471 07 95 office", "[PHONE] office"),
+        ("nobody is answering at 99 668472", "nobody is answering at [PHONE]"),
         ("card 4111 1111 1111 1111 expired", "card [CARD] expired"),
         ("card 4111-1111-1111-1111", "card [CARD]"),
         ("5500005555555559", "[CARD]"),
@@ -65,6 +69,7 @@ def test_what_is_found(text: str, redacted: str) -> None:
         "order of 2 items in order",
         "0000000000000000",
         "born in Paris",
+        "+10 percent, +1000 units of 123 456 789",
         "the contract of 2019, my 1st order in 2024",
         "",
     ],
@@ -115,19 +120,13 @@ def test_redacting_twice_changes_nothing_more(text: str) -> None:
     assert len(placeholder.findall(again)) >= len(placeholder.findall(once))
 
 
-@pytest.mark.parametrize("unit", ["1", "a", "1 ", "a@", "1-", "DE12 ", "1.", "(", "://", "a:", "+"])
-def test_hostile_repetition_stays_linear(unit: str) -> None:
-    """Time for 8 times the text stays far below the 64-fold of quadratic matching."""
-    from time import process_time
-
-    def seconds(count: int) -> float:
-        text = unit * count
-        began = process_time()
-        find_identifiers(text)
-        return process_time() - began
-
-    small = max(min(seconds(4_000) for _ in range(3)), 0.002)
-    assert seconds(32_000) < 40 * small
+@pytest.mark.parametrize(
+    "unit",
+    ["1", "a", "1 ", "a@", "1-", "DE12 ", "1.", "(", "://", "a:", "+", "0 0", "call ", "@a."],
+)
+def test_hostile_repetition_is_read_to_the_end(unit: str) -> None:
+    """Matching that is not linear would take minutes here and run into the time limit."""
+    assert find_identifiers(unit * (200_000 // len(unit)) + " me@a.org")[-1].kind == "email"
 
 
 def test_random_digits_do_not_become_everything() -> None:

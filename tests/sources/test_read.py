@@ -115,6 +115,34 @@ def test_a_glob_reads_in_order_of_name(tmp_path: Path) -> None:
     ]
 
 
+def test_same_names_in_different_folders_stay_apart(tmp_path: Path) -> None:
+    for folder in ("a", "b"):
+        (tmp_path / "in" / folder).mkdir(parents=True)
+        (tmp_path / "in" / folder / "x.csv").write_text(CSV)
+    rows, _ = read(tmp_path, "in/*/x.csv")
+    assert [row.locator for row in rows] == ["a/x.csv#1", "a/x.csv#2", "b/x.csv#1", "b/x.csv#2"]
+    assert source_digest(tmp_path / "in/*/x.csv") == source_digest(tmp_path / "in")
+
+
+def test_a_chat_format_needs_no_suffix(tmp_path: Path) -> None:
+    (tmp_path / "chats.log").write_text('{"messages": []}\n')
+    rows, _ = read(tmp_path, "chats.log", format="openai")
+    assert rows[0].values == {"messages": []}
+
+
+def test_a_file_that_may_not_be_read(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    (tmp_path / "in.csv").write_text(CSV)
+
+    def denied(*_: object) -> None:
+        raise PermissionError(13, "Permission denied")
+
+    monkeypatch.setattr(Path, "open", denied)
+    with pytest.raises(InputError, match=r"in\.csv: permission denied"):
+        read(tmp_path, "in.csv")
+    with pytest.raises(InputError, match=r"in\.csv: permission denied"):
+        source_digest(tmp_path / "in.csv")
+
+
 def test_an_empty_file_among_others_is_a_bad_row(tmp_path: Path) -> None:
     (tmp_path / "a.csv").write_text("")
     (tmp_path / "b.csv").write_text(CSV)

@@ -1,14 +1,19 @@
 """Tables: CSV in all its forms, Parquet, XLSX."""
 
+import csv
+import io
 from datetime import date, datetime
 from decimal import Decimal
 from pathlib import Path
 
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
 from metier.core.errors import InputError
 from metier.sources import BadRow, Row, SourceConfig, read_rows
-from metier.sources.tables import column_names, sniff
+from metier.sources.files import Member
+from metier.sources.tables import column_names, read_csv, sniff
 
 
 def read(folder: Path, path: str, **keys: object) -> list[Row | BadRow]:
@@ -105,6 +110,21 @@ def test_a_nul_byte_makes_a_bad_row(tmp_path: Path) -> None:
     assert "NUL byte in column 'b'" in next(r.reason for r in found if isinstance(r, BadRow))
 
 
+CELLS = st.text(st.characters(exclude_categories=["Cs"], exclude_characters="\x00"), max_size=12)
+
+
+@given(st.lists(st.lists(CELLS, min_size=3, max_size=3), min_size=1, max_size=8))
+def test_what_the_csv_module_writes_is_read_back(rows: list[list[str]]) -> None:
+    text = io.StringIO()
+    writer = csv.writer(text, quoting=csv.QUOTE_ALL)
+    writer.writerow(["a", "b", "c"])
+    writer.writerows(rows)
+    content = text.getvalue().encode()
+    member = Member("in.csv", "in.csv", True, lambda: io.BytesIO(content))
+    found = list(read_csv(member, SourceConfig(path="in.csv", encoding="utf-8")))
+    assert [list(row.values()) for row in values(found)] == rows
+
+
 def test_a_header_alone_gives_no_rows(tmp_path: Path) -> None:
     (tmp_path / "in.csv").write_text("a,b\n")
     assert read(tmp_path, "in.csv") == []
@@ -172,6 +192,19 @@ def test_xlsx_reads_the_first_sheet_that_holds_anything(tmp_path: Path) -> None:
         {"text": "bye", "n": 2.5, "when": None},
     ]
     assert [row.place for row in found] == ["in.xlsx:tickets!2", "in.xlsx:tickets!4"]
+
+
+def test_a_sheet_row_wider_than_its_header(tmp_path: Path) -> None:
+    import openpyxl
+
+    book = openpyxl.Workbook()
+    book.active.append(["a", "b"])
+    book.active.append([1, 2, None, 4])
+    book.active.append([1])
+    book.save(tmp_path / "in.xlsx")
+    found = read(tmp_path, "in.xlsx")
+    assert bad(found) == [("uneven_columns", "1", "in.xlsx:Sheet!2")]
+    assert values(found) == [{"a": 1, "b": None}]
 
 
 def test_an_unknown_sheet_lists_the_sheets(tmp_path: Path) -> None:

@@ -12,6 +12,7 @@ nothing.
 from __future__ import annotations
 
 import re
+from bisect import bisect_left
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from functools import lru_cache
@@ -37,22 +38,30 @@ def find_identifiers(text: str) -> list[Finding]:
     Where two kinds claim the same characters, the first in the order of ``FINDERS`` has them.
     """
     has_digit = _DIGIT.search(text) is not None
-    taken: list[Finding] = []
+    taken: list[Finding] = []  # in order of start, so that neighbours tell of overlaps
     for needs_digit, finder in FINDERS:
         if needs_digit and not has_digit:
             continue
         for found in finder(text):
-            if not any(found.start < other.end and other.start < found.end for other in taken):
-                taken.append(found)
-    return sorted(taken, key=lambda found: found.start)
+            place = bisect_left(taken, found.start, key=_start)
+            free_before = place == 0 or taken[place - 1].end <= found.start
+            free_after = place == len(taken) or found.end <= taken[place].start
+            if free_before and free_after:
+                taken.insert(place, found)
+    return taken
 
 
-def redact(text: str) -> tuple[str, list[Finding]]:
+def _start(found: Finding) -> int:
+    return found.start
+
+
+def redact(text: str, findings: list[Finding] | None = None) -> tuple[str, list[Finding]]:
     """Replace each identifier by its placeholder, e.g. ``[EMAIL]``.
 
     Returns the new text and the findings, whose positions are those in the *original* text.
+    ``findings`` are those to replace, where they were looked for (or chosen) before.
     """
-    findings = find_identifiers(text)
+    findings = find_identifiers(text) if findings is None else findings
     pieces, at = [], 0
     for found in findings:
         pieces += [text[at : found.start], f"[{found.kind.upper()}]"]
@@ -179,46 +188,54 @@ def _is_address(text: str) -> bool:
 
 
 _PHONE = re.compile(
-    r"(?<![\w.,:/$€£#-])(?:\+|00)?\(?\d[\d ().\-/\u00a0\u2011]{5,20}\d(?![\w]|[.,]\d)"
+    r"(?<![\w.,:/$€£#-])(?:\+|00)?\(?\d[\d ().\-/\u00a0\u2011]{5,20}\d"
+    r"(?: ?(?:x|ext\.?) ?\d{1,6})?(?!\w|[.,]\d)"
 )
 _PHONE_CUE = re.compile(
-    r"\b(?:tel|telephone|phone|call|cell|mobile|fax|dial|ring|text|sms|whatsapp|contact|reach|ph"
-    r"|number is|telefon|mobil|handy)\b[^\d\n]{0,25}$",
+    r"\b(?:tel|telephone|phone|call|cell|mobile|fax|desk|office|dial|ring|text|sms|whatsapp|contact"
+    r"|reach|answering|ph|number is|telefon|mobil|handy)\b[^\d\n]{0,25}\s?$",
     re.IGNORECASE,
 )
-_DATE = re.compile(r"\d{4}[-/.]\d{1,2}[-/.]\d{1,2}|\d{1,2}[-/.]\d{1,2}[-/.](?:\d{4}|\d{2})")
+_DAY, _MONTH_NUMBER = r"(?:0?[1-9]|[12]\d|3[01])", r"(?:0?[1-9]|1[0-2])"
+_DATE = re.compile(
+    rf"(?:(?:18|19|20)\d\d[-/.]{_MONTH_NUMBER}[-/.]{_DAY}"
+    rf"|{_DAY}[-/.]{_MONTH_NUMBER}[-/.](?:\d{{4}}|\d{{2}})"
+    rf"|{_MONTH_NUMBER}[-/.]{_DAY}[-/.](?:\d{{4}}|\d{{2}}))(?![-/.]?\d)"
+)
 
 
 def _phones(text: str) -> Iterator[Finding]:
     for match in _PHONE.finditer(text):
         number = match.group()
         digits = sum(char.isdigit() for char in number)
-        if not 7 <= digits <= 15 or _DATE.match(number):
+        if digits < 7 or _DATE.match(number):
             continue
-        before = text[max(0, match.start() - 45) : match.start()]
-        if (_written_as_phone(number, digits) or _PHONE_CUE.search(before)) and _is_phone(number):
+        international = number.startswith(("+", "00"))
+        cued = _PHONE_CUE.search(text[max(0, match.start() - 45) : match.start()])
+        sure = international or cued is not None
+        if (sure or _written_as_phone(number, digits)) and _is_phone(number, sure):
             start = match.start() - (text[match.start() - 1 : match.start()] == "(")
             yield Finding(start, match.end(), "phone")
 
 
 def _written_as_phone(number: str, digits: int) -> bool:
-    """Whether the notation alone tells a phone number: a country code, or separate groups and
-    either the trunk 0, brackets or ten digits."""
-    if number.startswith(("+", "00")):
-        return True
+    """Whether the notation tells: separate groups and the trunk 0, brackets or ten digits."""
     grouped = any(char in " ().-/\u00a0\u2011" for char in number)
     return grouped and digits >= 9 and (number[0] in "0(" or digits >= 10)
 
 
 @lru_cache(maxsize=20_000)
-def _is_phone(number: str) -> bool:
+def _is_phone(number: str, sure: bool) -> bool:
+    """Whether a number of this length can be dialled somewhere; unless ``sure`` that it is meant
+    as one, it must also lie in a range that is in use."""
     import phonenumbers
 
     if number.startswith("00"):
         number = "+" + number[2:]
+    accepts = phonenumbers.is_possible_number if sure else phonenumbers.is_valid_number
     for region in (None,) if number.startswith("+") else REGIONS:
         try:
-            if phonenumbers.is_valid_number(phonenumbers.parse(number, region)):
+            if accepts(phonenumbers.parse(number, region)):
                 return True
         except phonenumbers.NumberParseException:
             continue

@@ -17,6 +17,7 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from hashlib import blake2b
+from itertools import takewhile
 from pathlib import Path, PurePosixPath
 from typing import IO, cast
 
@@ -76,6 +77,8 @@ class Member:
         try:
             with self.opener() as stream:
                 yield stream
+        except PermissionError as error:
+            raise _not_permitted(self.place) from error
         except BROKEN as error:
             raise InputError(
                 "a whole archive",
@@ -127,14 +130,23 @@ def _hidden(relative: Path) -> bool:
 def find_members(path: str, root: Path) -> Iterator[Member]:
     """Yield what is to be read, in a fixed order (by name)."""
     files = find_files(path, root)
-    base = (root / path) if (root / path).is_dir() else files[0].parent
+    base = _fixed_part(root / path)
     for file in files:
-        name = file.relative_to(base).as_posix() if file.is_relative_to(base) else file.name
+        name = file.relative_to(base).as_posix()
         if file.suffix.lower() == ".zip":
             yield from _zip_members(file, name, alone=len(files) == 1)
         else:
             opener = COMPRESSED.get(file.suffix.lower(), _open_plain)
             yield Member(name, _shown(file, root), len(files) == 1, _bind(opener, file))
+
+
+def _fixed_part(full: Path) -> Path:
+    """Return the folder that names inside a source are relative to: the folder itself, or what
+    comes before the first wildcard."""
+    if full.is_dir():
+        return full
+    parts = list(takewhile(lambda part: not glob.has_magic(part), full.parts[:-1]))
+    return Path(*parts)
 
 
 def _bind(opener: Callable[[Path], IO[bytes]], file: Path) -> Callable[[], IO[bytes]]:
@@ -182,16 +194,27 @@ def source_digest(path: Path) -> str:
         return _file_digest(path)
     files = find_files(path.name, path.parent)
     whole = blake2b(digest_size=16)
-    base = path if path.is_dir() else path.parent
+    base = _fixed_part(path)
     for file in files:
-        name = file.relative_to(base).as_posix() if file.is_relative_to(base) else file.name
+        name = file.relative_to(base).as_posix()
         whole.update(f"{name}\0{_file_digest(file)}\n".encode("utf-8", "surrogateescape"))
     return whole.hexdigest()
 
 
 def _file_digest(file: Path) -> str:
     hasher = blake2b(digest_size=16)
-    with file.open("rb") as stream:
-        while block := stream.read(1 << 20):
-            hasher.update(block)
+    try:
+        with file.open("rb") as stream:
+            while block := stream.read(1 << 20):
+                hasher.update(block)
+    except PermissionError as error:
+        raise _not_permitted(file.name) from error
     return hasher.hexdigest()
+
+
+def _not_permitted(place: str) -> InputError:
+    return InputError(
+        "a file that may be read",
+        got=f"{place}: permission denied",
+        remedy="give the user who runs metier the right to read it",
+    )

@@ -61,9 +61,9 @@ def read_rows(config: SourceConfig, root: Path) -> Iterator[Row | BadRow]:
 def _read_member(member: Member, config: SourceConfig) -> Iterator[Row | BadRow]:
     with member.open() as stream:
         empty = not stream.read(1)
-    name = SUFFIXES.get(member.suffix)
-    if config.format in READERS:
-        name = config.format
+    name = config.format if config.format in READERS else SUFFIXES.get(member.suffix)
+    if name is None and config.format != "auto":
+        name = "jsonl"  # a chat format: its files have all kinds of suffixes
     if empty:
         yield _whole_file(member, "empty_file", "the file is empty", "put rows into it")
     elif name is None:

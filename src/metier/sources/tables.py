@@ -214,6 +214,7 @@ def read_xlsx(member: Member, config: SourceConfig) -> Iterator[Row | BadRow]:
         except (ValueError, KeyError, OSError, TypeError, zipfile.BadZipFile) as error:
             raise _unreadable("XLSX", member, error) from error
         sheet = _sheet(book, config.sheet, member)
+        sheet.reset_dimensions()  # some programs write a size that is too small
         rows = sheet.iter_rows(values_only=True)
         header: list[str] = list(config.columns)
         number = 0
@@ -226,8 +227,19 @@ def read_xlsx(member: Member, config: SourceConfig) -> Iterator[Row | BadRow]:
                 continue
             number += 1
             where = f"{member.place}:{sheet.title}!{place}"
-            values = dict(zip(header, cells, strict=False))
-            yield _typed_row(values, number, where, member)
+            yield _sheet_row(header, cells, number, where, member)
+
+
+def _sheet_row(
+    header: Sequence[str], cells: Sequence[Json], number: int, place: str, member: Member
+) -> Row | BadRow:
+    width = _width(cells)
+    if width > len(header):
+        reason = f"{width} cells where the header has {len(header)} columns"
+        raw = repr(cells)[:RAW_LIMIT]
+        return BadRow(member.locator(number), reason, raw, "uneven_columns", place)
+    values = dict.fromkeys(header) | dict(zip(header, cells, strict=False))
+    return _typed_row(values, number, place, member)
 
 
 def _width(cells: Sequence[Json]) -> int:
