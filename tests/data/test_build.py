@@ -1,6 +1,5 @@
 """A whole build: from messy files to a frozen version, the same whatever the order of rows."""
 
-import csv
 import os
 import signal
 import subprocess
@@ -12,6 +11,7 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
+from data_examples import CLASSIFY, GOOD, MESSY, NOUNS, VERBS, settings_of, write
 from metier.core import ledger
 from metier.core.errors import ConfigError, InputError
 from metier.core.objective import Objective
@@ -21,43 +21,6 @@ from metier.core.workspace import Workspace
 from metier.data.build import build
 from metier.data.config import DataConfig
 from metier.data.quarantine import list_rows, reasons
-
-CLASSIFY = Objective(task="classify")
-NOUNS = ["parcel", "invoice", "card", "transfer", "refund", "letter", "password", "contract"]
-VERBS = ["is late", "got lost", "looks wrong", "came twice", "never came", "was opened"]
-GOOD = [
-    (f"The {noun} that {name} sent me {verb}, please help", label, name)
-    for number, (noun, verb) in enumerate((n, v) for n in NOUNS for v in VERBS)
-    for label in [("delivery", "money")[number % 2]]
-    for name in [f"customer {number // 2}"]
-]
-MESSY = [
-    ("The cafÃ© &amp; bar   charged me twice", "money", "m1"),
-    ("Mail me at ann.lee@example.org about the missing box", "delivery", "m2"),
-    ("   ", "money", "m3"),
-    ("The parcel that customer 0 sent me is late, PLEASE help!", "delivery", "customer 0"),
-    ("Where is my order, it is a present and needs to be here on Friday", "delivery", "m4"),
-    ("Where is my order, it is a present and needs to be here on Friday", "money", "m5"),
-    ("Please explain this fee to me", "mony", "m6"),
-]
-
-
-def write(folder: Path, rows, name="rows.csv"):
-    folder.mkdir(parents=True, exist_ok=True)
-    with (folder / name).open("w", newline="", encoding="utf-8") as file:
-        writer = csv.writer(file)
-        writer.writerow(["text", "label", "customer"])
-        writer.writerows(rows)
-    return folder
-
-
-def settings_of(name="rows.csv", **changes):
-    source = {"path": name, "prompt": "text", "target": "label", "group": "customer"}
-    return DataConfig(**{"sources": [source], **changes})
-
-
-def ids(rows):
-    return {row.id for row in rows}
 
 
 @pytest.fixture
@@ -212,6 +175,27 @@ def test_labels_from_data_stay_those_of_the_first_version(tmp_path, workspace):
     assert renewed.version.labels == ("delivery", "money", "tax")
 
 
+def test_another_label_set_is_another_version_of_the_same_rows(messy, workspace):
+    config = settings_of()
+    first = build(config, CLASSIFY, workspace, messy, Progress())
+    listed = Objective(task="classify", labels=["delivery", "money", "mony", "other"])
+    second = build(config, listed, workspace, messy, Progress())
+    assert second.counts == first.counts
+    assert second.version.hash != first.version.hash
+    assert second.version.labels == ("delivery", "money", "mony", "other")
+
+
+def test_going_back_to_an_older_version_says_that_latest_is_another(messy, workspace):
+    first = build(settings_of(), CLASSIFY, workspace, messy, Progress())
+    newer = build(settings_of(seed=1), CLASSIFY, workspace, messy, Progress())
+    back = build(settings_of(), CLASSIFY, workspace, messy, Progress())
+    assert back.version == first.version
+    assert not newer.warnings
+    (said,) = back.warnings
+    assert first.version.id in said
+    assert f'"latest" means {newer.version.id}' in said
+
+
 def test_labels_that_no_row_has_are_told(messy, workspace):
     objective = Objective(task="classify", labels=["delivery", "money", "other"])
     result = build(settings_of(), objective, workspace, messy, Progress())
@@ -313,7 +297,7 @@ from metier.core.progress import Progress
 from metier.core.workspace import Workspace
 from metier.data.build import build
 sys.path.insert(0, sys.argv[3])
-from test_build import settings_of
+from data_examples import settings_of
 
 setattr(ledger, sys.argv[4], lambda *_, **__: os.kill(os.getpid(), signal.SIGKILL))
 with Workspace.open(Path(sys.argv[1])) as ws:
@@ -326,7 +310,7 @@ def test_a_killed_build_leaves_a_usable_workspace(messy, tmp_path, moment):
     root = tmp_path / "project"
     Workspace.create(root).close()
     done = subprocess.run(
-        [sys.executable, "-c", KILLED, root, messy, Path(__file__).parent, moment],
+        [sys.executable, "-c", KILLED, root, messy, Path(__file__).parents[1], moment],
         capture_output=True,
         text=True,
         check=False,

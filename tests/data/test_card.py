@@ -3,9 +3,8 @@
 import json
 
 import pytest
-from data_examples import example, labelled, replied
-from test_build import CLASSIFY, GOOD, MESSY, settings_of, write
 
+from data_examples import CLASSIFY, GOOD, MESSY, example, labelled, replied, settings_of, write
 from metier.core.progress import Progress
 from metier.core.types import FieldsTarget
 from metier.data.build import build

@@ -21,6 +21,7 @@ from metier.core.types import (
 )
 from metier.data.clean import Clean, clean_text, repairs, tidy_label
 from metier.data.config import CleanConfig, DataConfig
+from metier.data.rewrite import result_of
 
 ALL = repairs(CleanConfig())
 
@@ -30,6 +31,11 @@ A = LabelTarget("a")
 
 def example(prompt, target=A):
     return Example("ex_1", Conversation.of(("user", prompt)), target, Provenance("s", "d", "1"))
+
+
+def cleaned(text):
+    stages = clean_text(text, ALL)
+    return result_of(text, stages), tuple(dict.fromkeys(rule for rule, _ in stages))
 
 
 def applied(given, **config):
@@ -66,28 +72,36 @@ def applied(given, **config):
     ],
 )
 def test_each_rule(before, after, rules):
-    assert clean_text(before, ALL) == (after, rules)
+    assert cleaned(before) == (after, rules)
 
 
 @given(st.text(alphabet=st.sampled_from("ab<>/&;p \n\t\r\u00a0Ã©â€™\x00;#1"), max_size=40))
 def test_cleaning_twice_changes_nothing(text):
-    once, _ = clean_text(text, ALL)
-    assert clean_text(once, ALL) == (once, ())
+    once, _ = cleaned(text)
+    assert cleaned(once) == (once, ())
 
 
 @given(st.text(max_size=60))
 def test_what_is_cleaned_can_be_stored(text):
-    clean_text(text, ALL)[0].encode("utf-8")
+    cleaned(text)[0].encode("utf-8")
 
 
 def test_a_rule_that_is_off_does_nothing():
     off = repairs(CleanConfig(html=False))
-    assert clean_text("fish &amp; chips", off) == ("fish &amp; chips", ())
+    assert clean_text("fish &amp; chips", off) == []
 
 
 def test_unstorable_text_is_repaired_even_when_cleaning_is_off():
     outcome = applied(example("half \ud800"), clean=False)
     assert outcome.example.conversation.text == "half \ufffd"
+
+
+def test_each_rule_that_changes_a_text_is_a_change_of_its_own():
+    outcome = applied(example("fish  &amp;amp;  chips"))
+    assert [(change.rule, change.before, change.after) for change in outcome.changes] == [
+        ("html", "fish  &amp;amp;  chips", "fish  &  chips"),
+        ("white_space", "fish  &  chips", "fish & chips"),
+    ]
 
 
 def test_changes_carry_before_and_after():

@@ -24,6 +24,14 @@ def test_prompts_are_redacted_and_kinds_counted():
     assert outcome.example.provenance.steps == ("deidentify",)
 
 
+def test_each_kind_is_a_change_of_its_own():
+    outcome = redacted(labelled(1, "ann@example.org, order 12345678, bo@example.org"))
+    assert [(change.rule, change.after) for change in outcome.changes] == [
+        ("email", "[EMAIL], order 12345678, [EMAIL]"),
+        ("order_number", "[EMAIL], order [ORDER_NUMBER], [EMAIL]"),
+    ]
+
+
 def test_every_turn_and_reply_is_redacted():
     row = replied(1, "q", "call ann@example.org")
     turns = Conversation.of(("system", "s@example.org"), ("user", "u@example.org"))

@@ -1,8 +1,8 @@
 """Quarantine: listed by reason, opened under audit, restored into every later build."""
 
 import pytest
-from test_build import CLASSIFY, GOOD, MESSY, settings_of, write
 
+from data_examples import CLASSIFY, GOOD, MESSY, settings_of, write
 from metier.core import ledger
 from metier.core.errors import InputError, NotFound
 from metier.core.objective import Objective

@@ -9,7 +9,7 @@ All are frozen values. A change makes a new value under the same ``id``; equalit
 from __future__ import annotations
 
 import json
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import asdict, dataclass, field, replace
 from functools import cached_property
 from hashlib import blake2b
@@ -214,9 +214,13 @@ class Example:
         return replace(self, provenance=replace(self.provenance, steps=steps), **changes)
 
 
-def version_hash(examples: Iterable[tuple[str, Example]]) -> str:
-    """Hash a data version: the sorted multiset of (split, content hash); order is irrelevant."""
-    return digest(sorted(f"{split}:{example.content_hash}" for split, example in examples))
+def version_hash(examples: Iterable[tuple[str, Example]], labels: Sequence[str] = ()) -> str:
+    """Hash a data version: the sorted multiset of (split, content hash); order is irrelevant.
+
+    A closed label set counts too: with another one, the same examples ask another question.
+    """
+    members = sorted(f"{split}:{example.content_hash}" for split, example in examples)
+    return digest([members, list(labels)] if labels else members)
 
 
 @dataclass(frozen=True, slots=True)

@@ -121,7 +121,11 @@ def build(
         changes=tuple(outcomes.changes),
         suspects=tuple(outcomes.suspects),
         card=card,
-        warnings=(*_size_warnings(config, counts, outcomes), *_idle_labels(known, splits)),
+        warnings=(
+            *_size_warnings(config, counts, outcomes),
+            *_idle_labels(known, splits),
+            *_not_latest(ws, version),
+        ),
         splits=splits,
     )
 
@@ -306,3 +310,12 @@ def _idle_labels(known: Known, splits: Mapping[str, Sequence[Example]]) -> tuple
         return ()
     more = f" and {len(idle) - 5} more" if len(idle) > 5 else ""
     return (f"no row has the label {', '.join(map(repr, idle[:5]))}{more} of {known.origin}",)
+
+
+def _not_latest(ws: Workspace, version: DataVersion | None) -> tuple[str, ...]:
+    if version is None or (latest := ledger.get_version(ws)).id == version.id:
+        return ()
+    return (
+        f"these rows are version {version.id}, frozen {version.created_at:%Y-%m-%d %H:%M} UTC "
+        f'already; "latest" means {latest.id}, so name the version in what you do with it',
+    )

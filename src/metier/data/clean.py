@@ -62,7 +62,18 @@ def fix_mojibake(text: str) -> str:
 
 
 def strip_markup(text: str) -> str:
-    """Remove HTML tags and comments and unescape entities; block tags become line breaks."""
+    """Remove HTML tags and comments and unescape entities; block tags become line breaks.
+
+    What was escaped twice is unescaped twice.
+    """
+    before = None
+    while text != before:
+        before = text
+        text = _strip_once(text)
+    return text
+
+
+def _strip_once(text: str) -> str:
     if "<" in text:
         text = _HIDDEN.sub(" ", text)
         text = _TAG.sub(lambda m: "\n" if m[2].lower() in _BREAKS else "", text)
@@ -125,21 +136,21 @@ def repairs(config: CleanConfig) -> list[Repair]:
     return [(rule, repair) for on, rule, repair in chosen if on]
 
 
-def clean_text(text: str, chosen: Sequence[Repair]) -> tuple[str, tuple[str, ...]]:
-    """Apply the repairs until nothing changes; return the text and the rules that changed it."""
+def clean_text(text: str, chosen: Sequence[Repair]) -> list[tuple[str, str]]:
+    """Apply the repairs until nothing changes; return (rule, text after it) of each that did."""
     if not _ODD.search(text):
-        return text, ()
-    used: dict[str, None] = {}
+        return []
+    stages: list[tuple[str, str]] = []
     for _ in range(MAX_ROUNDS):
         before = text
         for rule, repair in chosen:
             after = repair(text)
             if after != text:
-                used[rule] = None
+                stages.append((rule, after))
                 text = after
         if text == before:
             break
-    return text, tuple(used)
+    return stages
 
 
 @dataclass(frozen=True, slots=True)

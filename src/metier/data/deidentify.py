@@ -12,13 +12,18 @@ from dataclasses import dataclass
 from metier.core.steps import Keep, Outcome
 from metier.core.types import Example, Json
 from metier.data.rewrite import rewrite
-from metier.privacy import redact
+from metier.privacy import find_identifiers, redact
 
 
-def redact_text(text: str) -> tuple[str, tuple[str, ...]]:
-    """Replace identifiers; return the text and the kinds that were found in it."""
-    after, findings = redact(text)
-    return after, tuple(dict.fromkeys(finding.kind for finding in findings))
+def redact_text(text: str) -> list[tuple[str, str]]:
+    """Replace identifiers kind by kind; return (kind, text after it) in order of appearance."""
+    findings = find_identifiers(text)
+    stages: list[tuple[str, str]] = []
+    done: set[str] = set()
+    for kind in dict.fromkeys(finding.kind for finding in findings):
+        done.add(kind)
+        stages.append((kind, redact(text, [one for one in findings if one.kind in done])[0]))
+    return stages
 
 
 @dataclass(frozen=True, slots=True)

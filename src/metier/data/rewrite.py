@@ -1,7 +1,8 @@
 """Rewrites every text of an example: prompt turns, reply texts and text fields.
 
-An edit maps one text to (text, rules that changed it). Labels, groups and slices are never
-rewritten. Where the target marks spans, their offsets follow the last user turn.
+An edit maps one text to its stages: (rule, text after it), in order, none where nothing changes.
+Labels, groups and slices are never rewritten. Where the target marks spans, their offsets follow
+the last user turn.
 """
 
 from __future__ import annotations
@@ -26,7 +27,13 @@ from metier.core.types import (
     Text,
 )
 
-Edit = Callable[[str], tuple[str, tuple[str, ...]]]
+Stages = Sequence[tuple[str, str]]
+Edit = Callable[[str], Stages]
+
+
+def result_of(text: str, stages: Stages) -> str:
+    """Return what the stages make of ``text``."""
+    return stages[-1][1] if stages else text
 
 
 @dataclass(slots=True)
@@ -38,9 +45,10 @@ class _Pen:
     changes: list[Change]
 
     def text(self, text: str) -> str:
-        after, rules = self.edit(text)
-        self.changes.extend(Change(rule, text, after) for rule in rules)
-        return after
+        for rule, after in self.edit(text):
+            self.changes.append(Change(rule, text, after))
+            text = after
+        return text
 
     def message(self, message: Message) -> Message:
         parts = tuple(self._part(part) for part in message.parts)
@@ -129,7 +137,8 @@ def move_spans(
     for span in spans:
         start = min(_place(span.start, blocks, at_end=False), len(after))
         end = max(start, _place(span.end, blocks, at_end=True))
-        if after[start:end].strip() != edit(before[span.start : span.end])[0].strip():
+        marked = before[span.start : span.end]
+        if after[start:end].strip() != result_of(marked, edit(marked)).strip():
             return None
         moved.append(Span(start, end, span.label))
     return tuple(moved)

@@ -49,14 +49,16 @@ def save_version(
     sources: Sequence[Ref],
     looks_budget: int = 5,
 ) -> DataVersion:
-    """Freeze examples as a version; the same examples in the same splits are the same version.
+    """Freeze examples as a version; the same examples in the same splits, with the same label set,
+    are the same version.
 
     Group names are replaced by keyed hashes (``SealedStore.group_hash``) before anything is
     hashed or written: what is loaded again has those. Raises InputError when an id comes twice.
     """
     frozen = {split: [_keyed(ws, one) for one in examples] for split, examples in splits.items()}
     _refuse_twins(frozen)
-    found = version_hash((split, one) for split, examples in frozen.items() for one in examples)
+    members = ((split, one) for split, examples in frozen.items() for one in examples)
+    found = version_hash(members, labels)
     known = _version_by_hash(ws, found)
     if known is not None:
         return known
