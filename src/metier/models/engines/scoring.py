@@ -127,12 +127,12 @@ def tree_scores(
     """Score by tries: prompts once, then each trie in one pass. Returns [prompts, choices]."""
     state = prefill(model, prompts, pad_id, shared)
     past = [(layer.keys, layer.values) for layer in state.cache.layers]
-    scores = torch.zeros((len(prompts), len(choices)), device=state.logits.device)
+    first = state.logits.float().log_softmax(-1)
+    scores = torch.zeros((len(prompts), len(choices)), device=first.device)
     for trie in build_tries(choices):
-        for rows in _row_slices(model, len(prompts), trie.size + 1, state.logits.shape[-1]):
-            part = Prefilled(None, state.mask[rows], state.lengths[rows], state.logits[rows])
-            logits = _trie_logits(model, part, [(k[rows], v[rows]) for k, v in past], trie)
-            _add_edges(scores[rows], logits, trie)
+        found = torch.cat([first[:, list(trie.first_tokens)], _deeper(model, state, past, trie)], 1)
+        order = torch.tensor(trie.first_choices + trie.edge_choice, device=first.device)
+        scores.index_add_(1, order, found)
     return scores
 
 
@@ -171,36 +171,29 @@ def _plain_rows(
     return [found[index] for index in range(len(choices))]
 
 
-def _trie_logits(
+def _deeper(
     model: Any, state: Prefilled, past: list[tuple[Tensor, Tensor]], trie: ChoiceTrie
 ) -> Tensor:
-    """Return logits [batch, 1 + nodes, vocabulary]: after the prompt, then after each node."""
-    first = state.logits[:, None]
+    """Return log P of every edge below a node, [batch, edges]."""
+    batch = state.logits.shape[0]
     if not trie.size:
-        return first
+        return state.logits.new_zeros((batch, 0), dtype=torch.float32)
     cache = new_cache()
     for index, (keys, values) in enumerate(past):
         cache.update(keys, values, index)
-    device = first.device
-    batch = first.shape[0]
-    tokens = torch.tensor(trie.tokens, device=device).expand(batch, -1)
+    device = state.logits.device
     depths = torch.tensor(trie.depths, device=device)
-    out = model(
-        input_ids=tokens,
+    # The decoder without its head: logits of all nodes at once would not fit any cache.
+    out = model.get_decoder()(
+        input_ids=torch.tensor(trie.tokens, device=device).expand(batch, -1),
         attention_mask=tree_mask(state.mask.bool(), trie, past[0][0].dtype),
         position_ids=state.lengths[:, None] + depths,
         past_key_values=cache,
         use_cache=True,
     )
-    return torch.cat([first, out.logits], dim=1)
-
-
-def _add_edges(scores: Tensor, logits: Tensor, trie: ChoiceTrie) -> None:
-    device = scores.device
-    rows = torch.tensor(trie.edge_row, device=device)
+    nodes = torch.tensor(trie.edge_node, device=device)
     tokens = torch.tensor(trie.edge_token, device=device)
-    choices = torch.tensor(trie.edge_choice, device=device)
-    scores.index_add_(1, choices, edge_logprobs(logits, rows, tokens))
+    return edge_logprobs(out.last_hidden_state, model.get_output_embeddings(), nodes, tokens)
 
 
 def _row_slices(model: Any, rows: int, width: int, vocabulary: int) -> list[slice]:

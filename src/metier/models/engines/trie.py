@@ -5,30 +5,38 @@ once after the prompt; a node attends to the prompt and to its ancestors only, a
 the prompt's length plus its depth, so each sees exactly what it would see in a pass of its own
 (tree attention: SpecInfer, arXiv 2305.09781, section 4).
 
-    choices  [c a t <end>], [c a r <end>]     nodes  c - a - t, a - r      rows  prompt, c, a, t, r
+    choices  [c a t <end>], [c a r <end>]
+    nodes    c - a - t, a - r      edges  c>a, a>t, t><end>, a>r, r><end>
 """
 
 from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import Any
 
 import torch
 from torch import Tensor
+
+SLICE_CPU, SLICE_GPU = 256, 8192
+"""Nodes whose logits are in memory at once."""
 
 
 @dataclass(frozen=True)
 class ChoiceTrie:
     """The nodes of some choices, parents before children, and which log-probability is whose.
 
-    ``edge_row`` 0 is the prompt's last token, ``k + 1`` node k; ``edge_token`` the token predicted
-    there; ``edge_choice`` the choice (index into the full list) that this edge counts for.
+    A choice's score is log P(its first token | prompt), in ``first_tokens`` / ``first_choices``,
+    plus its edges: log P(``edge_token`` | path to ``edge_node``) counts for ``edge_choice``.
+    Choices are indices into the full list.
     """
 
     tokens: tuple[int, ...]
     parents: tuple[int, ...]
     depths: tuple[int, ...]
-    edge_row: tuple[int, ...]
+    first_tokens: tuple[int, ...]
+    first_choices: tuple[int, ...]
+    edge_node: tuple[int, ...]
     edge_token: tuple[int, ...]
     edge_choice: tuple[int, ...]
 
@@ -78,7 +86,7 @@ class _Growing:
         """Add one sequence; its last token needs no node unless another sequence goes on."""
         at, depth = -1, 0
         for place, token in enumerate(sequence):
-            self.edges.append((at + 1, token, choice))
+            self.edges.append((at, token, choice))
             if place == len(sequence) - 1:
                 return
             child = self.children.get((at, token))
@@ -88,9 +96,15 @@ class _Growing:
             at, depth = child, depth + 1
 
     def freeze(self) -> ChoiceTrie:
-        tokens, parents, depths = zip(*self.nodes, strict=True) if self.nodes else ((), (), ())
-        rows, predicted, choices = zip(*self.edges, strict=True)
-        return ChoiceTrie(tokens, parents, depths, rows, predicted, choices)
+        tokens, parents, depths = _columns(self.nodes, 3)
+        first = [(token, choice) for node, token, choice in self.edges if node < 0]
+        below = [edge for edge in self.edges if edge[0] >= 0]
+        columns = [*_columns(first, 2), *_columns(below, 3)]
+        return ChoiceTrie(tokens, parents, depths, *columns)
+
+
+def _columns(rows: Sequence[tuple[int, ...]], width: int) -> list[tuple[int, ...]]:
+    return list(zip(*rows, strict=True)) if rows else [()] * width
 
 
 def tree_mask(seen: Tensor, trie: ChoiceTrie, dtype: torch.dtype) -> Tensor:
@@ -115,15 +129,27 @@ def additive(allowed: Tensor, dtype: torch.dtype) -> Tensor:
     )
 
 
-def edge_logprobs(logits: Tensor, rows: Tensor, tokens: Tensor) -> Tensor:
-    """Return log P(token) at the given rows, shape [batch, edges], in float32.
+def edge_logprobs(hidden: Tensor, head: Any, nodes: Tensor, tokens: Tensor) -> Tensor:
+    """Return log P(token | path to node) for every edge, [batch, edges], in float32.
 
-    ``logits`` [batch, rows, vocabulary]; row by row of the batch, so that the temporaries of the
-    log-sum-exp stay small.
+    ``hidden`` [batch, nodes, width] goes through the language-model ``head`` in slices, so that
+    the logits [slice, vocabulary] are still in the processor's cache when they are summed up.
     """
-    picked = []
-    for row_logits in logits:
-        values = row_logits.float()
-        normaliser = torch.logsumexp(values, dim=-1)
-        picked.append(values[rows, tokens] - normaliser[rows])
-    return torch.stack(picked)
+    batch, size, _ = hidden.shape
+    flat = hidden.reshape(batch * size, -1)
+    edges = nodes.numel()
+    of_edge = (torch.arange(batch, device=nodes.device)[:, None] * size + nodes).flatten()
+    predicted = tokens.repeat(batch)
+    by_node = of_edge.argsort(stable=True)
+    ordered = of_edge[by_node]
+    found = torch.empty(batch * edges, device=hidden.device)
+    step = SLICE_GPU if hidden.is_cuda else SLICE_CPU
+    for start in range(0, batch * size, step):
+        logits = head(flat[start : start + step]).float()
+        low, high = torch.searchsorted(
+            ordered, torch.tensor([start, start + step], device=ordered.device)
+        ).tolist()
+        mine = by_node[low:high]
+        rows = of_edge[mine] - start
+        found[mine] = logits[rows, predicted[mine]] - torch.logsumexp(logits, dim=-1)[rows]
+    return found.view(batch, edges)
