@@ -8,19 +8,20 @@ found again, what was interrupted goes on.
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from io import BytesIO
 from pathlib import Path
-from typing import TYPE_CHECKING, Literal
+from typing import TYPE_CHECKING, Literal, TypeVar
 
 from metier.core import ledger
 from metier.core.artifacts import write_atomically
 from metier.core.errors import InputError, NotFound, nearest
+from metier.core.jobs import JobContext
 from metier.core.records import DataVersion, Difference, EvaluationReport, TuneRun
 from metier.core.types import Json
 from metier.journey.session import Session
-from metier.scoring import Assumptions, HeldOut, Need, needs
+from metier.scoring import Assumptions, HeldOut, Need, metric_info, needs
 
 if TYPE_CHECKING:
     from metier.data.build import BuildResult
@@ -29,6 +30,7 @@ if TYPE_CHECKING:
     from metier.models.base import Base
     from metier.tune.inspect import Inspected
 
+T = TypeVar("T")
 REPORT_NAME = "report.html"
 ADAPTER_FOLDER = "adapter"
 TUNED = "tuned"
@@ -89,7 +91,9 @@ def build_data(session: Session, *, dry_run: bool = False) -> BuildResult:
             dry_run=dry_run,
         )
 
-    return workspace.jobs.run_inline("data", {"dry_run": dry_run}, work, exclusive="data")
+    if dry_run:
+        return work(None)
+    return _as_job(session, "data", {}, work, lambda found: _frozen(found).id)
 
 
 def measure_baselines(
@@ -105,7 +109,7 @@ def measure_baselines(
         return run_baselines(bench, lambda: load_project_base(session), project.system, rungs)
 
     config: Json = {"version": bench.version.id, "rungs": list(rungs or [])}
-    return session.workspace.jobs.run_inline("baseline", config, work, exclusive="evaluate")
+    return _as_job(session, "baseline", config, work, lambda _: bench.version.id)
 
 
 def inspect_examples(session: Session, version: str, count: int) -> list[Inspected]:
@@ -145,7 +149,7 @@ def tune_base(session: Session, version: str = ledger.LATEST, *, restart: bool =
         )
 
     config: Json = {"version": found.id, "restart": restart}
-    return session.workspace.jobs.run_inline("tune", config, work, exclusive="tune")
+    return _as_job(session, "tune", config, work, lambda run: run.id)
 
 
 def evaluate_run(
@@ -168,7 +172,25 @@ def evaluate_run(
         return evaluate(bench, tuned_contender(bench, found), split=split)
 
     config: Json = {"run": found.id, "split": split}
-    return session.workspace.jobs.run_inline("evaluate", config, work, exclusive="evaluate")
+    return _as_job(session, "evaluate", config, work, lambda report: report.id)
+
+
+def under_limits(report: EvaluationReport, limits: Mapping[str, float]) -> list[str]:
+    """Say, for each metric whose interval does not keep its limit, by how much it misses it.
+
+    The lower bound counts where more is better, the upper bound where less is.
+    """
+    missed = []
+    for name, limit in limits.items():
+        if name not in report.metrics:
+            remedy = nearest(name, report.metrics)
+            raise InputError("a metric that was measured", got=repr(name), remedy=remedy)
+        estimate, upward = report.metrics[name], metric_info(name).higher_is_better
+        end = estimate.low if upward else estimate.high
+        if not (end >= limit if upward else end <= limit):
+            bound = "lower" if upward else "upper"
+            missed.append(f"{name}: the {bound} bound of {estimate} misses {limit:g}")
+    return missed
 
 
 def compare_evaluations(session: Session, a: str, b: str) -> list[Difference]:
@@ -198,8 +220,7 @@ def write_report(session: Session, version: str = ledger.LATEST, out: Path | Non
     from metier.journey.report import ReportInputs, build_report
 
     now = standing(session, version)
-    candidate = next((report for report in now.reports if report.rung == TUNED), None)
-    runs = [ledger.get_run(session.workspace, candidate.run_id)] if _has_run(candidate) else []
+    tuned = [report.run_id for report in now.reports if report.run_id is not None]
     inputs = ReportInputs(
         project=session.project.project.name,
         objective=session.project.objective,
@@ -207,7 +228,7 @@ def write_report(session: Session, version: str = ledger.LATEST, out: Path | Non
         reports=now.reports,
         differences=now.differences,
         verdict=now.verdict,
-        runs=runs,
+        runs=[ledger.get_run(session.workspace, run_id) for run_id in tuned],
     )
     path = (out or session.root / REPORT_NAME).resolve()
     path.parent.mkdir(parents=True, exist_ok=True)
@@ -221,16 +242,13 @@ def run_cycle(session: Session) -> CycleResult:
     """Run data, baselines, tune, evaluate and report; what is done already is not repeated."""
 
     def work(_: object) -> CycleResult:
-        built = build_data(session)
-        version = built.version
-        if version is None:
-            raise InputError("a data version", got="none after the build")
+        version = _frozen(build_data(session))
         measure_baselines(session, version.id)
         run = _finished_run(session, version) or tune_base(session, version.id)
         evaluate_run(session, run.id)
         return _result(session, version, run)
 
-    return session.workspace.jobs.run_inline("cycle", {}, work, exclusive="cycle")
+    return _as_job(session, "cycle", {}, work, lambda result: result.version.id)
 
 
 def cycle_status(session: Session) -> list[StageState]:
@@ -285,6 +303,30 @@ def load_project_base(session: Session) -> Base:
     if local.is_dir():  # a relative path means relative to metier.toml
         name = str(local)
     return load_base(name, allow_remote_code=project.trust_remote_code)
+
+
+def _as_job(
+    session: Session,
+    name: str,
+    config: Mapping[str, Json],
+    work: Callable[[JobContext], T],
+    subject: Callable[[T], str],
+) -> T:
+    """Run ``work`` as the only job of its name on this workspace, and note in the audit log what
+    it was done to (``subject`` of the result).
+
+    Raises Busy when another process runs one of the same name.
+    """
+    workspace = session.workspace
+    result = workspace.jobs.run_inline(name, config, work, exclusive=name)
+    workspace.audit.append(None, name, subject(result), dict(config))
+    return result
+
+
+def _frozen(built: BuildResult) -> DataVersion:
+    if built.version is None:
+        raise InputError("a data version", got="a dry run, which freezes none")
+    return built.version
 
 
 def _known_test_set(session: Session) -> HeldOut:
@@ -370,7 +412,3 @@ def _result(session: Session, version: DataVersion, run: TuneRun) -> CycleResult
     path = write_report(session, version.id)
     now = standing(session, version.id)
     return CycleResult(version, run, now.reports, now.differences, now.verdict, folder, path)
-
-
-def _has_run(report: EvaluationReport | None) -> bool:
-    return report is not None and report.run_id is not None

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
+from typing import Annotated
 
 import typer
 
@@ -14,7 +15,7 @@ app = typer.Typer()
 
 @app.command()
 def demo(
-    folder: Path = typer.Argument(Path("demo"), help="Where the project is made."),
+    folder: Annotated[Path, typer.Argument(help="Where the project is made.")] = Path("demo"),
     recipe: str = typer.Option("product_support", help="Which recipe to run."),
     as_json: AsJson = False,
 ) -> None:

@@ -38,9 +38,9 @@ def session(directory: Path) -> Iterator[Session]:
     from metier.journey.session import open_session
 
     path = find_project(directory)
-    with terminal_progress(path.parent / ".metier" / "logs") as progress:
-        with open_session(path, progress) as opened:
-            yield opened
+    logs = path.parent / ".metier" / "logs"
+    with terminal_progress(logs) as progress, open_session(path, progress) as opened:
+        yield opened
 
 
 @contextmanager

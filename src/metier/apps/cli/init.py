@@ -7,7 +7,7 @@ from typing import Annotated
 
 import typer
 
-from metier.apps.cli.frame import AsJson, say, show
+from metier.apps.cli.frame import HERE, AsJson, say, show
 from metier.core.errors import UserError
 
 app = typer.Typer()
@@ -15,7 +15,7 @@ app = typer.Typer()
 
 @app.command()
 def init(
-    folder: Path = typer.Argument(Path("."), help="Where the project is made."),
+    folder: Annotated[Path, typer.Argument(help="Where the project is made.")] = HERE,
     data: Annotated[Path | None, typer.Option(help="Your data file: columns are guessed.")] = None,
     recipe: Annotated[str | None, typer.Option(help="A recipe (see `metier recipes`).")] = None,
     yes: bool = typer.Option(False, "--yes", "-y", help="Agree to the guess beforehand."),

@@ -19,12 +19,14 @@ def lineage(
 ) -> None:
     """Show what a thing was made from, or with --down what was made from it."""
     with session(directory) as opened:
-        wanted = ["up"] * (up or not down) + ["down"] * down
-        found = {way: opened.workspace.lineage.trace(id, way) for way in wanted}
+        trace = opened.workspace.lineage.trace
+        found = {"made from": trace(id, "up")} if up or not down else {}
+        if down:
+            found["became"] = trace(id, "down")
 
     def text() -> None:
-        for way, nodes in found.items():
-            say("made from" if way == "up" else "became")
+        for heading, nodes in found.items():
+            say(heading)
             for node in nodes:
                 arrow = f"{node.relation} → " if node.relation else ""
                 label = f"  {node.label}" if node.label else ""

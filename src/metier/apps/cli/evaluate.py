@@ -1,0 +1,114 @@
+"""``metier evaluate``: measure a run of the project, or score a file of predictions anywhere."""
+
+from __future__ import annotations
+
+from dataclasses import fields
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from metier.apps.cli.frame import HERE, AsJson, Directory, say, session, show, table
+from metier.apps.cli.tables import interval, reports_table
+from metier.core.errors import UserError, nearest
+
+if TYPE_CHECKING:
+    from metier.core.records import EvaluationReport
+    from metier.evaluate.file_rows import Columns
+    from metier.evaluate.from_file import FileEvaluation
+
+app = typer.Typer()
+TOO_LOW = 1
+
+
+@app.command()
+def evaluate(
+    predictions: Annotated[
+        Path | None, typer.Argument(help="File of predictions; absent: a run of the project.")
+    ] = None,
+    directory: Directory = HERE,
+    run: Annotated[str, typer.Option(help="Tuning run to measure.")] = "latest",
+    split: Annotated[str, typer.Option(help="Split to measure on.")] = "test",
+    references: Annotated[
+        Path | None, typer.Option(help="File with the references, joined by id.")
+    ] = None,
+    against: Annotated[
+        list[Path] | None, typer.Option(help="Another file to compare with (repeatable).")
+    ] = None,
+    column: Annotated[
+        list[str] | None, typer.Option(help="Name a column: prediction=answer (repeatable).")
+    ] = None,
+    metric: Annotated[list[str] | None, typer.Option(help="Only this metric (repeatable).")] = None,
+    fail_under: Annotated[
+        list[str] | None, typer.Option(help="METRIC=BOUND: exit 1 when the interval misses it.")
+    ] = None,
+    as_json: AsJson = False,
+) -> None:
+    """Measure the latest run on the test split, or score a FILE of existing predictions."""
+    limits = dict(_pair(text) for text in fail_under or [])
+    if predictions is None:
+        _evaluate_run(directory, run, split, limits, as_json)
+        return
+    from metier.evaluate.from_file import FileOptions, evaluate_file, shortfalls
+
+    options = FileOptions(
+        columns=_columns(column or []),
+        references=references,
+        against=tuple(against or ()),
+        metrics=tuple(metric) if metric else None,
+    )
+    found = evaluate_file(predictions, options)
+    show(found, as_json, lambda: _show_file(found))
+    missed = shortfalls(found, limits)
+    for one in missed:
+        typer.echo(one.words, err=True)
+    raise typer.Exit(TOO_LOW if missed else 0)
+
+
+def _evaluate_run(
+    directory: Path, run: str, split: str, limits: dict[str, float], as_json: bool
+) -> None:
+    from metier.journey.verbs import evaluate_run, under_limits
+
+    with session(directory) as opened:
+        report = evaluate_run(opened, run, split)
+    show(report, as_json, lambda: _show_report(report))
+    missed = under_limits(report, limits)
+    for words in missed:
+        typer.echo(words, err=True)
+    raise typer.Exit(TOO_LOW if missed else 0)
+
+
+def _show_report(report: EvaluationReport) -> None:
+    reports_table([report])
+    rows = [(name, interval(estimate), estimate.n) for name, estimate in report.metrics.items()]
+    table(["metric", "95% interval", "n"], rows)
+    say("next: metier report --open, or metier compare tuned tfidf")
+
+
+def _show_file(found: FileEvaluation) -> None:
+    for reason in found.why:
+        say(reason)
+    for one in found.tables():
+        table(one.headers, one.rows, one.title)
+        for note in one.notes:
+            say(f"  {note}")
+
+
+def _pair(text: str) -> tuple[str, float]:
+    name, _, bound = text.partition("=")
+    try:
+        return name.strip(), float(bound)
+    except ValueError:
+        raise UserError("METRIC=BOUND, e.g. accuracy=0.9", got=repr(text)) from None
+
+
+def _columns(given: list[str]) -> Columns:
+    from metier.evaluate.file_rows import Columns
+
+    roles = [field.name for field in fields(Columns)]
+    pairs = [text.partition("=") for text in given]
+    for role, _, name in pairs:
+        if role not in roles or not name:
+            raise UserError("ROLE=COLUMN", got=f"{role}={name}", remedy=nearest(role, roles))
+    return Columns(**{role: name for role, _, name in pairs})
