@@ -104,7 +104,8 @@ def learning_rate(config: TuneConfig, parameters: int) -> float:
 def export(model: Any, base: Base, config: TuneConfig, folder: Path) -> None:
     """Write what the tune leaves: an adapter in PEFT's layout, or a whole model with tokenizer."""
     if isinstance(config.method, Full):
-        model.save_pretrained(folder)
+        with _no_bars():
+            model.save_pretrained(folder)
         base.tokenizer.save_pretrained(folder)
         note = {"made_from": base.name, "base_fingerprint": base.fingerprint}
         (folder / NOTE).write_text(json.dumps(note, indent=1), encoding="utf-8")
@@ -115,5 +116,20 @@ def export(model: Any, base: Base, config: TuneConfig, folder: Path) -> None:
     path = folder / "adapter_config.json"
     settings = json.loads(path.read_text(encoding="utf-8"))
     settings["base_model_name_or_path"] = base.name
-    settings["target_modules"] = sorted(settings["target_modules"])
+    if isinstance(settings["target_modules"], list):
+        settings["target_modules"].sort()  # PEFT holds a set: its order would change the digest
     path.write_text(json.dumps(settings, indent=2, sort_keys=True), encoding="utf-8")
+
+
+@contextmanager
+def _no_bars() -> Iterator[None]:
+    """Keep transformers' own progress bars off the terminal."""
+    from transformers.utils import logging
+
+    shown = logging.is_progress_bar_enabled()
+    logging.disable_progress_bar()
+    try:
+        yield
+    finally:
+        if shown:
+            logging.enable_progress_bar()

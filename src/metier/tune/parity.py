@@ -56,7 +56,7 @@ def check(model: Any, examples: Sequence[Encoded], usual: str) -> Parity:
     """
     attention.register()
     model.eval()
-    probes = probe_pair(examples)
+    probes = probe_pair(examples, _window(model.config))
     passes.use(model, "padded", usual)
     alone = [_rows(model, [probe], "padded") for probe in probes]
     largest = max(float(row.abs().max()) for row in alone) or 1.0
@@ -70,17 +70,28 @@ def check(model: Any, examples: Sequence[Encoded], usual: str) -> Parity:
     return Parity("padded", differences, tolerance)
 
 
-def probe_pair(examples: Sequence[Encoded]) -> list[Encoded]:
+def probe_pair(examples: Sequence[Encoded], window: int | None = None) -> list[Encoded]:
     """Take two different short examples, cut to ``PROBE_TOKENS`` tokens, every token wanted.
 
-    Where the split has only one, its tokens in reverse order make the other.
+    Where some example outgrows the model's attention ``window``, the longest is taken whole
+    instead of the second. Where the split has only one, its tokens in reverse order make another.
     """
     by_length = sorted(examples, key=lambda example: (example.tokens < 4, example.tokens))
     first = list(by_length[0].input_ids)[:PROBE_TOKENS]
-    others = (list(other.input_ids)[:PROBE_TOKENS] for other in by_length[1:])
+    longest = list(max(examples, key=lambda example: example.tokens).input_ids)
+    others = [list(other.input_ids)[:PROBE_TOKENS] for other in by_length[1:]]
+    if window is not None and len(longest) > window:
+        others.insert(0, longest)
     second = next((ids for ids in others if ids != first), first[::-1])
     pair = {"first": first, "second": second}
     return [Encoded(name, ids, [True] * len(ids)) for name, ids in pair.items()]
+
+
+def _window(config: Any) -> int | None:
+    """Return over how many tokens the model attends at least, where its config limits that."""
+    text = config.get_text_config() if hasattr(config, "get_text_config") else config
+    limits = (getattr(text, name, None) for name in ("sliding_window", "attention_chunk_size"))
+    return min((limit for limit in limits if limit), default=None)
 
 
 def _difference(
@@ -90,8 +101,8 @@ def _difference(
     mode: PassMode,
     usual: str,
 ) -> float:
-    passes.use(model, mode, usual)
     try:
+        passes.use(model, mode, usual)
         packed = _rows(model, probes, mode)
     except (attention.CannotSegment, TypeError, ValueError, RuntimeError):
         # TypeError and the like: a forward that does not take the layout's arguments.

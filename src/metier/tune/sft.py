@@ -292,10 +292,9 @@ def _summary(
     packed: trainer.PackedTrainer,
     live: Live,
 ) -> dict[str, Json]:
-    history = packed.state.log_history
-    losses = [entry["loss"] for entry in history if "loss" in entry]
-    measured = {e["step"]: e for e in history if "eval_loss" in e}
-    best = measured.get(packed.state.best_global_step or -1)
+    series = {(p.name, p.step): p.value for p in ledger.metric_points(job.ws, job.run.id)}
+    losses = [entry["loss"] for entry in packed.state.log_history if "loss" in entry]
+    best = packed.state.best_global_step or -1
     lengths = packed.lengths
     done = plan.steps[packed.state.global_step - live.steps : packed.state.global_step]
     tokens = sum(lengths[index] for step in done for index in step)
@@ -304,9 +303,9 @@ def _summary(
         "steps": packed.state.global_step,
         "planned_steps": len(plan.steps),
         "final_train_loss": fmean(losses[-LAST_STEPS:]),
-        "validation_loss_before": measured[0]["eval_loss"] if 0 in measured else None,
-        "validation_loss": best["eval_loss"] if best else None,
-        "validation_token_accuracy": best["eval_token_accuracy"] if best else None,
+        "validation_loss_before": series.get(("validation_loss", 0)),
+        "validation_loss": series.get(("validation_loss", best)),
+        "validation_token_accuracy": series.get(("validation_token_accuracy", best)),
         "best_step": packed.state.best_global_step,
         "stopped_early": packed.state.global_step < len(plan.steps),
         "layout": found.mode,

@@ -8,7 +8,6 @@ loss, the data loader, validation (a mean over tokens, not over batches) and che
 
 from __future__ import annotations
 
-import json
 import math
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
@@ -26,6 +25,7 @@ from metier.tune.config import TuneConfig
 from metier.tune.types import Encoded, PassMode
 
 STATE = "trainer_state.json"
+ADAPTER, MODEL = "adapter_model.safetensors", "model.safetensors"
 VALIDATION_PASS_TOKENS = 4096
 
 
@@ -160,7 +160,7 @@ class PackedTrainer(SFTTrainer):  # type: ignore[misc]
         checkpoints.prune(root, self.config.keep_checkpoints, self.state.best_global_step)
 
     def _fill(self, folder: Path) -> None:
-        self.model.save_pretrained(folder)
+        save_weights(self.model, folder)
         state.write(folder, self.optimizer, self.lr_scheduler)
         self.state.save_to_json(str(folder / STATE))
 
@@ -207,22 +207,30 @@ class Steps(Sampler[list[int]]):
         return (list(step) for step in self.steps)
 
 
+def save_weights(model: Any, folder: Path) -> None:
+    """Write what is trained: an adapter's weights, or all of them (tied ones once)."""
+    from safetensors.torch import save_file, save_model
+
+    if hasattr(model, "get_base_model"):
+        from peft import get_peft_model_state_dict
+
+        # "auto" would ask the hub whether the base's vocabulary has grown.
+        weights = get_peft_model_state_dict(model, save_embedding_layers=False)
+        save_file({name: value.contiguous() for name, value in weights.items()}, folder / ADAPTER)
+    else:
+        save_model(model, str(folder / MODEL))
+
+
 def load_weights(model: Any, folder: Path) -> None:
-    """Put a checkpoint's weights into the model: an adapter's, or all of them."""
-    from safetensors.torch import load_file
+    """Put a checkpoint's weights into the model."""
+    from safetensors.torch import load_file, load_model
 
     if hasattr(model, "get_base_model"):
         from peft import set_peft_model_state_dict
 
-        set_peft_model_state_dict(model, load_file(folder / "adapter_model.safetensors"))
-        return
-    index = folder / "model.safetensors.index.json"
-    names = ["model.safetensors"]
-    if index.is_file():
-        names = sorted(set(json.loads(index.read_text("utf-8"))["weight_map"].values()))
-    for name in names:
-        # Tied weights are stored once: strict would miss the other name.
-        model.load_state_dict(load_file(folder / name), strict=False)
+        set_peft_model_state_dict(model, load_file(folder / ADAPTER))
+    else:
+        load_model(model, folder / MODEL)
 
 
 def arguments(config: TuneConfig, folder: Path, steps: int, lr: float) -> SFTConfig:

@@ -1,0 +1,196 @@
+"""Packing must be right token by token: logits and gradients, for each shape of model."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import pytest
+import torch
+from torch import nn
+from transformers import AutoConfig, AutoModelForCausalLM
+
+from metier.tune import attention, parity, passes
+from metier.tune.types import Encoded, PassMode
+from tiny_models import tiny_model
+
+LENGTHS = (17, 5, 23, 5, 11, 2)
+WITHIN = 1e-5
+
+
+def encoded(lengths: tuple[int, ...] = LENGTHS, seed: int = 0) -> list[Encoded]:
+    draw = torch.Generator().manual_seed(seed)
+    made = []
+    for number, length in enumerate(lengths):
+        ids = torch.randint(4, 400, (length,), generator=draw).tolist()
+        made.append(Encoded(f"ex{number}", ids, [at >= length // 2 for at in range(length)]))
+    return made
+
+
+def shaped(kind: str) -> Any:
+    """A random model of the shape; small starting weights keep float noise under 1e-5."""
+    if kind == "mistral-window":
+        model = tiny_model("mistral")
+        model.config.sliding_window = 6
+        model = AutoModelForCausalLM.from_config(model.config).float().eval()
+    else:
+        model = tiny_model(kind)
+    torch.manual_seed(0)
+    for parameter in model.parameters():
+        if parameter.ndim == 2:
+            nn.init.normal_(parameter, std=0.08)
+    return model
+
+
+def loss_and_gradients(
+    model: Any, examples: list[Encoded], mode: PassMode
+) -> tuple[torch.Tensor, torch.Tensor, list[torch.Tensor]]:
+    """Per-token logits and losses in order of the examples, and the gradient of their sum."""
+    passes.use(model, mode, "sdpa")
+    model.zero_grad()
+    parts = [examples] if mode != "padded" else [[one] for one in examples]
+    logits, losses = [], []
+    for part in parts:
+        one = passes.lay_out(part, mode)
+        logits.append(passes.logits(model, one)[0].detach())
+        loss, _ = passes.token_losses(model, one)
+        loss.sum().backward()
+        losses.append(loss.detach()[0])
+    gradients = [p.grad.clone() for p in model.parameters() if p.grad is not None]
+    return torch.cat(logits), torch.cat(losses), gradients
+
+
+@pytest.mark.parametrize("mode", ["segments", "blocks"])
+@pytest.mark.parametrize("kind", ["llama", "qwen2", "mistral", "mistral-window"])
+def test_packed_logits_and_gradients_equal_those_alone(kind: str, mode: PassMode) -> None:
+    attention.register()
+    model, examples = shaped(kind), encoded()
+    packed = loss_and_gradients(model, examples, mode)
+    alone = loss_and_gradients(model, examples, "padded")
+    assert packed[0].shape == alone[0].shape
+    assert len(packed[2]) == len(alone[2]) > 10
+    torch.testing.assert_close(packed[0], alone[0], atol=WITHIN, rtol=0)
+    torch.testing.assert_close(packed[1], alone[1], atol=WITHIN, rtol=0)
+    for ours, theirs in zip(packed[2], alone[2], strict=True):
+        torch.testing.assert_close(ours, theirs, atol=WITHIN, rtol=WITHIN)
+
+
+@pytest.mark.parametrize("mode", ["segments", "blocks"])
+def test_what_one_example_says_does_not_reach_another(mode: PassMode) -> None:
+    attention.register()
+    model, examples = shaped("llama"), encoded()
+    passes.use(model, mode, "sdpa")
+    before = passes.logits(model, passes.lay_out(examples, mode))
+    changed = [encoded(seed=1)[0], *examples[1:]]
+    after = passes.logits(model, passes.lay_out(changed, mode))
+    own = examples[0].supervised_tokens
+    assert not torch.equal(before[:, :own], after[:, :own])
+    assert torch.equal(before[:, own:], after[:, own:])
+
+
+def test_examples_of_one_batch_padded_equal_those_alone() -> None:
+    model, examples = shaped("llama"), encoded()
+    together = passes.lay_out(examples, "padded", pad_id=3)
+    losses, _ = passes.token_losses(model, together)
+    alone = [passes.token_losses(model, passes.lay_out([e], "padded"))[0].sum() for e in examples]
+    torch.testing.assert_close(losses.sum(1), torch.stack(alone), atol=WITHIN, rtol=WITHIN)
+
+
+def test_only_supervised_positions_reach_the_head() -> None:
+    attention.register()
+    model, examples = shaped("llama"), encoded()
+    one = passes.lay_out(examples, "segments")
+    rows: list[int] = []
+    model.lm_head.register_forward_hook(lambda _m, given, _o: rows.append(given[0].shape[1]))
+    passes.use(model, "segments", "sdpa")
+    passes.logits(model, one)
+    assert rows == [sum(e.supervised_tokens for e in examples)]
+
+
+@pytest.mark.parametrize("kind", ["llama", "qwen2", "mistral", "mistral-window"])
+def test_common_shapes_are_packed_by_segments(kind: str) -> None:
+    found = parity.check(shaped(kind), encoded(), "sdpa")
+    assert (found.mode, found.note) == ("segments", "")
+
+
+def test_a_model_that_carries_state_across_examples_is_padded_and_told() -> None:
+    config = AutoConfig.for_model(
+        "mamba", vocab_size=400, hidden_size=16, state_size=4, num_hidden_layers=2, pad_token_id=3
+    )
+    torch.manual_seed(0)
+    model = AutoModelForCausalLM.from_config(config).eval()
+    examples = encoded()
+    found = parity.check(model, examples, model.config._attn_implementation)
+    assert found.mode == "padded"
+    assert "padding instead" in found.note
+    together, _ = passes.token_losses(model, passes.lay_out(examples[:3], "padded", pad_id=3))
+    alone, _ = passes.token_losses(model, passes.lay_out(examples[1:2], "padded"))
+    torch.testing.assert_close(together.sum(1)[1], alone.sum(), atol=1e-4, rtol=1e-4)
+
+
+class ForgetsPositions(nn.Module):
+    """A Llama that lets no position through: every packed row is one long text to it."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.inner = shaped("llama")
+        self.config, self.device = self.inner.config, self.inner.device
+
+    def set_attn_implementation(self, name: str) -> None:
+        if name == attention.NAME:
+            raise ValueError("only the usual attention")
+
+    def forward(self, input_ids: torch.Tensor, **_: Any) -> Any:
+        return self.inner(input_ids=input_ids, use_cache=False)
+
+
+def test_a_model_whose_logits_differ_is_padded_with_the_difference_named() -> None:
+    found = parity.check(ForgetsPositions(), encoded(), "sdpa")
+    assert found.mode == "padded"
+    assert found.differences["blocks"] > found.tolerance
+    assert "segments refused, blocks off by" in found.note
+
+
+def test_attention_with_terms_of_its_own_is_left_to_the_model() -> None:
+    config = AutoConfig.for_model(
+        "gemma2",
+        vocab_size=400,
+        hidden_size=32,
+        intermediate_size=64,
+        num_hidden_layers=2,
+        num_attention_heads=4,
+        num_key_value_heads=2,
+        head_dim=8,
+        query_pre_attn_scalar=8,
+    )
+    torch.manual_seed(0)
+    model = AutoModelForCausalLM.from_config(config, attn_implementation="eager").eval()
+    found = parity.check(model, encoded(), "eager")
+    assert found.mode == "blocks"
+    assert model.config._attn_implementation == "eager"
+
+
+def test_two_probes_are_found_in_a_split_of_one() -> None:
+    one = encoded((9,))
+    first, second = parity.probe_pair(one)
+    assert list(second.input_ids) == list(first.input_ids)[::-1]
+    assert all(first.supervised)
+
+
+def test_an_example_beyond_the_attention_window_is_probed_whole() -> None:
+    long = encoded((60, 9, 100, 12))
+    cut, whole = (parity.probe_pair(long, window) for window in (100, 64))
+    assert [len(probe.input_ids) for probe in cut] == [9, 12]
+    assert [len(probe.input_ids) for probe in whole] == [9, 100]
+
+
+def test_the_layout_covers_every_position_once() -> None:
+    blocks, order = attention.layout(LENGTHS)
+    assert sum(len(real) for _, real in blocks) == sum(LENGTHS)
+    assert sorted(order.tolist()) == list(range(sum(LENGTHS)))
+    assert [tuple(rows.shape) for rows, _ in blocks] == [(1, 23), (1, 17), (1, 11), (2, 5), (1, 2)]
+
+
+def test_segments_without_a_layout_are_refused() -> None:
+    states = torch.zeros(1, 2, 4, 8)
+    with pytest.raises(attention.CannotSegment, match="blocks given: False"):
+        attention.segment_attention(None, states, states, states, None)
