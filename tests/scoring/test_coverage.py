@@ -68,7 +68,7 @@ def test_intervals_cover(name, labels, n):
     ],
 )
 def test_intervals_cover_at_full_size(name, labels, n):
-    assert 0.93 <= coverage(name, World(labels, 0.85), n, 1500, 1000) <= 0.97
+    assert 0.93 <= coverage(name, World(labels, 0.85), n, 800, 1000) <= 0.97
 
 
 def clustered(rng, clusters):
