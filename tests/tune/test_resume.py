@@ -70,12 +70,13 @@ def same_end(tmp_path: Path, step: int, where: str) -> TuneRun:
         assert before.state == "running"
         resumed, again = ended(ws)
     assert resumed.id == before.id
-    assert again == pytest.approx(losses, abs=1e-6)
+    # Float noise between processes only: a step lost or done twice shows in the third digit.
+    assert again == pytest.approx(losses, rel=1e-5)
     assert resumed.summary["final_train_loss"] == pytest.approx(
-        whole.summary["final_train_loss"], abs=1e-6
+        whole.summary["final_train_loss"], rel=1e-5
     )
     assert resumed.summary["validation_loss"] == pytest.approx(
-        whole.summary["validation_loss"], abs=1e-6
+        whole.summary["validation_loss"], rel=1e-5
     )
     return resumed
 
