@@ -36,6 +36,30 @@ def test_the_same_examples_are_the_same_version(any_workspace: Workspace) -> Non
     assert save(ws, {"test": [example(1, "Ann"), example(2)]}).id != first.id
 
 
+def test_the_latest_version_is_the_one_built_last(any_workspace: Workspace) -> None:
+    ws = any_workspace
+    first, second = save(ws, {"train": [example(1)]}), save(ws, {"train": [example(2)]})
+    assert ledger.get_version(ws) == second
+    assert save(ws, {"train": [example(1)]}) == first
+    assert ledger.get_version(ws) == first
+    assert ledger.list_versions(ws) == [first, second]
+
+
+def test_a_label_more_is_another_version(workspace: Workspace) -> None:
+    first = save(workspace, {"train": [example(1)]})
+    source = ledger.record_source(workspace, "in.csv", "d1", 10)
+    wider = ledger.save_version(
+        workspace,
+        {"train": [example(1)]},
+        labels=["a", "b", "c"],
+        config={},
+        card={},
+        sources=[source],
+    )
+    assert wider.id != first.id
+    assert wider.labels == ("a", "b", "c")
+
+
 def test_group_names_are_stored_only_as_keyed_hashes(any_workspace: Workspace) -> None:
     ws = any_workspace
     version = save(ws, {"train": [example(1, "Ann Smith")]})

@@ -93,7 +93,8 @@ def test_moments_and_documents_come_back_equal(database: Database) -> None:
     card = {"b": [1, None, float("inf")], "a": "\ud83d\x00é"}
     empty = {"counts": {}, "splits": {}, "labels": [], "config": {}}
     with database.session() as session:
-        session.add(VersionRow(id="ver_1", hash="h", created_at=NOON, card=card, **empty))
+        at = {"created_at": NOON, "built_at": NOON}
+        session.add(VersionRow(id="ver_1", hash="h", card=card, **at, **empty))
     with database.reading() as session:
         row = session.get_one(VersionRow, "ver_1")
     assert row.card == card

@@ -18,6 +18,7 @@ from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Literal
 
+ADVANCE_LOG_S = 0.1
 EventKind = Literal["start", "advance", "metric", "note", "end"]
 
 
@@ -112,10 +113,18 @@ class Progress:
 
 
 def json_lines(path: Path) -> Sink:
-    """Return a sink that appends each event to ``path`` as one line of JSON."""
+    """Return a sink that appends events to ``path``, each as one line of JSON.
+
+    Of the advances of a task at most ten a second are written; its end says how far it came.
+    """
     path.parent.mkdir(parents=True, exist_ok=True)
+    written: dict[str, float] = {}
 
     def write(event: Event) -> None:
+        if event.kind == "advance":
+            if event.at - written.get(event.task, 0.0) < ADVANCE_LOG_S:
+                return
+            written[event.task] = event.at
         with path.open("a", encoding="utf-8") as log:
             log.write(json.dumps(asdict(event), ensure_ascii=False) + "\n")
 

@@ -223,8 +223,8 @@ def load_key(path: Path, environment: Mapping[str, str] = os.environ) -> bytes |
 
 def make_key(path: Path) -> bytes:
     """Make a key file (mode 0600) and return the key; of two at once, both get the first's."""
-    partial = path.with_name(f".key.{os.getpid()}.tmp")
-    descriptor = os.open(partial, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600)
+    partial = path.with_name(f".{new_id('key')}.tmp")
+    descriptor = os.open(partial, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
     with io.FileIO(descriptor, "w") as sink:
         sink.write(base64.b64encode(os.urandom(32)) + b"\n")
         os.fsync(descriptor)

@@ -15,7 +15,8 @@ from metier.core.types import Example, Json
 
 @dataclass(frozen=True, slots=True)
 class Change:
-    """One edit: ``before`` is sealed when stored, ``after`` and ``rule`` are not."""
+    """One edit: both texts are sealed when stored (personal data may survive an edit),
+    ``rule`` is not."""
 
     rule: str
     before: str

@@ -14,7 +14,7 @@ from sqlalchemy import func, select, update
 
 from metier.core.codec import dumps, loads
 from metier.core.ids import new_id
-from metier.core.ledger.find import columns, find
+from metier.core.ledger.find import find, record
 from metier.core.steps import Change, Drop, Suspect
 from metier.core.store.tables import Base, ChangeRow, QuarantineRow, SuspectRow
 from metier.core.types import Example, Json
@@ -114,7 +114,7 @@ def list_quarantine(
     restored_at = QuarantineRow.restored_at
     query = query.where(restored_at.is_not(None) if restored else restored_at.is_(None))
     with ws.db.reading() as session:
-        return [Quarantined(**columns(QuarantineRow, row)) for row in session.scalars(query)]
+        return [record(Quarantined, row) for row in session.scalars(query)]
 
 
 def count_quarantine(ws: Workspace) -> dict[tuple[str, str], int]:

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from typing import Any, TypeVar
+import dataclasses
+from typing import TYPE_CHECKING, Any, TypeVar
 
 from sqlalchemy import inspect, select
 from sqlalchemy.orm import Session
@@ -13,16 +14,23 @@ from metier.core.store.tables import Base
 Row = TypeVar("Row", bound=Base)
 LATEST = "latest"
 
+if TYPE_CHECKING:
+    from _typeshed import DataclassInstance
+
+Record = TypeVar("Record", bound="DataclassInstance")
+
 
 def find(session: Session, table: type[Row], key: str, what: str, verb: str) -> Row:
     """Return the row with that id, the only one whose id begins so, or the latest.
 
     Raises NotFound that names ``what`` is missing and the command (``verb``) that makes one.
     """
-    column = inspect(table).primary_key[0]
+    mapped = inspect(table)
+    column = mapped.primary_key[0]
     newest = select(table).order_by(column.desc()).limit(2)
     if key == LATEST:
-        rows = session.scalars(newest.limit(1)).all()
+        last = mapped.columns.get("built_at", column)
+        rows = session.scalars(select(table).order_by(last.desc(), column.desc()).limit(1)).all()
     else:
         exact = session.get(table, key)
         prefixed = newest.where(column.startswith(key, autoescape=True))
@@ -38,4 +46,11 @@ def find(session: Session, table: type[Row], key: str, what: str, verb: str) -> 
 
 def columns(table: type[Base], record: Any) -> dict[str, Any]:
     """The record's attributes that are columns of ``table``."""
-    return {column.key: getattr(record, column.key) for column in inspect(table).columns}
+    names = [str(column.key) for column in inspect(table).columns]
+    return {name: getattr(record, name) for name in names if hasattr(record, name)}
+
+
+def record(kind: type[Record], row: Base, **changes: Any) -> Record:
+    """The dataclass ``kind`` made of a row's columns of the same names."""
+    names = [field.name for field in dataclasses.fields(kind)]
+    return kind(**{name: getattr(row, name) for name in names} | changes)

@@ -9,7 +9,7 @@ from datetime import UTC, datetime
 from sqlalchemy import select
 
 from metier.core.ids import new_id
-from metier.core.ledger.find import LATEST, columns, find
+from metier.core.ledger.find import LATEST, columns, find, record
 from metier.core.lineage import Ref
 from metier.core.records import DataVersion, MetricPoint, RunState, TuneRun
 from metier.core.store.tables import MetricPointRow, RunRow
@@ -113,7 +113,7 @@ def list_runs(ws: Workspace, version_id: str | None = None) -> list[TuneRun]:
 
 
 def _run(row: RunRow) -> TuneRun:
-    return TuneRun(**columns(RunRow, row))
+    return record(TuneRun, row)
 
 
 def _value(row: MetricPointRow) -> float:

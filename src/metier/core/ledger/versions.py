@@ -9,11 +9,12 @@ from datetime import UTC, datetime
 from typing import Any
 
 from sqlalchemy import select
+from sqlalchemy.orm import Session
 
 from metier.core.codec import examples_from_parquet, examples_to_parquet
 from metier.core.errors import InputError, NotFound, nearest
 from metier.core.ids import new_id
-from metier.core.ledger.find import LATEST, columns, find
+from metier.core.ledger.find import LATEST, columns, find, record
 from metier.core.lineage import Ref
 from metier.core.records import DataVersion
 from metier.core.store.tables import SourceRow, VersionExampleRow, VersionRow
@@ -59,7 +60,7 @@ def save_version(
     _refuse_twins(frozen)
     members = ((split, one) for split, examples in frozen.items() for one in examples)
     found = version_hash(members, labels)
-    known = _version_by_hash(ws, found)
+    known = _built_again(ws, found, sources)
     if known is not None:
         return known
     artifacts = {
@@ -78,12 +79,15 @@ def save_version(
         looks_budget=looks_budget,
     )
     with ws.db.session() as session:
-        ws.db.insert_new(session, VersionRow, [columns(VersionRow, version)])
-        if session.get(VersionRow, version.id) is not None:  # else another process was faster
+        row = columns(VersionRow, version) | {"built_at": version.created_at}
+        ws.db.insert_new(session, VersionRow, [row])
+        is_new = session.get(VersionRow, version.id) is not None
+        if is_new:
             ws.db.insert_new(session, VersionExampleRow, _memberships(version.id, frozen))
-            child = Ref("version", version.id)
-            ws.lineage.record(child, [(one, "imported from") for one in sources], session=session)
-    return _version_by_hash(ws, found) or version
+            _link_sources(ws, session, version.id, sources)
+    if is_new:
+        return version
+    return _built_again(ws, found, sources) or version  # another process was faster
 
 
 def get_version(ws: Workspace, key: str = LATEST) -> DataVersion:
@@ -95,9 +99,8 @@ def get_version(ws: Workspace, key: str = LATEST) -> DataVersion:
 def list_versions(ws: Workspace) -> list[DataVersion]:
     """All data versions, oldest first."""
     with ws.db.reading() as session:
-        return [
-            _version(row) for row in session.scalars(select(VersionRow).order_by(VersionRow.id))
-        ]
+        rows = session.scalars(select(VersionRow).order_by(VersionRow.id))
+        return [_version(row) for row in rows]
 
 
 def load_split(ws: Workspace, version: DataVersion | str, split: str) -> list[Example]:
@@ -125,14 +128,24 @@ def _refuse_twins(splits: Mapping[str, Sequence[Example]]) -> None:
         )
 
 
-def _version_by_hash(ws: Workspace, found: str) -> DataVersion | None:
-    with ws.db.reading() as session:
+def _built_again(ws: Workspace, found: str, sources: Sequence[Ref]) -> DataVersion | None:
+    """The version with that hash, if there is one, which is thereby the one built last."""
+    with ws.db.session() as session:
         row = session.scalars(select(VersionRow).where(VersionRow.hash == found)).first()
-        return None if row is None else _version(row)
+        if row is None:
+            return None
+        row.built_at = datetime.now(UTC)
+        _link_sources(ws, session, row.id, sources)
+        return _version(row)
+
+
+def _link_sources(ws: Workspace, session: Session, version_id: str, sources: Sequence[Ref]) -> None:
+    parents = [(one, "imported from") for one in sources]
+    ws.lineage.record(Ref("version", version_id), parents, session=session)
 
 
 def _version(row: VersionRow) -> DataVersion:
-    return DataVersion(**columns(VersionRow, row) | {"labels": tuple(row.labels)})
+    return record(DataVersion, row, labels=tuple(row.labels))
 
 
 def _memberships(

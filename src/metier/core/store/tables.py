@@ -104,12 +104,14 @@ class SourceRow(Base):
 
 
 class VersionRow(Base):
-    """A frozen data version; ``splits`` maps to Parquet artifacts."""
+    """A frozen data version; ``splits`` maps to Parquet artifacts. ``built_at`` is when it was
+    last the result of a build: the latest version is the one built last, not the newest one."""
 
     __tablename__ = "versions"
     id: Mapped[str] = mapped_column(primary_key=True)
     hash: Mapped[str] = mapped_column(unique=True)
     created_at: Mapped[datetime]
+    built_at: Mapped[datetime]
     counts: Mapped[dict[str, Any]]
     splits: Mapped[dict[str, Any]]
     labels: Mapped[list[Any]]

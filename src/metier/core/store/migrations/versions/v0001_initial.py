@@ -111,6 +111,7 @@ def upgrade() -> None:
         sa.Column("id", sa.String(), nullable=False),
         sa.Column("hash", sa.String(), nullable=False),
         sa.Column("created_at", sa.DateTime(timezone=True), nullable=False),
+        sa.Column("built_at", sa.DateTime(timezone=True), nullable=False),
         sa.Column("counts", sa.Text(), nullable=False),
         sa.Column("splits", sa.Text(), nullable=False),
         sa.Column("labels", sa.Text(), nullable=False),
