@@ -78,14 +78,7 @@ def save_version(
         config=dict(config),
         looks_budget=looks_budget,
     )
-    with ws.db.session() as session:
-        row = columns(VersionRow, version) | {"built_at": version.created_at}
-        ws.db.insert_new(session, VersionRow, [row])
-        is_new = session.get(VersionRow, version.id) is not None
-        if is_new:
-            ws.db.insert_new(session, VersionExampleRow, _memberships(version.id, frozen))
-            _link_sources(ws, session, version.id, sources)
-    if is_new:
+    if _store(ws, version, frozen, sources):
         return version
     return _built_again(ws, found, sources) or version  # another process was faster
 
@@ -126,6 +119,23 @@ def _refuse_twins(splits: Mapping[str, Sequence[Example]]) -> None:
             got=f"{len(twins)} ids that come more than once, e.g. {twins[0]}",
             remedy="give each added example an id of its own and each example one split",
         )
+
+
+def _store(
+    ws: Workspace,
+    version: DataVersion,
+    splits: Mapping[str, Sequence[Example]],
+    sources: Sequence[Ref],
+) -> bool:
+    """Insert a version with its members and edges, unless its hash is there already."""
+    with ws.db.session() as session:
+        row = columns(VersionRow, version) | {"built_at": version.created_at}
+        ws.db.insert_new(session, VersionRow, [row])
+        if session.get(VersionRow, version.id) is None:
+            return False
+        ws.db.insert_new(session, VersionExampleRow, _memberships(version.id, splits))
+        _link_sources(ws, session, version.id, sources)
+    return True
 
 
 def _built_again(ws: Workspace, found: str, sources: Sequence[Ref]) -> DataVersion | None:
