@@ -185,15 +185,13 @@ def test_another_label_set_is_another_version_of_the_same_rows(messy, workspace)
     assert second.version.labels == ("delivery", "money", "mony", "other")
 
 
-def test_going_back_to_an_older_version_says_that_latest_is_another(messy, workspace):
+def test_going_back_builds_the_older_version_again_and_makes_it_the_latest(messy, workspace):
     first = build(settings_of(), CLASSIFY, workspace, messy, Progress())
     newer = build(settings_of(seed=1), CLASSIFY, workspace, messy, Progress())
+    assert ledger.get_version(workspace).id == newer.version.id
     back = build(settings_of(), CLASSIFY, workspace, messy, Progress())
     assert back.version == first.version
-    assert not newer.warnings
-    (said,) = back.warnings
-    assert first.version.id in said
-    assert f'"latest" means {newer.version.id}' in said
+    assert ledger.get_version(workspace).id == first.version.id
 
 
 def test_labels_that_no_row_has_are_told(messy, workspace):
@@ -204,7 +202,9 @@ def test_labels_that_no_row_has_are_told(messy, workspace):
 
 def test_no_label_fitting_is_refused(messy, workspace):
     objective = Objective(task="classify", labels=["Delivery!", "Money!"])
-    with pytest.raises(InputError, match="none of them with one of these; most frequent: 'del"):
+    with pytest.raises(
+        InputError, match="no label at all; left out for labels outside the set: 'del"
+    ):
         build(settings_of(), objective, workspace, messy, Progress())
     assert ledger.list_versions(workspace) == []
 
@@ -216,6 +216,15 @@ def test_no_rows_left_says_which_step_dropped_how_many(messy, workspace):
     assert f"none of {len(GOOD + MESSY)}; dropped by import: 1 unreadable; clean: " in message
     assert "too_short" in message
     assert "--dry-run" in message
+
+
+def test_a_dry_run_shows_what_a_refused_build_drops(messy, workspace):
+    config = settings_of(min_chars=5000)
+    result = build(config, CLASSIFY, workspace, messy, Progress(), dry_run=True)
+    assert result.counts == {}
+    assert "a build would be refused: expected rows left after cleaning" in result.warnings[0]
+    assert len(result.drops) == len(GOOD + MESSY)
+    assert result.card["rows"]["quarantined"] == len(GOOD + MESSY)
 
 
 def test_no_sources_and_unusable_sources_are_refused(tmp_path, workspace):
@@ -247,7 +256,7 @@ def shipped(folder: Path, test_rows) -> DataConfig:
         }
         for name in ("train", "test")
     ]
-    return DataConfig(sources=sources, validation=5)
+    return DataConfig(sources=sources)
 
 
 NEW = [(f"Something else entirely, number {word}", "money", word) for word in NOUNS]
@@ -260,6 +269,13 @@ def test_shipped_splits_are_kept_and_the_test_row_wins(tmp_path, workspace):
     assert result.counts["test"] == len(NEW) + 1
     assert [drop.reason for drop in result.drops] == ["duplicate_of_test"]
     assert result.drops[0].example.conversation.text == text
+
+
+def test_a_size_that_a_shipped_split_overrides_is_told(tmp_path, workspace):
+    config = DataConfig(**{**shipped(tmp_path, NEW).model_dump(exclude_unset=True), "test": 3})
+    result = build(config, CLASSIFY, workspace, tmp_path, Progress())
+    assert result.counts["test"] == len(NEW)
+    assert result.warnings == ("[data] test = 3 is not used: a source ships the test split",)
 
 
 def test_a_group_on_both_sides_is_refused_and_nothing_frozen(tmp_path, workspace):
@@ -281,7 +297,7 @@ def test_the_training_side_of_a_leak_can_go_to_quarantine(tmp_path, workspace):
 
 
 def test_an_integer_size_that_groups_prevent_is_told(tmp_path, workspace):
-    rows = [(f"{noun} question about {verb}", "a", noun) for noun in NOUNS for verb in VERBS]
+    rows = [(f"{n} question about {v}", v, n) for n in NOUNS for v in VERBS]
     write(tmp_path, rows)
     result = build(settings_of(test=5, validation=0), CLASSIFY, workspace, tmp_path, Progress())
     assert result.counts["test"] == 6

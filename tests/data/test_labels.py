@@ -1,13 +1,13 @@
 """Labels: which rows have none that fits, which look misspelt, what the split keeps in share."""
 
 import pytest
-from data_examples import example, labelled, replied
 
+from data_examples import example, labelled, replied
 from metier.core.errors import InputError
 from metier.core.objective import Objective
 from metier.core.steps import Drop, Keep, Suspect
 from metier.core.types import FieldsTarget, LabelsTarget, Span, SpansTarget
-from metier.data.labels import CheckLabels, labels_in, misspelt, refuse_when_none_fits, strata
+from metier.data.labels import CheckLabels, labels_in, misspelt, refuse_too_few, strata
 
 CLASSIFY = Objective(task="classify")
 STRUCTURED = Objective(
@@ -105,11 +105,26 @@ def test_strata_are_labels_or_closed_fields():
     assert strata(replied(1, "q", "r")) == ()
 
 
-def test_none_fitting_is_refused_with_what_was_found():
-    dropped = [{"label": "Bills"}, {"label": "Bills"}, {"label": "x"}]
+def test_too_few_labels_are_refused_with_what_was_found():
+    unknown = [{"label": "Bills"}, {"label": "Bills"}, {"label": "x"}]
+    known = ["billing", "delivery"]
     with pytest.raises(InputError) as refused:
-        refuse_when_none_fits(dropped, 0, ["billing", "delivery"], "[objective] labels")
+        refuse_too_few([], unknown, "classify", known, "[objective] labels")
     message = str(refused.value)
-    assert "rows with labels of [objective] labels: billing, delivery" in message
-    assert "3 rows, none of them with one of these; most frequent: 'Bills' (2), 'x' (1)" in message
-    refuse_when_none_fits(dropped, 1, ["billing"], "")
+    assert "two labels or more with rows" in message
+    assert "those of [objective] labels: billing, delivery" in message
+    assert "no label at all; left out for labels outside the set: 'Bills' (2 rows), 'x'" in message
+    assert "did you mean" in message
+    one = [labelled(1, "q", "billing")]
+    with pytest.raises(InputError, match=r"'billing' \(1 rows\); left out .*'Bills' \(2 rows\)"):
+        refuse_too_few(one, unknown, "classify", known, "[objective] labels")
+    with pytest.raises(InputError, match="check which column is the target"):
+        refuse_too_few(one, [], "classify", [], "")
+
+
+def test_enough_labels_pass():
+    one, other = labelled(1, "q", "a"), labelled(2, "q", "b")
+    refuse_too_few([one, other], [], "classify", [], "")
+    refuse_too_few([one], [], "multilabel", [], "")
+    refuse_too_few([replied(1, "q", "r")], [], "compose", [], "")
+    refuse_too_few([], [], "classify", [], "")  # zero rows is another refusal

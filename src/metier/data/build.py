@@ -32,7 +32,7 @@ from metier.data.labels import (
     LABEL_TASKS,
     CheckLabels,
     labels_in,
-    refuse_when_none_fits,
+    refuse_too_few,
     strata,
 )
 from metier.data.leakage import Leak, describe, find_leaks, refuse
@@ -90,6 +90,8 @@ def build(
 ) -> BuildResult:
     """Build a data version from the sources of ``config``; their paths are relative to ``root``.
 
+    What would be refused only after the steps is a warning in a dry run, which then has no splits.
+
     Raises:
         ConfigError: no sources.
         InputError: a source cannot be read, no row is left (the message says which step dropped
@@ -99,11 +101,18 @@ def build(
     known = known_labels(config, objective, ws)
     frame = Frame(progress, config.workers, restored=restored_keys(ws, imported.examples))
     outcomes = run_steps(make_steps(config, objective, known), imported.examples, frame)
-    _refuse_empty(imported, outcomes, known)
-    splits = _divide(config, objective, outcomes, progress)
+    splits: dict[str, list[Example]] = {}
+    refusals: tuple[str, ...] = ()
+    try:
+        _refuse_unusable(imported, outcomes, known, objective)
+        splits = _divide(config, objective, outcomes, progress)
+    except InputError as refusal:
+        if not dry_run:
+            raise
+        refusals = (f"a build would be refused: {refusal}",)
     drops = (*imported.rejected, *outcomes.drops)
     labels = known.labels or _found_labels(splits, objective)
-    card = make_card(imported, outcomes.reports, splits, config, tuple(objective.enum_fields))
+    card = make_card(imported, outcomes, splits, config, tuple(objective.enum_fields))
     version = None
     if not dry_run:
         with progress.task("data: freeze", total=len(outcomes.examples), unit="rows") as task:
@@ -122,9 +131,9 @@ def build(
         suspects=tuple(outcomes.suspects),
         card=card,
         warnings=(
+            *refusals,
             *_size_warnings(config, counts, outcomes),
             *_idle_labels(known, splits),
-            *_not_latest(ws, version),
         ),
         splits=splits,
     )
@@ -136,10 +145,11 @@ def known_labels(config: DataConfig, objective: Objective, ws: Workspace) -> Kno
         return Known((), "")
     if isinstance(objective.labels, list):
         return Known(tuple(tidy_label(label) for label in objective.labels), "[objective] labels")
-    versions = reversed(ledger.list_versions(ws)) if config.labels == "frozen" else ()
-    frozen = next((version for version in versions if version.labels), None)
-    if frozen is None:
+    versions = ledger.list_versions(ws) if config.labels == "frozen" else []
+    if not versions:
         return Known((), "")
+    latest = ledger.get_version(ws)
+    frozen = next((one for one in (latest, *reversed(versions)) if one.labels), latest)
     return Known(
         frozen.labels, f'version {frozen.id}, which froze them ([data] labels = "renew" lifts that)'
     )
@@ -163,12 +173,14 @@ def make_steps(config: DataConfig, objective: Objective, known: Known) -> list[S
     return steps
 
 
-def _refuse_empty(imported: Imported, outcomes: Outcomes, known: Known) -> None:
+def _refuse_unusable(
+    imported: Imported, outcomes: Outcomes, known: Known, objective: Objective
+) -> None:
+    """Raise when what is left cannot be learned from."""
+    unknown = [drop.evidence for drop in outcomes.drops if drop.reason == "unknown_label"]
+    refuse_too_few(outcomes.examples, unknown, objective.task, known.labels, known.origin)
     if outcomes.examples:
         return
-    unknown = [drop.evidence for drop in outcomes.drops if drop.reason == "unknown_label"]
-    if len(unknown) == len(outcomes.drops) and known.labels:
-        refuse_when_none_fits(unknown, len(outcomes.examples), known.labels, known.origin)
     rows = sum(source.rows for source in imported.sources)
     lines = [f"import: {len(imported.rejected)} unreadable"] if imported.rejected else []
     for report in outcomes.reports:
@@ -296,7 +308,9 @@ def _size_warnings(
     said = []
     for name, size in (("test", config.test), ("validation", config.validation)):
         shipped = any(one.split == name for one in outcomes.examples)
-        if isinstance(size, int) and not shipped and counts[name] != size:
+        if shipped and name in config.model_fields_set:
+            said.append(f"[data] {name} = {size} is not used: a source ships the {name} split")
+        elif isinstance(size, int) and not shipped and counts.get(name, size) != size:
             said.append(
                 f"{name} has {counts[name]} rows instead of {size}: groups and classes stay whole"
             )
@@ -306,16 +320,7 @@ def _size_warnings(
 def _idle_labels(known: Known, splits: Mapping[str, Sequence[Example]]) -> tuple[str, ...]:
     used = {label for rows in splits.values() for row in rows for label in labels_in(row.target)}
     idle = [label for label in known.labels if label not in used]
-    if not idle:
+    if not idle or not used:
         return ()
     more = f" and {len(idle) - 5} more" if len(idle) > 5 else ""
     return (f"no row has the label {', '.join(map(repr, idle[:5]))}{more} of {known.origin}",)
-
-
-def _not_latest(ws: Workspace, version: DataVersion | None) -> tuple[str, ...]:
-    if version is None or (latest := ledger.get_version(ws)).id == version.id:
-        return ()
-    return (
-        f"these rows are version {version.id}, frozen {version.created_at:%Y-%m-%d %H:%M} UTC "
-        f'already; "latest" means {latest.id}, so name the version in what you do with it',
-    )

@@ -11,23 +11,23 @@ from metier.core.types import CompletionTarget, Example, FieldsTarget, Json
 from metier.data.config import DataConfig
 from metier.data.intake import Imported
 from metier.data.labels import strata
-from metier.data.pipeline import StepReport
+from metier.data.pipeline import Outcomes, StepReport
 
 LABELS_SHOWN = 200
 
 
 def make_card(
     imported: Imported,
-    steps: Sequence[StepReport],
+    outcomes: Outcomes,
     splits: Mapping[str, Sequence[Example]],
     config: DataConfig,
     closed: Sequence[str],
 ) -> dict[str, Json]:
     """Return the card as JSON. Durations are left out, so the same build gives the same card."""
     read = sum(source.rows for source in imported.sources)
-    kept = sum(len(examples) for examples in splits.values())
-    added = sum(step.added for step in steps)
-    rows = {"read": read, "added": added, "kept": kept, "quarantined": read + added - kept}
+    added = sum(step.added for step in outcomes.reports)
+    out = len(imported.rejected) + len(outcomes.drops)
+    rows = {"read": read, "added": added, "kept": read + added - out, "quarantined": out}
     return {
         "sources": [
             {
@@ -42,7 +42,7 @@ def make_card(
         ],
         "rows": rows,
         "splits": {name: describe(examples, closed) for name, examples in splits.items()},
-        "steps": [step_json(step) for step in steps],
+        "steps": [step_json(step) for step in outcomes.reports],
         "seed": config.seed,
     }
 

@@ -136,27 +136,48 @@ def _resembles(label: str, other: str) -> bool:
     return difflib.SequenceMatcher(None, label, other).ratio() >= RESEMBLES_FROM
 
 
-def refuse_when_none_fits(
-    dropped: Sequence[Mapping[str, Json]], kept: int, known: Sequence[str], origin: str
+def refuse_too_few(
+    examples: Sequence[Example],
+    unknown: Sequence[Mapping[str, Json]],
+    task: str,
+    known: Sequence[str],
+    origin: str,
 ) -> None:
-    """Raise when every labelled row had a label outside the set.
+    """Raise when the rows left hold too few labels to tell apart: two for classify, else one.
 
     Args:
-        dropped: evidence of the rows dropped for an unknown label.
-        kept: rows that passed.
-        known: the closed set.
+        examples: the rows left.
+        unknown: evidence of the rows dropped for an unknown label.
+        task: kind of task; tasks without labels pass.
+        known: the closed set; empty: taken from the data.
         origin: where the set comes from, e.g. ``[objective] labels``.
 
     Raises:
-        InputError: no row is left.
+        InputError: what is left cannot be learned from.
     """
-    if kept or not dropped:
+    if task not in LABEL_TASKS or not (examples or unknown):
         return
-    counts = Counter(str(row["label"]) for row in dropped)
-    shown = ", ".join(f"{label!r} ({n})" for label, n in counts.most_common(5))
-    closest = nearest(str(dropped[0]["label"]), known)
-    raise InputError(
-        f"rows with labels of {origin}: {', '.join(known[:10])}{', …' if len(known) > 10 else ''}",
-        got=f"{len(dropped)} rows, none of them with one of these; most frequent: {shown}",
-        remedy=f"correct the labels or the target column; {closest}",
-    )
+    counts = Counter(label for example in examples for label in labels_in(example.target))
+    needed = 2 if task == "classify" else 1
+    if len(counts) >= needed:
+        return
+    asked = f"{'two labels' if needed == 2 else 'a label'} or more with rows"
+    remedy = "check which column is the target, and that every class is in the sources"
+    got = _listed(counts) if counts else "no label at all"
+    if unknown:
+        asked += f"; the labels are those of {origin}: {_shown(known)}"
+        got += "; left out for labels outside the set: "
+        got += _listed(Counter(str(row["label"]) for row in unknown))
+        closest = nearest(str(unknown[0]["label"]), known)
+        remedy = f"correct the labels or the target column; {closest}"
+    raise InputError(asked, got=got, remedy=remedy)
+
+
+def _listed(counts: Mapping[str, int]) -> str:
+    most = sorted(counts.items(), key=lambda item: (-item[1], item[0]))
+    shown = ", ".join(f"{label!r} ({n} rows)" for label, n in most[:5])
+    return shown + (f" and {len(most) - 5} more" if len(most) > 5 else "")
+
+
+def _shown(labels: Sequence[str]) -> str:
+    return ", ".join(labels[:10]) + (", …" if len(labels) > 10 else "")
