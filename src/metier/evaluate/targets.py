@@ -204,7 +204,8 @@ def _settle(
         state, words = "failed", "failed: the whole interval is on the wrong side"
     else:
         state, more = "not_enough_data", items_to_settle(deciding, bound)
-        words = f"not enough data: the bound lies within the interval; {_more_words(more, gap)}"
+        settle = _more_words(target, more, gap)
+        words = f"not enough data: the bound lies within the interval; {settle}"
     return replace(
         _blank(target, state, words),
         measured=measured,
@@ -215,11 +216,13 @@ def _settle(
     )
 
 
-def _more_words(more: int | None, gap: float) -> str:
+def _more_words(target: Target, more: int | None, gap: float) -> str:
     if more is None:
         return "the observed value lies on the bound, so no number of items is sure to settle it"
+    of = f" of class {target.label}" if target.label else ""
+    of += f" in {target.slice}" if target.slice else ""
     outcome = "a pass" if gap > 0 else "a failure"
-    return f"about {more:,} more test items would show {outcome} if the observed value holds"
+    return f"about {more:,} more test items{of} would show {outcome} if the observed value holds"
 
 
 def _blank(target: Target, state: State, words: str) -> TargetResult:

@@ -157,13 +157,7 @@ def _target_words(results: Sequence[TargetResult], judged: EvaluationReport) -> 
     name = "the tuned model" if judged.rung == TUNED else _named(judged)
     total = _counted(len(results), "target or constraint", "targets and constraints")
     first = f"Of {total}, {name} passes {counts['passed']}"
-    words = ["; ".join([first, *(part for part in counted if part)]) + "."]
-    words += [
-        f"{result.asked}: {result.words} (measured {result.measured})."
-        for result in results
-        if result.state not in ("passed", "open")
-    ]
-    return words
+    return ["; ".join([first, *(part for part in counted if part)]) + "."]
 
 
 def _counted(count: int, one: str, many: str) -> str:

@@ -16,7 +16,8 @@ from html import escape
 from metier.core.types import Estimate
 
 WIDTH, BAR_HEIGHT, PLOT_HEIGHT = 1000, 20, 300
-CELL, LABEL_CHARS = 16, 28
+SMALLEST_CELL, LARGEST_CELL, HEAT_WIDTH = 11, 18, 860
+TOP, LABEL_CHARS = 16, 28
 Bounds = tuple[float, float]
 
 
@@ -93,47 +94,57 @@ def heat_map(
     tooltip, so that 77 classes stay light.
     """
     longest = min(max((len(label) for label in labels), default=0), LABEL_CHARS)
-    left, width, height = 7 * longest + 32, CELL * len(columns), CELL * len(labels)
+    cell = min(max(HEAT_WIDTH // max(len(columns), 1), SMALLEST_CELL), LARGEST_CELL)
+    left, width, height = 6 * longest + 28, cell * len(columns), cell * len(labels)
     parts = [
         f"<title>{escape(title)}</title>",
-        f'<rect class="field" x="{left}" y="{CELL}" width="{width}" height="{height}"/>',
+        f'<rect class="field" x="{left}" y="{TOP}" width="{width}" height="{height}"/>',
     ]
-    for j in range(len(columns)):
+    for j in range(0, len(columns), 1 if cell == LARGEST_CELL else 5):
         name = str(j + 1) if j < len(labels) else "–"
-        parts.append(f'<text class="column" x="{left + CELL * j + CELL / 2}" y="10">{name}</text>')
+        parts.append(f'<text class="column" x="{left + cell * (j + 0.5)}" y="11">{name}</text>')
     for i, (label, row) in enumerate(zip(labels, counts, strict=True)):
-        y = CELL * (i + 1)
+        y = TOP + cell * i
         words = f"{escape(_short(label, LABEL_CHARS))} {i + 1}"
-        parts.append(f'<text x="{left - 6}" y="{y + 12}">{words}</text>')
-        parts += _heat_row(label, columns, row, (left, y))
-    return (
-        f'<svg class="heat" viewBox="0 0 {left + width} {height + CELL}" width="{left + width}" '
-        f'height="{height + CELL}" role="img">{"".join(parts)}</svg>'
-    )
+        parts.append(f'<text x="{left - 6}" y="{y + cell - 2}">{words}</text>')
+        parts += _heat_row(label, columns, row, (left, y, cell))
+    size = f'viewBox="0 0 {left + width} {TOP + height}" width="{left + width}"'
+    inside = "".join(parts)
+    return f'<svg class="heat" {size} height="{TOP + height}" role="img">{inside}</svg>'
 
 
-def nice_bounds(values: Sequence[float], *, floor: float | None = None) -> Bounds:
-    """Return limits that hold all finite ``values`` with 5% of air; never of zero width."""
+def nice_bounds(
+    values: Sequence[float], within: tuple[float | None, float | None] = (None, None)
+) -> Bounds:
+    """Return limits that hold all finite ``values`` with 5% of air; never of zero width.
+
+    ``within`` is what the air must not cross, e.g. (0, None) for losses.
+    """
     finite = [value for value in values if math.isfinite(value)]
     if not finite:
         return (0.0, 1.0)
     low, high = min(finite), max(finite)
     air = 0.05 * (high - low) or abs(high) * 0.05 or 1.0
-    return (low - air if floor is None else min(floor, low), high + air)
+    floor, ceiling = within
+    bottom = low - air if floor is None else max(low - air, floor)
+    top = high + air if ceiling is None else min(high + air, ceiling)
+    return (bottom, top)
 
 
 def _heat_row(
-    label: str, columns: Sequence[str], row: Sequence[int], corner: tuple[float, float]
+    label: str, columns: Sequence[str], row: Sequence[int], place: tuple[int, int, int]
 ) -> list[str]:
+    """Draw one row's cells; ``place`` is x and y of the first one, and the size of each."""
+    x, y, cell = place
     total, cells = sum(row), []
     for j, count in enumerate(row):
         if not count:
             continue
+        kind = "hit" if columns[j] == label else "miss"
         words = escape(f"expected {label}, got {columns[j]}: {count} of {total}")
         cells.append(
-            f'<rect class="{"hit" if columns[j] == label else "miss"}" '
-            f'x="{corner[0] + CELL * j:g}" y="{corner[1]:g}" width="{CELL - 1}" '
-            f'height="{CELL - 1}" fill-opacity="{0.2 + 0.8 * count / total:.2f}">'
+            f'<rect class="{kind}" x="{x + cell * j}" y="{y}" width="{cell - 1}" '
+            f'height="{cell - 1}" fill-opacity="{0.2 + 0.8 * count / total:.2f}">'
             f"<title>{words}</title></rect>"
         )
     return cells

@@ -19,7 +19,9 @@ from metier.scoring import metric_info
 Row = dict[str, Any]
 RARE_UNDER = 5
 TABLE_CLASSES = 10
+CLASSES_SHOWN = 20
 PAIRS_SHOWN = 15
+DENSE_SHARE = 0.6
 STATES = {
     "passed": ("✓", "passed"),
     "failed": ("✕", "failed"),
@@ -119,7 +121,7 @@ def ladder(reports: Sequence[EvaluationReport], verdict: Verdict) -> Row:
                 "settings": numbers.setting(dict(report.settings.get("chosen", {}))),
             }
         )
-    ticks = [numbers.number(bounds[0] + (bounds[1] - bounds[0]) * part) for part in (0, 0.5, 1)]
+    ticks = [numbers.tick(bounds[0] + (bounds[1] - bounds[0]) * part) for part in (0, 0.5, 1)]
     return {"metric": metric, "rows": rows, "ticks": ticks, "goal": goal, "about": _about(metric)}
 
 
@@ -128,7 +130,7 @@ def chart_bounds(metric: str, estimates: Sequence[Estimate]) -> svg.Bounds:
     info = metric_info(metric)
     if info.low == 0 and info.high is not None:
         return (0.0, float(info.high))
-    return svg.nice_bounds([v for e in estimates for v in (e.value, e.low, e.high)], floor=0.0)
+    return (0.0, svg.nice_bounds([v for e in estimates for v in (e.value, e.low, e.high)])[1])
 
 
 def metric_table(reports: Sequence[EvaluationReport]) -> Row:
@@ -160,7 +162,7 @@ def difference_rows(
         }
         for d in shown
     ]
-    ticks = [numbers.number(value, signed=True) for value in bounds]
+    ticks = [numbers.tick(value, signed=True) for value in bounds]
     return {"rows": rows, "ticks": ticks, "metric": metric}
 
 
@@ -186,13 +188,14 @@ def curves(points: Sequence[MetricPoint]) -> list[Row]:
 
 def _plot(title: str, series: Mapping[str, list[tuple[float, float]]]) -> Row:
     ordered = {name: sorted(points) for name, points in series.items()}
-    bounds = svg.nice_bounds([y for points in ordered.values() for _, y in points])
+    heights = [y for points in ordered.values() for _, y in points]
+    bounds = svg.nice_bounds(heights, within=(0.0, None) if min(heights) >= 0 else (None, None))
     steps = [x for points in ordered.values() for x, _ in points]
     return {
         "title": title.replace("_", " "),
         "plot": Markup(svg.line_plot(ordered, bounds)),
-        "top": numbers.number(bounds[1]),
-        "bottom": numbers.number(bounds[0]),
+        "top": numbers.tick(bounds[1]),
+        "bottom": numbers.tick(bounds[0]),
         "first": f"{min(steps):g}",
         "last": f"{max(steps):g}",
         "series": [_ends(name, points) for name, points in ordered.items()],
@@ -235,7 +238,7 @@ def _confusion(field: str, found: Confusion) -> Row:
                 "label": label,
                 "total": totals[i],
                 "cells": [
-                    {"count": count, "hit": i == j, "share": count / totals[i] if totals[i] else 0}
+                    {"count": count, "hit": i == j, **_shade(count, totals[i])}
                     for j, count in enumerate(found.counts[i])
                 ],
             }
@@ -249,6 +252,17 @@ def _confusion(field: str, found: Confusion) -> Row:
     }
 
 
+def _shade(count: int, total: int) -> Row:
+    """Return a cell's opacity and whether its number is light.
+
+    Middling shades are left out: neither dark nor light text reads well on them.
+    """
+    share = count / total if total else 0.0
+    dense = share > DENSE_SHARE
+    opacity = 0.85 + 0.15 * share if dense else 0.12 + 0.6 * share
+    return {"opacity": f"{opacity:.2f}", "dense": dense}
+
+
 def _heat_map(field: str, found: Confusion, columns: Sequence[str]) -> Markup:
     title = f"Confusion matrix {field}".strip()
     return Markup(svg.heat_map(found.labels, columns, found.counts, title))
@@ -258,8 +272,9 @@ def class_tables(report: EvaluationReport) -> list[Row]:
     """Return per-class figures per field, worst first; rare classes apart."""
     tables = []
     for field, classes in report.per_class.items():
-        names = list(dict.fromkeys(name for found in classes.values() for name in found))
-        main = next((name for name in ("f1", "recall") if name in names), names[0] if names else "")
+        found_names = dict.fromkeys(name for found in classes.values() for name in found)
+        names = sorted(found_names, key=lambda name: name != "f1")
+        main = names[0] if names else ""
         support = class_support(report, field)
         rows: list[Row] = [
             {
@@ -273,11 +288,13 @@ def class_tables(report: EvaluationReport) -> list[Row]:
         ]
         rows.sort(key=lambda row: (row["value"], row["label"]))
         limit = int(report.settings.get("rare_class_items", RARE_UNDER))
+        common = [row for row in rows if row["n"] >= limit]
         tables.append(
             {
                 "field": field,
                 "names": names,
-                "common": [row for row in rows if row["n"] >= limit],
+                "common": common[:CLASSES_SHOWN],
+                "more": common[CLASSES_SHOWN:],
                 "rare": [row for row in rows if row["n"] < limit],
                 "limit": limit,
             }
@@ -353,8 +370,8 @@ def _metric(report: EvaluationReport, name: str) -> str:
 
 
 def _tokens(report: EvaluationReport) -> str:
-    found = [report.metrics.get(name) for name in ("input_tokens", "output_tokens")]
-    return " / ".join(numbers.number(e.value) if e else numbers.DASH for e in found)
+    found = [report.metrics.get(name) for name in ("input_tokens_mean", "output_tokens_mean")]
+    return " / ".join(numbers.tick(e.value) if e else numbers.DASH for e in found)
 
 
 def _about(metric: str) -> str:
