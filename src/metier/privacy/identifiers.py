@@ -111,7 +111,11 @@ def _emails(text: str) -> Iterator[Finding]:
             yield Finding(match.start(), match.end(), "email")
 
 
-_CARD = re.compile(r"(?<![\d.,-])(?<!\d )[2-6]\d{3}(?:[ -]?\d){9,15}(?![\d])")
+# In one run, in fours, or in the 4-6-4 and 4-6-5 of some issuers.
+_CARD = re.compile(
+    r"(?<![\d.,-])(?<!\d )[2-6]\d{3}(?:\d{9,15}|([ -])\d{4}\1\d{4}\1\d{1,4}(?:\1\d{1,3})?"
+    r"|[ -]\d{6}[ -]\d{4,5})(?![\d])"
+)
 
 
 def _cards(text: str) -> Iterator[Finding]:
@@ -175,8 +179,16 @@ def _addresses(text: str) -> Iterator[Finding]:
         for match in pattern.finditer(text):
             address = match.group()
             before = text[max(0, match.start() - 12) : match.start()]
-            if _DIGIT.search(address) and _is_address(address) and not _VERSION.search(before):
+            if not (_DIGIT.search(address) and _is_address(address)):
+                continue
+            if not (_VERSION.search(before) or _is_numbering(address, before)):
                 yield Finding(match.start(), match.end(), "ip")
+
+
+def _is_numbering(address: str, before: str) -> bool:
+    """Whether it numbers a section, as in a contract: at the start of a line, and small."""
+    starts_line = not before.strip() or before.endswith(("  ", "\n", "\t"))
+    return starts_line and ":" not in address and all(0 < int(n) < 32 for n in address.split("."))
 
 
 def _is_address(text: str) -> bool:
@@ -188,7 +200,7 @@ def _is_address(text: str) -> bool:
 
 
 _PHONE = re.compile(
-    r"(?<![\w.,:/$€£#-])(?:\+|00)?\(?\d[\d ().\-/\u00a0\u2011]{5,20}\d"
+    r"(?<![\w.,:/$€£#-])(?:\+|00)?\(?\d[\d ().\-/\u00a0\u2011]{5,28}\d"
     r"(?: ?(?:x|ext\.?) ?\d{1,6})?(?!\w|[.,]\d)"
 )
 _PHONE_CUE = re.compile(
@@ -198,7 +210,7 @@ _PHONE_CUE = re.compile(
 )
 _DAY, _MONTH_NUMBER = r"(?:0?[1-9]|[12]\d|3[01])", r"(?:0?[1-9]|1[0-2])"
 _DATE = re.compile(
-    rf"(?:(?:18|19|20)\d\d[-/.]{_MONTH_NUMBER}[-/.]{_DAY}"
+    rf"(?<!\d)(?<!\d[-/.])(?:(?:18|19|20)\d\d[-/.]{_MONTH_NUMBER}[-/.]{_DAY}"
     rf"|{_DAY}[-/.]{_MONTH_NUMBER}[-/.](?:\d{{4}}|\d{{2}})"
     rf"|{_MONTH_NUMBER}[-/.]{_DAY}[-/.](?:\d{{4}}|\d{{2}}))(?![-/.]?\d)"
 )
@@ -206,16 +218,36 @@ _DATE = re.compile(
 
 def _phones(text: str) -> Iterator[Finding]:
     for match in _PHONE.finditer(text):
-        number = match.group()
-        digits = sum(char.isdigit() for char in number)
-        if digits < 7 or _DATE.match(number):
-            continue
-        international = number.startswith(("+", "00"))
-        cued = _PHONE_CUE.search(text[max(0, match.start() - 45) : match.start()])
-        sure = international or cued is not None
-        if (sure or _written_as_phone(number, digits)) and _is_phone(number, sure):
-            start = match.start() - (text[match.start() - 1 : match.start()] == "(")
-            yield Finding(start, match.end(), "phone")
+        before = text[max(0, match.start() - 45) : match.start()]
+        cued = _PHONE_CUE.search(before) is not None
+        for offset, number in _stretches(match.group()):
+            if _reads_as_phone(number, cued):
+                start = match.start() + offset
+                start -= text[start - 1 : start] == "("
+                yield Finding(start, match.start() + offset + len(number), "phone")
+                break
+
+
+def _stretches(candidate: str) -> Iterator[tuple[int, str]]:
+    """Yield a run of digit groups whole, then those stretches of it that hold together by
+    themselves (no blank inside, or a country code first): other numbers may stand beside it."""
+    yield 0, candidate
+    blanks = [index for index, char in enumerate(candidate) if char == " "]
+    for start in [0, *(index + 1 for index in blanks)]:
+        piece = candidate[start:].split(" ")[0]
+        if piece != candidate and any(mark in piece for mark in "-.+"):
+            yield start, piece
+        if start and candidate[start] in "+(":
+            yield start, candidate[start:]
+
+
+def _reads_as_phone(number: str, cued: bool) -> bool:
+    digits = sum(char.isdigit() for char in number)
+    unclosed = number.count("(") > number.count(")")
+    if digits < 7 or unclosed or _DATE.search(number):
+        return False
+    sure = cued or number.startswith(("+", "00"))
+    return (sure or _written_as_phone(number, digits)) and _is_phone(number, sure)
 
 
 def _written_as_phone(number: str, digits: int) -> bool:

@@ -11,6 +11,7 @@ Ullman, Mining of Massive Datasets, section 3.4 (banding).
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
+from math import sqrt
 
 import numpy as np
 from numpy.typing import NDArray
@@ -76,15 +77,19 @@ def _mix(hashes: Hashes) -> Hashes:
 
 
 def _similar(sets: Sequence[Hashes], threshold: float) -> Iterator[tuple[int, int, float]]:
+    signatures = _signatures(sets)
+    # Five standard deviations of the estimate below the threshold: no true pair is lost to it.
+    floor = threshold - 5 * sqrt(threshold * (1 - threshold) / PERMUTATIONS)
     checked: dict[tuple[int, int], float] = {}
 
     def similarity(a: int, b: int) -> float:
         if (a, b) not in checked:
-            checked[a, b] = jaccard(sets[a], sets[b])
+            estimate = np.count_nonzero(signatures[a] == signatures[b]) / PERMUTATIONS
+            checked[a, b] = jaccard(sets[a], sets[b]) if estimate >= floor else 0.0
         return checked[a, b]
 
     found: set[tuple[int, int]] = set()
-    for bucket in _buckets(_signatures(sets), bands_for(threshold)):
+    for bucket in _buckets(signatures, bands_for(threshold)):
         leaders: list[int] = []
         for place, member in enumerate(bucket):
             rivals = leaders if len(bucket) > CROWD else bucket[:place]
@@ -99,7 +104,7 @@ def jaccard(a: Hashes, b: Hashes) -> float:
     """Return |a ∩ b| / |a ∪ b| of two sorted arrays without repeats."""
     if min(len(a), len(b)) == 0:
         return 0.0
-    common = len(a) + len(b) - len(np.union1d(a, b))
+    common = len(np.intersect1d(a, b, assume_unique=True))
     return common / (len(a) + len(b) - common)
 
 
