@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import copy
 import json
+import warnings
 from hashlib import blake2b
 from pathlib import Path
 from typing import Any
@@ -37,7 +38,10 @@ def load_adapter(base: Base, folder: Path) -> Any:
 
     check_adapter(base, folder)
     try:
-        model = PeftModel.from_pretrained(copy.deepcopy(base.model), str(folder))
+        with warnings.catch_warnings():
+            # PEFT asks transformers for a name that transformers is about to drop.
+            warnings.filterwarnings("ignore", "`is_gradient_checkpointing`", FutureWarning)
+            model = PeftModel.from_pretrained(copy.deepcopy(base.model), str(folder))
     except (ValueError, RuntimeError, KeyError, OSError) as error:
         raise ModelUnavailable(
             f"an adapter that fits {base.name}",

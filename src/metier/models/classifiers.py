@@ -78,7 +78,12 @@ class TfidfRegression:
         self.labels = tuple(sorted({label for given in answers for label in given}))
         self._features = FeatureUnion(
             [
-                ("words", TfidfVectorizer(ngram_range=(1, 2), sublinear_tf=True, min_df=1)),
+                (
+                    "words",
+                    TfidfVectorizer(
+                        token_pattern=WORD.pattern, ngram_range=(1, 2), sublinear_tf=True
+                    ),
+                ),
                 (
                     "characters",
                     TfidfVectorizer(

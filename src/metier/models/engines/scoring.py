@@ -17,6 +17,8 @@ from metier.models import chat
 from metier.models.engines.decode import Prefilled, SharedPrefix, new_cache, prefill
 from metier.models.engines.trie import ChoiceTrie, build_tries, edge_logprobs, tree_mask
 
+MOST_NODES = 512
+"""Nodes of one trie: the mask between them grows with the square."""
 # Logits in flight, in numbers: 2**25 float32 are 128 MB.
 MOST_LOGITS_CPU = 1 << 25
 MOST_LOGITS_GPU = 1 << 29
@@ -129,7 +131,7 @@ def tree_scores(
     past = [(layer.keys, layer.values) for layer in state.cache.layers]
     first = state.logits.float().log_softmax(-1)
     scores = torch.zeros((len(prompts), len(choices)), device=first.device)
-    for trie in build_tries(choices):
+    for trie in build_tries(choices, MOST_NODES):
         found = torch.cat([first[:, list(trie.first_tokens)], _deeper(model, state, past, trie)], 1)
         order = torch.tensor(trie.first_choices + trie.edge_choice, device=first.device)
         scores.index_add_(1, order, found)

@@ -54,7 +54,7 @@ class ChoiceTrie:
         return mask
 
 
-def build_tries(sequences: Sequence[Sequence[int]], most_nodes: int = 512) -> list[ChoiceTrie]:
+def build_tries(sequences: Sequence[Sequence[int]], most_nodes: int) -> list[ChoiceTrie]:
     """Build tries over all sequences, each of at most ``most_nodes`` nodes where one fits.
 
     Neighbours in token order go together, since they share the most.
