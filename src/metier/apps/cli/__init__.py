@@ -93,4 +93,4 @@ def main(arguments: list[str] | None = None) -> Any:
     return guarded(lambda: typer.main.get_command(app)(arguments, prog_name="metier"))
 
 
-__all__ = ["app", "main"]
+__all__ = ["VERBS", "LazyGroup", "app", "main"]
