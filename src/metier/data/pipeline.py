@@ -11,7 +11,7 @@ import os
 from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
-from time import perf_counter
+from time import perf_counter, thread_time
 from typing import Any
 
 from metier.core.errors import BoundaryError, boundary
@@ -207,10 +207,10 @@ def _apply(
         examples[at : at + frame.batch_rows] for at in range(0, len(examples), frame.batch_rows)
     ]
     workers = frame.workers or core_count()
-    began = perf_counter()
+    began = thread_time()  # of this thread: a busy machine is no reason for more processes
     for number, batch in enumerate(batches, start=1):
         yield batch, apply_batch(step, batch, state)
-        spent = perf_counter() - began
+        spent = thread_time() - began
         left_s = spent / number * (len(batches) - number)
         tried = spent >= min(TRIAL_S, frame.pool_pays_from_s)
         if workers > 1 and tried and left_s >= frame.pool_pays_from_s and number < len(batches):
