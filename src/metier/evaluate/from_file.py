@@ -13,14 +13,15 @@ from __future__ import annotations
 
 import math
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, replace
 from itertools import combinations
 from pathlib import Path
 
 from metier.core.errors import InputError, nearest
 from metier.core.objective import Objective, TaskKind
-from metier.core.records import Confusion, Difference
-from metier.core.types import Estimate, Score
+from metier.core.records import Difference
+from metier.core.types import Score
+from metier.evaluate.file_result import FileEvaluation, SystemResult
 from metier.evaluate.file_rows import (
     Columns,
     Item,
@@ -32,7 +33,6 @@ from metier.evaluate.file_rows import (
     read_items,
     read_table,
 )
-from metier.evaluate.file_tables import Table, result_tables
 from metier.evaluate.file_task import answer_warnings, guess_task, label_fields, records_by_system
 from metier.scoring import (
     Resampling,
@@ -47,43 +47,18 @@ from metier.scoring import (
 )
 from metier.scoring.types import DEFAULT
 
+__all__ = [
+    "FileEvaluation",
+    "FileOptions",
+    "Shortfall",
+    "SystemResult",
+    "evaluate_file",
+    "shortfalls",
+]
 GUESSED = Columns()
 MAX_PAIRS = 15
 SCORES = "scores"
 _LEADING = ("f1_macro", "accuracy", "f1_micro", "exact_match", "token_f1", "rougeL")
-
-
-@dataclass(frozen=True, slots=True)
-class SystemResult:
-    """One system measured. ``per_class``, ``rare`` and ``confusion`` are keyed by field ("" when
-    the task has a single label); ``rare`` holds classes with under 5 items."""
-
-    name: str
-    n: int
-    clusters: int
-    metrics: Mapping[str, Estimate]
-    per_class: Mapping[str, Mapping[str, Mapping[str, Estimate]]] = field(default_factory=dict)
-    rare: Mapping[str, Mapping[str, int]] = field(default_factory=dict)
-    confusion: Mapping[str, Confusion] = field(default_factory=dict)
-
-
-@dataclass(frozen=True, slots=True)
-class FileEvaluation:
-    """What a file of predictions shows. ``task`` is a task kind, or "scores"; ``why`` says how
-    task and columns were found; ``differences`` are paired, named by system."""
-
-    path: str
-    task: str
-    why: tuple[str, ...]
-    columns: Mapping[str, str]
-    systems: tuple[SystemResult, ...]
-    differences: tuple[Difference, ...]
-    warnings: tuple[str, ...]
-    level: float = 0.95
-
-    def tables(self) -> list[Table]:
-        """Return the tables a terminal shows, in order."""
-        return result_tables(self)
 
 
 @dataclass(frozen=True, slots=True)

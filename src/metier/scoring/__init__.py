@@ -9,8 +9,9 @@ Names that need numpy are loaded on first use.
 
 from __future__ import annotations
 
+import typing as _typing
 from importlib import import_module
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from metier.scoring.planning import Assumptions, HeldOut, Need, needs
 from metier.scoring.power import expert_hours
@@ -24,7 +25,7 @@ from metier.scoring.tasks import (
 )
 from metier.scoring.types import Metric, MetricInfo, Resampling, Scorer, Statistic
 
-if TYPE_CHECKING:
+if _typing.TYPE_CHECKING:
     from metier.scoring.builtin import make_metric, metrics, scorers
     from metier.scoring.classification import confusion, per_class, rare_classes, support
     from metier.scoring.intervals import cluster_t, mcnemar, wilson

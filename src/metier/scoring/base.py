@@ -1,4 +1,4 @@
-"""The building blocks metrics are made of, and the two registries they are found in.
+"""The building blocks metrics are made of.
 
 A metric is a name (its ``MetricInfo``) and a way to a ``Statistic``. ``Measured`` turns a function
 from records to a statistic into a Metric; ``mean_of`` does so for a per-item value.
@@ -12,22 +12,18 @@ from dataclasses import dataclass, replace
 
 import numpy as np
 
-from metier.core.plugins import Registry
 from metier.core.types import Estimate, Score
 from metier.scoring.bootstrap import FloatArray, Sums, estimate, size_warnings
 from metier.scoring.intervals import effective_n, wilson
+from metier.scoring.registry import metrics
 from metier.scoring.tasks import metric_info
 from metier.scoring.types import (
     DEFAULT,
     Metric,
     MetricInfo,
     Resampling,
-    Scorer,
     Statistic,
 )
-
-scorers: Registry[Scorer] = Registry("scorers")
-metrics: Registry[Metric] = Registry("metrics")
 
 
 @dataclass(frozen=True)
@@ -127,7 +123,6 @@ class GradeScorer:
 @metrics.register("mean")
 def mean() -> Metric:
     """The mean of the values a Scorer left in the records."""
-    info = MetricInfo(
-        "mean", "Mean of a scorer's values.", "mean", (), unit="value", low=None, high=None
+    return Measured(
+        metric_info("mean"), lambda records: mean_statistic(records, [r.value for r in records])
     )
-    return Measured(info, lambda records: mean_statistic(records, [r.value for r in records]))

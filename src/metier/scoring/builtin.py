@@ -9,8 +9,8 @@ from typing import Any
 from metier.core.objective import Objective
 from metier.core.types import Estimate, Score
 from metier.scoring import classification, efficiency, structured, text
-from metier.scoring.base import metrics, scorers
 from metier.scoring.records import field_view
+from metier.scoring.registry import metrics, scorers
 from metier.scoring.types import DEFAULT, Metric, MetricInfo, Resampling, Statistic
 
 __all__ = ["make_metric", "metrics", "scorers"]

@@ -19,9 +19,10 @@ import numpy as np
 from metier.core.errors import InputError
 from metier.core.records import Confusion
 from metier.core.types import Estimate, Json, Score
-from metier.scoring.base import GradeScorer, Measured, mean_of, metrics, scorers
+from metier.scoring.base import GradeScorer, Measured, mean_of
 from metier.scoring.bootstrap import FloatArray, Sums, undefined
 from metier.scoring.intervals import effective_n, wilson
+from metier.scoring.registry import metrics, scorers
 from metier.scoring.tasks import metric_info
 from metier.scoring.types import DEFAULT, Metric, MetricInfo, Resampling, Scorer, Statistic
 

@@ -6,7 +6,8 @@ from collections.abc import Mapping
 from typing import Any
 
 from metier.core.types import Json, Score
-from metier.scoring.base import GradeScorer, mean_of, metrics, scorers
+from metier.scoring.base import GradeScorer, mean_of
+from metier.scoring.registry import metrics, scorers
 from metier.scoring.types import Metric, Scorer
 
 _TYPES: dict[str, tuple[type, ...]] = {

@@ -15,6 +15,7 @@ from typing import Any, Literal
 
 from metier.core.errors import ConfigError, UserError, nearest
 from metier.core.objective import Objective, Target, TaskKind
+from metier.scoring.registry import metrics
 from metier.scoring.types import MetricInfo
 
 FieldKind = Literal["label", "labels", "text", "value"]
@@ -42,8 +43,9 @@ def catalogue() -> dict[str, MetricInfo]:
     found = {}
     for name, entry in tomllib.loads(text).items():
         entry["tasks"] = tuple(entry["tasks"])
-        if entry.pop("no_high", False):
-            entry["high"] = None
+        for end in ("low", "high"):
+            if entry.pop(f"no_{end}", False):
+                entry[end] = None
         found[name] = MetricInfo(name, **entry)
     return found
 
@@ -56,8 +58,6 @@ def metric_info(name: str) -> MetricInfo:
     plain = name.rpartition(".")[2]
     if plain in catalogue():
         return replace(catalogue()[plain], name=name)
-    from metier.scoring.builtin import metrics
-
     if plain in metrics:
         return replace(metrics.make(plain).info, name=name)
     raise UserError("the name of a metric", got=repr(name), remedy=nearest(plain, catalogue()))

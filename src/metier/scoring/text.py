@@ -18,9 +18,10 @@ from typing import Any
 import numpy as np
 
 from metier.core.types import Json, Score
-from metier.scoring.base import GradeScorer, Measured, mean_of, metrics, scorers
+from metier.scoring.base import GradeScorer, Measured, mean_of
 from metier.scoring.bootstrap import FloatArray, Sums
 from metier.scoring.classification import decisions
+from metier.scoring.registry import metrics, scorers
 from metier.scoring.tasks import metric_info
 from metier.scoring.types import Metric, Scorer
 

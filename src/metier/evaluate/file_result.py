@@ -1,16 +1,13 @@
-"""The tables in which a terminal shows an evaluated file: rows of text, every number with its n."""
+"""What a file of predictions shows, and the tables in which a terminal shows it."""
 
 from __future__ import annotations
 
 import math
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass
-from typing import TYPE_CHECKING
+from dataclasses import dataclass, field
 
+from metier.core.records import Confusion, Difference
 from metier.core.types import Estimate
-
-if TYPE_CHECKING:
-    from metier.evaluate.from_file import FileEvaluation, SystemResult
 
 SHOWN_CLASSES = 30
 
@@ -23,6 +20,39 @@ class Table:
     headers: tuple[str, ...]
     rows: tuple[tuple[str, ...], ...]
     notes: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class SystemResult:
+    """One system measured. ``per_class``, ``rare`` and ``confusion`` are keyed by field ("" when
+    the task has a single label); ``rare`` holds classes with under 5 items."""
+
+    name: str
+    n: int
+    clusters: int
+    metrics: Mapping[str, Estimate]
+    per_class: Mapping[str, Mapping[str, Mapping[str, Estimate]]] = field(default_factory=dict)
+    rare: Mapping[str, Mapping[str, int]] = field(default_factory=dict)
+    confusion: Mapping[str, Confusion] = field(default_factory=dict)
+
+
+@dataclass(frozen=True, slots=True)
+class FileEvaluation:
+    """What a file of predictions shows. ``task`` is a task kind, or "scores"; ``why`` says how
+    task and columns were found; ``differences`` are paired, named by system."""
+
+    path: str
+    task: str
+    why: tuple[str, ...]
+    columns: Mapping[str, str]
+    systems: tuple[SystemResult, ...]
+    differences: tuple[Difference, ...]
+    warnings: tuple[str, ...]
+    level: float = 0.95
+
+    def tables(self) -> list[Table]:
+        """Return the tables a terminal shows, in order."""
+        return result_tables(self)
 
 
 def result_tables(found: FileEvaluation) -> list[Table]:
@@ -91,17 +121,17 @@ def _p_words(p_value: float) -> str:
 
 
 def _class_tables(system: SystemResult) -> Iterable[Table]:
-    for field, classes in system.per_class.items():
+    for name, classes in system.per_class.items():
         shown = list(classes.items())[:SHOWN_CLASSES]
         rows = tuple((label, *_class_cells(parts)) for label, parts in shown)
         notes = []
         if len(classes) > len(shown):
             notes.append(f"{len(classes) - len(shown)} more classes are in the JSON output")
-        rare = system.rare[field]
+        rare = system.rare[name]
         if rare:
             named = ", ".join(f"{label} ({count})" for label, count in list(rare.items())[:10])
             notes.append(f"{len(rare)} classes with under 5 items, too few to judge: {named}")
-        title = f"{system.name}: classes{f' of {field}' if field else ''}"
+        title = f"{system.name}: classes{f' of {name}' if name else ''}"
         headers = ("class", "precision", "recall", "F1", "items")
         yield Table(title, headers, rows, tuple(notes))
 
