@@ -13,6 +13,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
 from hashlib import blake2b
 from pathlib import Path
 from typing import Any
@@ -29,6 +30,15 @@ from metier.models.engines.scoring import ChoiceScorer, Shortcuts
 
 Closing = Sequence[str | None]
 """Per choice the text that follows it; None: the end of the turn."""
+
+
+@dataclass(frozen=True)
+class _Work:
+    """Encoded prompts, the prefix they share, and the seconds per prompt that took."""
+
+    prompts: list[Prompt]
+    shared: SharedPrefix | None
+    seconds: float
 
 
 class LocalCompleter:
@@ -97,11 +107,10 @@ class LocalCompleter:
     ) -> list[Completion]:
         """Like ``complete``, with the end found by ``ends`` and only characters of ``alphabet``."""
         how = self._decoding(sampling, ends, alphabet)
-        prompts = self._fit(conversations, sampling.max_tokens)
-        results: list[Completion | None] = [None] * len(prompts)
-        shared = self._shared(prompts)
-        for batch in self._batches(prompts, shared, sampling.max_tokens):
-            for index, completion in self._decode(batch, prompts, sampling, how, shared):
+        work = self._prepare(conversations, sampling.max_tokens)
+        results: list[Completion | None] = [None] * len(conversations)
+        for batch in self._batches(work.prompts, sampling.max_tokens):
+            for index, completion in self._decode(batch, work, sampling, how):
                 results[index] = completion
         return [result for result in results if result is not None]
 
@@ -125,24 +134,25 @@ class LocalCompleter:
         rendered = chat.render(self.base.tokenizer, conversations[0])
         sequences = self._choice_ids(rendered, choices, closing)
         longest = max(len(sequence) for sequence in sequences)
-        prompts = self._fit(conversations, longest)
-        shared = self._shared(prompts)
-        results: list[tuple[list[float], Completion] | None] = [None] * len(prompts)
-        for batch in self._batches(prompts, shared, longest):
+        work = self._prepare(conversations, longest)
+        results: list[tuple[list[float], Completion] | None] = [None] * len(conversations)
+        for batch in self._batches(work.prompts, longest):
             start = time.perf_counter()
-            ids = [prompts[index].ids for index in batch]
-            table = self._scorer.score(ids, sequences, shared)
-            timing = Timing((time.perf_counter() - start) / len(batch), None, len(batch))
+            ids = [work.prompts[index].ids for index in batch]
+            table = self._scorer.score(ids, sequences, work.shared)
+            seconds = (time.perf_counter() - start) / len(batch) + work.seconds
+            timing = Timing(seconds, None, len(batch))
             for index, row in zip(batch, table, strict=True):
                 best = max(range(len(choices)), key=row.__getitem__)
-                usage = Usage(len(prompts[index].ids), len(sequences[best]), prompts[index].cut)
+                prompt = work.prompts[index]
+                usage = Usage(len(prompt.ids), len(sequences[best]), prompt.cut)
                 results[index] = (row, Completion(choices[best], usage=usage, timing=timing))
         return [result for result in results if result is not None]
 
     def stream(self, conversation: Conversation, sampling: Sampling) -> Iterator[str]:
         """Yield pieces of the reply as they are certain; joined they are ``complete``'s text."""
         how = self._decoding(sampling, _stops(sampling.stop) or _never, None)
-        prompt = self._fit([conversation], sampling.max_tokens)[0]
+        (prompt,) = fit_prompts(self.base, [conversation], sampling.max_tokens)
         row = self._row(prompt, 0, sampling)
         sent = 0
         for _ in run(self.model, [row], how, None):
@@ -153,8 +163,14 @@ class LocalCompleter:
 
     # -- batches ---------------------------------------------------------------------------
 
-    def _fit(self, conversations: Sequence[Conversation], reserve: int) -> list[Prompt]:
-        return fit_prompts(self.base, conversations, reserve)
+    def _prepare(self, conversations: Sequence[Conversation], reserve: int) -> _Work:
+        """Encode, and run the shared prefix; what that takes is part of every reply's time."""
+        # The check of the short cuts happens once per model, not once per reply.
+        _ = self.shortcuts.reason, self.shortcuts.padding
+        start = time.perf_counter()
+        prompts = fit_prompts(self.base, conversations, reserve)
+        shared = self._shared(prompts)
+        return _Work(prompts, shared, (time.perf_counter() - start) / max(1, len(prompts)))
 
     def _shared(self, prompts: Sequence[Prompt]) -> SharedPrefix | None:
         """Run what all prompts begin with, where that saves work and the model allows it."""
@@ -173,9 +189,7 @@ class LocalCompleter:
         with torch.inference_mode():
             return SharedPrefix.run(self.model, first[:length])
 
-    def _batches(
-        self, prompts: Sequence[Prompt], shared: SharedPrefix | None, extra: int
-    ) -> Iterator[list[int]]:
+    def _batches(self, prompts: Sequence[Prompt], extra: int) -> Iterator[list[int]]:
         """Yield index lists, longest prompts first, within the token and row budget.
 
         A model that cannot take padding gets prompts of equal length only.
@@ -199,16 +213,15 @@ class LocalCompleter:
     def _decode(
         self,
         batch: list[int],
-        prompts: Sequence[Prompt],
+        work: _Work,
         sampling: Sampling,
         how: Decoding,
-        shared: SharedPrefix | None,
     ) -> Iterator[tuple[int, Completion]]:
-        rows = [self._row(prompts[index], index, sampling) for index in batch]
+        rows = [self._row(work.prompts[index], index, sampling) for index in batch]
         start = time.perf_counter()
-        for _ in run(self.model, rows, how, shared):
+        for _ in run(self.model, rows, how, work.shared):
             pass
-        seconds = (time.perf_counter() - start) / len(batch)
+        seconds = (time.perf_counter() - start) / len(batch) + work.seconds
         for index, row in zip(batch, rows, strict=True):
             first = None if row.first_token_at is None else row.first_token_at - start
             yield (
@@ -216,7 +229,7 @@ class LocalCompleter:
                 Completion(
                     row.text,
                     "stop" if row.finish == "stop" else "length",
-                    Usage(len(row.prompt), len(row.tokens), prompts[index].cut),
+                    Usage(len(row.prompt), len(row.tokens), work.prompts[index].cut),
                     Timing(seconds, first, len(batch)),
                 ),
             )
