@@ -161,6 +161,13 @@ def test_lineage_names_version_run_and_evaluation_with_hashes(
     assert "200 resamples, seed 0" in text
 
 
+def test_warnings_that_all_rungs_share_are_said_once(page: str) -> None:
+    text = Outline(page).text
+    assert text.count("only 16 items: an interval from fewer than 100 is rough") == 1
+    assert "Every rung: only 16 items" in text
+    assert "Tuned model: 1 of 16 replies could not be read and count as wrong" in text
+
+
 def test_what_is_quoted_is_escaped(workspace: Workspace) -> None:
     rows = labelled(0, [("<script>alert(1)</script> parcel", "delivery"), ("charged", "billing")])
     bench = bench_of(workspace, test=rows)

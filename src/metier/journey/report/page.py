@@ -66,7 +66,7 @@ def render(inputs: ReportInputs, facts: ReportFacts) -> str:
         "targets": views.target_rows(verdict.results),
         "ladder": views.ladder(reports, verdict),
         "metric_table": views.metric_table(reports),
-        "warnings": [f"{views.rung_name(r)}: {words}" for r in reports for words in r.warnings],
+        "warnings": views.warnings(reports, verdict.metric),
         "differences": views.difference_rows(inputs.differences, reports, verdict.metric),
         "runs": origin.run_views(inputs.runs, facts),
         "confusions": views.confusions(judged) if judged else [],

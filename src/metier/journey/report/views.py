@@ -143,6 +143,21 @@ def metric_table(reports: Sequence[EvaluationReport]) -> Row:
     return {"rungs": [rung_name(report) for report in reports], "rows": rows}
 
 
+def warnings(reports: Sequence[EvaluationReport], metric: str) -> list[str]:
+    """Return what a reader must know before trusting the numbers; what all rungs share, once."""
+    said: dict[str, list[str]] = {}
+    for report in reports:
+        estimate = report.metrics.get(metric)
+        notes = (*report.warnings, *(estimate.warnings if estimate else ()))
+        for words in dict.fromkeys(notes):
+            said.setdefault(words, []).append(rung_name(report))
+    shared = len(reports) if len(reports) > 1 else 0
+    return [
+        f"{'Every rung' if len(names) == shared else ', '.join(names)}: {words}"
+        for words, names in said.items()
+    ]
+
+
 def difference_rows(
     differences: Sequence[Difference], reports: Sequence[EvaluationReport], metric: str
 ) -> Row:
