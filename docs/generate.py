@@ -1,7 +1,7 @@
 """Writes docs/reference from the code, so that the reference cannot drift from it.
 
-    python docs/generate.py           write the pages
-    python docs/generate.py --check   exit 1 and say which page is out of date
+python docs/generate.py           write the pages
+python docs/generate.py --check   exit 1 and say which page is out of date
 """
 
 import sys
@@ -59,15 +59,18 @@ def default_text(field: FieldInfo) -> str:
 def section(title: str, model: type[BaseModel], seen: set[type[BaseModel]]) -> list[str]:
     """A heading, the model's docstring and a table of its keys, then the models inside it."""
     seen.add(model)
-    summary = (model.__doc__ or "").strip().split("\n\n")[0].replace("\n", " ")
-    lines = [f"## {title}", "", summary, "", "| key | type | default | meaning |", "|---|---|---|---|"]
+    summary = (model.__doc__ or "").strip().split("\n\n")[0]
+    summary = " ".join(summary.split())
+    lines = [f"## {title}", "", summary, ""]
+    lines += ["| key | type | default | meaning |", "|---|---|---|---|"]
     inner: list[str] = []
     for name, field in model.model_fields.items():
         key = field.alias or name
         text = (field.description or "").replace("\n", " ").replace("|", "\\|")
         if not text:
             raise SystemExit(f"{model.__name__}.{name} has no docstring")
-        lines.append(f"| `{key}` | {type_text(field.annotation)} | {default_text(field)} | {text} |")
+        cells = (f"`{key}`", type_text(field.annotation), default_text(field), text)
+        lines.append(f"| {' | '.join(cells)} |")
         for child in model_types(field.annotation):
             if child not in seen:
                 base = "" if title == "Top level" else title.strip("[]`") + "."
@@ -80,8 +83,8 @@ def config_page() -> str:
     head = [
         "# metier.toml",
         "",
-        "Generated from the models by `make docs`. Unknown keys are refused, with the nearest right",
-        "one named. `[[name]]` tables may be repeated.",
+        "Generated from the models by `make docs`. Unknown keys are refused, with the nearest",
+        "right one named. `[[name]]` tables may be repeated.",
         "",
     ]
     return "\n".join([*head, *section("Top level", Project, set())]).rstrip() + "\n"
@@ -117,6 +120,7 @@ def command_pages() -> str:
 
 
 def main() -> None:
+    """Write the pages that changed, or with --check only say which."""
     pages = {"reference/metier-toml.md": config_page(), "reference/commands.md": command_pages()}
     stale = []
     for name, text in pages.items():

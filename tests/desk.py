@@ -12,8 +12,19 @@ from metier.apps.cli import main
 HEAD = '[project]\nname = "desk"\nbase = "metier/tiny"\n'
 OBJECTIVE = '[objective]\ntask = "classify"\n'
 DATA = '[data]\nsources = [{ path = "rows.jsonl", prompt = "message", target = "queue" }]\n'
-NOUNS = "parcel invoice refund login password account printer cable battery screen".split()
-VERBS = "lost broken missing late wrong stuck blocked slow noisy empty".split()
+NOUNS = [
+    "parcel",
+    "invoice",
+    "refund",
+    "login",
+    "password",
+    "account",
+    "printer",
+    "cable",
+    "battery",
+    "screen",
+]
+VERBS = ["lost", "broken", "missing", "late", "wrong", "stuck", "blocked", "slow", "noisy", "empty"]
 
 
 def message(number: int) -> str:

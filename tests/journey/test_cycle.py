@@ -89,7 +89,8 @@ def test_lineage_answers_both_ways(cycle: Path, capsys: pytest.CaptureFixture[st
         prediction = ledger.load_predictions(ws, report)[0]
         version = ledger.get_version(ws)
     up = json.dumps(say(capsys, cycle, "lineage", prediction.id))
-    for ancestor in (report.id, str(report.run_id), version.id, prediction.example_id, "rows.jsonl"):
+    ancestors = (report.id, str(report.run_id), version.id, prediction.example_id, "rows.jsonl")
+    for ancestor in ancestors:
         assert ancestor in up
     down = json.dumps(say(capsys, cycle, "lineage", prediction.example_id, "--down"))
     for descendant in (version.id, report.id, prediction.id):

@@ -13,6 +13,7 @@ import pytest
 from desk import DATA, HEAD, OBJECTIVE, build, project, rows, run, write_rows
 from metier.core.workspace import Workspace
 
+
 def test_no_project_here(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     code, _, err = build(capsys, tmp_path)
     assert code == 2
