@@ -5,9 +5,8 @@ from __future__ import annotations
 from pathlib import Path
 
 import pytest
-from evaluate_fakes import QUICK, ROUTING, bench_of, fields_row, labelled
-from tiny_models import tiny_base
 
+from evaluate_fakes import QUICK, ROUTING, bench_of, fields_row, labelled
 from metier.core import ledger
 from metier.core.records import TuneRun
 from metier.core.workspace import Workspace
@@ -15,6 +14,7 @@ from metier.evaluate import Bench, evaluate, run_baselines, tuned_contender
 from metier.models import prompt
 from metier.models.adapters import save_adapter
 from metier.models.base import Base
+from tiny_models import tiny_base
 
 PAIRS = [("where is my parcel", "delivery"), ("refund my payment", "billing")]
 
