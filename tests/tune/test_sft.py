@@ -77,7 +77,6 @@ def test_a_tune_lowers_the_loss_and_leaves_record_series_and_adapter(
     assert capfd.readouterr() == ("", "")
 
 
-@pytest.mark.filterwarnings("ignore:`is_gradient_checkpointing`:FutureWarning")  # PEFT's
 def test_the_adapter_in_the_store_has_the_loss_that_was_reported(workspace: Workspace) -> None:
     base = tiny_base()
     run = run_tune(workspace, base)
