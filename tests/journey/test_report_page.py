@@ -161,6 +161,15 @@ def test_lineage_names_version_run_and_evaluation_with_hashes(
     assert "200 resamples, seed 0" in text
 
 
+def test_lineage_begins_at_the_sources(workspace: Workspace) -> None:
+    source = ledger.record_source(workspace, "mails.csv", "digest of mails", 12)
+    version = ledger.save_version(
+        workspace, {"test": labelled(0, PAIRS)}, labels=[], config={}, card={}, sources=[source]
+    )
+    text = Outline(build_report(workspace, inputs_of(Bench(workspace, version, CLASSIFY), []))).text
+    assert "mails.csv" in text and source.id in text
+
+
 def test_warnings_that_all_rungs_share_are_said_once(page: str) -> None:
     text = Outline(page).text
     assert text.count("only 16 items: an interval from fewer than 100 is rough") == 1

@@ -27,7 +27,7 @@ class ReportInputs:
 
 @dataclass(frozen=True, slots=True)
 class LineageRow:
-    """One thing in the chain of custody: ``depth`` steps away from the evaluation."""
+    """One thing in the chain of custody, with the id ``metier lineage`` takes."""
 
     kind: str
     id: str
@@ -37,10 +37,10 @@ class LineageRow:
 
 @dataclass(frozen=True, slots=True)
 class ReportFacts:
-    """What is read from the workspace for the report: curves by run id, examples, lineage."""
+    """What is read from the workspace for the report: curves by run id, bad answers, sources."""
 
     generated_at: datetime
     curves: Mapping[str, Sequence[MetricPoint]] = field(default_factory=dict)
     worst: Sequence[WorstExample] = ()
-    lineage: Sequence[LineageRow] = ()
+    sources: Sequence[LineageRow] = ()
     software: Mapping[str, str] = field(default_factory=dict)

@@ -101,13 +101,11 @@ def _summary(summary: Mapping[str, Json]) -> str:
     return ", ".join(plain[:SUMMARY_SHOWN])
 
 
-def lineage_rows(inputs: ReportInputs, judged: EvaluationReport | None) -> list[LineageRow]:
+def lineage_rows(
+    inputs: ReportInputs, facts: ReportFacts, judged: EvaluationReport | None
+) -> list[LineageRow]:
     """Return the chain from the sources to the predictions, with ids and hashes."""
-    version = inputs.version
-    rows = [
-        LineageRow("Source", str(one["digest"]), str(one["path"]), f"{one['rows']:,} rows")
-        for one in version.card.get("sources", [])
-    ]
+    version, rows = inputs.version, list(facts.sources)
     counts = ", ".join(f"{name} {count:,}" for name, count in version.counts.items())
     rows.append(LineageRow("Data version", version.id, counts, f"hash {version.hash}"))
     runs = {run.id: run for run in inputs.runs}

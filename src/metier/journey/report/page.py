@@ -19,7 +19,7 @@ from metier.core.workspace import Workspace
 from metier.evaluate.measures import grade_items
 from metier.evaluate.worst import WorstExample, worst_examples
 from metier.journey.report import numbers, origin, views
-from metier.journey.report.inputs import ReportFacts, ReportInputs
+from metier.journey.report.inputs import LineageRow, ReportFacts, ReportInputs
 
 TEXT_CHARS = 700
 SOFTWARE = ("metier", "torch", "transformers", "peft", "trl", "scikit-learn")
@@ -35,6 +35,7 @@ def build_report(ws: Workspace, inputs: ReportInputs, *, worst: int = 12) -> str
         generated_at=datetime.now(UTC),
         curves={run.id: metric_points(ws, run.id) for run in inputs.runs},
         worst=_worst(ws, inputs, judged, worst) if judged else (),
+        sources=_sources(ws, inputs),
         software=_software(),
     )
     return render(inputs, facts)
@@ -73,7 +74,7 @@ def render(inputs: ReportInputs, facts: ReportFacts) -> str:
         "class_tables": views.class_tables(judged) if judged else [],
         "worst": [_case(case) for case in facts.worst],
         "data": origin.data_view(inputs.version),
-        "lineage": facts.lineage or origin.lineage_rows(inputs, judged),
+        "lineage": origin.lineage_rows(inputs, facts, judged),
         "method": origin.method_rows(inputs, facts, judged),
         "style": Markup(_template("style.css")),
     }
@@ -118,6 +119,18 @@ def _worst(
     texts = {example.id: example.conversation.last_user for example in examples}
     grades = grade_items(inputs.objective, predictions)
     return worst_examples(judged, predictions, texts, grades, limit)
+
+
+def _sources(ws: Workspace, inputs: ReportInputs) -> list[LineageRow]:
+    """Return the sources lineage knows of, with the hash that the data card has of each."""
+    digests = {one["path"]: one["digest"] for one in inputs.version.card.get("sources", [])}
+    rows = []
+    for node in ws.lineage.trace(inputs.version.id, "up"):
+        if node.ref.kind == "source":
+            known = [d for path, d in digests.items() if node.label.startswith(str(path))]
+            detail = f"hash {known[0]}" if known else ""
+            rows.append(LineageRow("Source", node.ref.id, node.label, detail))
+    return rows
 
 
 def _software() -> dict[str, str]:
