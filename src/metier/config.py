@@ -1,7 +1,7 @@
 """The whole ``metier.toml``: each unit owns the model of its section, this composes them.
 
-    project = load_project(Path("metier.toml"))
-    project.objective.task, project.tune.lr
+project = load_project(Path("metier.toml"))
+project.objective.task, project.tune.lr
 """
 
 from __future__ import annotations

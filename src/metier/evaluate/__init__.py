@@ -1,9 +1,9 @@
 """Measure candidates and honest baselines on the same frozen test set, and judge the gain.
 
-    bench = Bench(ws, version, objective, config)
-    reports = [*run_baselines(bench, base), evaluate(bench, tuned_contender(bench, run, base))]
-    comparison = Comparison(bench)
-    verdict(objective, reports, compare_all(comparison, reports[-1], reports), comparison)
+bench = Bench(ws, version, objective, config)
+reports = [*run_baselines(bench, base), evaluate(bench, tuned_contender(bench, run, base))]
+comparison = Comparison(bench)
+verdict(objective, reports, compare_all(comparison, reports[-1], reports), comparison)
 """
 
 from metier.evaluate.baselines import baseline, run_baselines, tuned_contender

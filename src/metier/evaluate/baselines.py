@@ -111,11 +111,12 @@ def device_of(completer: Completer) -> str:
 
 
 def tuned_contender(bench: Bench, run: TuneRun, base: Base | None = None) -> Contender:
-    """Build the tuned rung from the adapter a run left, asked the way it was trained.
+    """Build the tuned rung from the weights a run left, asked the way it was trained.
 
     ``base`` defaults to the run's, loaded by its name; the system prompt is the run's. Raises
     InputError when the run left no adapter, or was trained on rows of the test split.
     """
+    from metier.models.adapters import is_adapter
     from metier.models.base import load_base
     from metier.models.engines.local import LocalCompleter
 
@@ -126,8 +127,12 @@ def tuned_contender(bench: Bench, run: TuneRun, base: Base | None = None) -> Con
             remedy="let `metier tune` finish, or name another run",
         )
     _refuse_seen(bench, run)
-    adapter = bench.workspace.artifacts.checkout(run.adapter)
-    completer = LocalCompleter(base or load_base(run.base), adapter, f"{run.base} + {run.id}")
+    weights = bench.workspace.artifacts.checkout(run.adapter)
+    name = f"{run.base} + {run.id}"
+    if is_adapter(weights):
+        completer = LocalCompleter(base or load_base(run.base), weights, name)
+    else:  # a full tune leaves a whole model
+        completer = LocalCompleter(load_base(str(weights)), None, name)
     return Contender(
         TUNED,
         completer,

@@ -169,7 +169,8 @@ def evaluate_run(
     bench = make_bench(session, found.version_id)
 
     def work(_: object) -> EvaluationReport:
-        return evaluate(bench, tuned_contender(bench, found), split=split)
+        base = load_project_base(session) if found.base == _base_name(session) else None
+        return evaluate(bench, tuned_contender(bench, found, base), split=split)
 
     config: Json = {"run": found.id, "split": split}
     return _as_job(session, "evaluate", config, work, lambda report: report.id)
@@ -297,12 +298,15 @@ def load_project_base(session: Session) -> Base:
     """Load the project's base model."""
     from metier.models.base import load_base
 
-    project = session.project.project
-    name = project.base
+    allowed = session.project.project.trust_remote_code
+    return load_base(_base_name(session), allow_remote_code=allowed)
+
+
+def _base_name(session: Session) -> str:
+    """The base's name; a relative path means relative to metier.toml."""
+    name = session.project.project.base
     local = session.root / name
-    if local.is_dir():  # a relative path means relative to metier.toml
-        name = str(local)
-    return load_base(name, allow_remote_code=project.trust_remote_code)
+    return str(local) if local.is_dir() else name
 
 
 def _as_job(
@@ -390,7 +394,7 @@ def _finished_run(session: Session, version: DataVersion) -> TuneRun | None:
     wanted = {**project.tune.model_dump(mode="json"), "system": project.project.system}
     for run in reversed(ledger.list_runs(session.workspace, version.id)):
         settings = {name: run.config.get(name) for name in wanted}
-        if run.state == "done" and run.base == project.project.base and settings == wanted:
+        if run.state == "done" and run.base == _base_name(session) and settings == wanted:
             return run
     return None
 

@@ -53,6 +53,11 @@ def load_adapter(base: Base, folder: Path) -> Any:
     return model.eval()
 
 
+def is_adapter(folder: Path) -> bool:
+    """Say whether ``folder`` holds an adapter (and not a whole model)."""
+    return (folder / CONFIG).is_file()
+
+
 def check_adapter(base: Base, folder: Path) -> None:
     """Raise ModelUnavailable unless ``folder`` holds an adapter made for this base."""
     missing = [name for name in (CONFIG, WEIGHTS) if not (folder / name).is_file()]

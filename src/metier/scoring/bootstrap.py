@@ -176,9 +176,16 @@ class Resamples:
         return ends(self.values, level, self.correction)
 
     def p_value(self) -> float:
-        """Return twice the tail whose interval ends at 0, never below what the draws can show."""
+        """Return twice the tail whose interval ends at 0, never below what the draws can show.
+
+        Where no draw reaches 0, no interval made of these draws holds it, whatever the
+        correction; what can be said is that p is at most 2 in (draws + 1).
+        """
+        least = 2 / (len(self.values) + 1)
+        if not (self.values.min() <= 0.0 <= self.values.max()):
+            return least
         tail = self.correction.from_resample(share_below(self.values, 0.0))
-        return max(min(1.0, 2 * tail, 2 * (1 - tail)), 2 / (len(self.values) + 1))
+        return max(min(1.0, 2 * tail, 2 * (1 - tail)), least)
 
 
 def draw(statistic: Statistic, value: float, resampling: Resampling) -> Resamples:

@@ -69,21 +69,30 @@ class Bars:
 
 
 def plain_lines(stream: TextIO) -> Callable[[Event], None]:
-    """Return a sink that writes a line at starts, ends and notes, and every ten seconds between."""
-    last: dict[str, float] = {}
+    """Return a sink that writes a line at each start and end and for notes, and every ten seconds
+    between. Ends say how long the task took.
+    """
+    started: dict[str, float] = {}
+    said: dict[str, float] = {}
 
     def sink(event: Event) -> None:
         now = time.monotonic()
-        counted = f" {event.done:g}/{event.total:g}" if event.total else ""
-        words = event.text or values_text(event)
-        if event.kind in ("advance", "metric"):
-            if now - last.get(event.task, now) < SECONDS_BETWEEN_LINES:
-                last.setdefault(event.task, now)
-                return
-            last[event.task] = now
-        mark = {"start": "…", "end": "done"}.get(event.kind, "")
-        parts = [f"[{event.task}]", mark, counted.strip(), words]
-        stream.write(" ".join(filter(None, parts)) + "\n")
+        counted = f"{event.done:g}/{event.total:g}" if event.total else ""
+        if event.kind == "start":
+            started[event.task] = said[event.task] = now
+            words = f"of {event.total:g}" if event.total else ""
+            line = f"starts {words}"
+        elif event.kind == "end":
+            took = now - started.pop(event.task, now)
+            line = f"{counted} {event.text} in {took:.1f} s"
+        elif event.kind == "note":
+            line = event.text
+        elif now - said.get(event.task, 0.0) < SECONDS_BETWEEN_LINES:
+            return
+        else:
+            said[event.task] = now
+            line = f"{counted} {values_text(event)}"
+        stream.write(f"[{event.task}] {' '.join(line.split())}\n")
         stream.flush()
 
     return sink
