@@ -51,20 +51,19 @@ class Bars:
 
     def __call__(self, event: Event) -> None:
         """Draw one event."""
+        if event.kind == "note":
+            words = f"{event.task}: {event.text}" if event.task else event.text
+            self._rich.console.print(words, markup=False, highlight=False)
+            return
         if event.kind == "start" or event.task not in self._tasks:
-            self._tasks[event.task] = self._rich.add_task(
-                event.task, total=event.total, latest="", completed=int(event.done or 0)
-            )
+            self._tasks[event.task] = self._rich.add_task(event.task, total=event.total, latest="")
         task = self._tasks[event.task]
-        if event.kind == "advance":
-            self._rich.update(task, completed=event.done, total=event.total)
-        elif event.kind == "metric":
+        if event.kind == "metric":
             self._rich.update(task, latest=values_text(event))
-        elif event.kind == "note":
-            self._rich.console.print(f"{event.task}: {event.text}", markup=False, highlight=False)
+        elif event.kind == "advance":
+            self._rich.update(task, completed=event.done, total=event.total)
         elif event.kind == "end":
-            total = event.total if event.total is not None else event.done
-            self._rich.update(task, completed=event.done, total=total or event.done or 1)
+            self._rich.update(task, completed=event.done, total=event.total or event.done or 1)
             self._rich.stop_task(task)
 
 
@@ -74,24 +73,26 @@ def plain_lines(stream: TextIO) -> Callable[[Event], None]:
     """
     started: dict[str, float] = {}
     said: dict[str, float] = {}
+    latest: dict[str, str] = {}
 
     def sink(event: Event) -> None:
         now = time.monotonic()
         counted = f"{event.done:g}/{event.total:g}" if event.total else ""
+        latest[event.task] = values_text(event) or latest.get(event.task, "")
         if event.kind == "start":
             started[event.task] = said[event.task] = now
             words = f"of {event.total:g}" if event.total else ""
             line = f"starts {words}"
         elif event.kind == "end":
             took = now - started.pop(event.task, now)
-            line = f"{counted} {event.text} in {took:.1f} s"
+            line = f"{counted} {event.text} in {took:.1f} s {latest[event.task]}"
         elif event.kind == "note":
             line = event.text
         elif now - said.get(event.task, 0.0) < SECONDS_BETWEEN_LINES:
             return
         else:
             said[event.task] = now
-            line = f"{counted} {values_text(event)}"
+            line = f"{counted} {latest[event.task]}"
         stream.write(f"[{event.task}] {' '.join(line.split())}\n")
         stream.flush()
 
