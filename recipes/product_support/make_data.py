@@ -145,7 +145,7 @@ class Writer:
         message, order = self.framed(sentences, customer)
         answer: list[Segment] = [(reply, "")]
         if order:
-            answer += [(" Reference: order ", ""), (order, "order"), (".", "")]
+            answer += [(" Order ", ""), (order, "order"), (".", "")]
         return Ticket(tuple(message), tuple(answer), queue, customer, queue, traits=traits)
 
     def core(self, queue: str, product: str) -> tuple[str, str, str]:

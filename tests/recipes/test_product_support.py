@@ -147,7 +147,7 @@ def test_replies_take_up_the_product_and_the_order(made: dict[int, Path], seed: 
     named = [row for row in rows if any(p in row["Agent reply"] for p in words["products"]["test"])]
     assert len(named) > 200
     ordered = [row for row in rows if "FH-" in row["Message"]]
-    assert all("Reference: order FH-" in row["Agent reply"] for row in ordered)
+    assert all("Order FH-" in row["Agent reply"] for row in ordered)
 
 
 def test_a_message_about_two_things_goes_by_precedence() -> None:
