@@ -61,6 +61,9 @@ class TuneConfig(Section):
     """Peak learning rate; auto takes one from the model's width (very small models want more)."""
     epochs: float = Field(default=3.0, gt=0, le=1000)
     """Passes over the training split; 1.5 is one and a half."""
+    loss_share: Literal["tokens", "fields"] = "tokens"
+    """What weighs the same in the loss: every supervised token, or (structured tasks) every field
+    of the reply, so that a label of two tokens is not drowned by a text of forty."""
     batch_tokens: int = Field(default=2048, ge=16)
     """Most real (not padding) tokens in one optimiser step; longer examples go alone."""
     micro_batch_tokens: int | None = Field(default=None, ge=16)

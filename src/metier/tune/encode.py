@@ -7,7 +7,7 @@ one is counted.
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import replace
 from typing import Any
 
@@ -25,6 +25,8 @@ SHORTENINGS = 8
 
 Spoken = Callable[[Example], Conversation | None]
 """Gives the conversation as trained on, its wanted reply last (None: nothing to learn from it)."""
+Weigh = Callable[[Masked, str], Sequence[float] | None]
+"""Gives every token's weight in the loss, from the tokens and the reply's text."""
 
 
 def encode(
@@ -33,6 +35,7 @@ def encode(
     tokenizer: Any,
     max_tokens: int,
     task: TaskProgress | None = None,
+    weigh: Weigh | None = None,
 ) -> Encodings:
     """Tokenise and mask examples; those above ``max_tokens`` tokens are shortened to fit.
 
@@ -55,7 +58,8 @@ def encode(
             continue
         how[outcome.how] += 1
         counts["lost_turns"] += outcome.lost_turns
-        kept.append(Encoded(example.id, outcome.input_ids, outcome.supervised))
+        weights = weigh(outcome, conversation.messages[-1].text) if weigh and conversation else None
+        kept.append(Encoded(example.id, outcome.input_ids, outcome.supervised, weights))
     if not kept:
         raise _nothing_to_learn(excluded)
     return Encodings(

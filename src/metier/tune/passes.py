@@ -14,7 +14,7 @@ from __future__ import annotations
 
 import inspect
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 import torch
@@ -32,13 +32,15 @@ class Pass:
     """Inputs of one forward pass.
 
     ``positions`` [K] are the places along the row whose logits are wanted; ``targets`` [rows, K]
-    the next token at each (IGNORED where that token is not supervised); ``owners`` [rows, K] the
-    number, within the pass, of the example the place belongs to.
+    the next token at each (IGNORED where that token is not supervised); ``weights`` [rows, K] how
+    much each counts (0 where ignored); ``owners`` [rows, K] the number, within the pass, of the
+    example the place belongs to.
     """
 
     inputs: dict[str, Any]
     positions: Tensor
     targets: Tensor
+    weights: Tensor
     owners: Tensor
     example_ids: tuple[str, ...]
     tokens: int
@@ -51,10 +53,11 @@ def lay_out(examples: Sequence[Encoded], mode: PassMode, pad_id: int = 0) -> Pas
         torch.where(torch.tensor(example.supervised), row, IGNORED)[1:]
         for example, row in zip(examples, rows, strict=True)
     ]
+    counted = [_weights(example) for example in examples]
     read = [row[:-1] for row in rows]
     ids = tuple(example.example_id for example in examples)
     if mode == "padded":
-        return _padded(read, wanted, ids, pad_id)
+        return _padded(read, wanted, counted, ids, pad_id)
     lengths = [len(row) for row in read]
     targets = torch.cat(wanted)
     positions = (targets != IGNORED).nonzero().squeeze(1)
@@ -65,13 +68,25 @@ def lay_out(examples: Sequence[Encoded], mode: PassMode, pad_id: int = 0) -> Pas
     }
     if mode == "segments":
         inputs["blocks"] = layout(lengths)
-    return Pass(
-        inputs, positions, targets[positions][None], owners[positions][None], ids, sum(lengths)
-    )
+    weights = torch.cat(counted)[positions][None]
+    wanted_there, owned = targets[positions][None], owners[positions][None]
+    return Pass(inputs, positions, wanted_there, weights, owned, ids, sum(lengths))
+
+
+def _weights(example: Encoded) -> Tensor:
+    """Weights of the predicted tokens [tokens]; 0 where not supervised."""
+    supervised = torch.tensor(example.supervised, dtype=torch.float32)
+    if example.weights is not None:
+        supervised *= torch.tensor(example.weights)
+    return supervised[1:]
 
 
 def _padded(
-    read: Sequence[Tensor], wanted: Sequence[Tensor], ids: tuple[str, ...], pad_id: int
+    read: Sequence[Tensor],
+    wanted: Sequence[Tensor],
+    counted: Sequence[Tensor],
+    ids: tuple[str, ...],
+    pad_id: int,
 ) -> Pass:
     pad = torch.nn.utils.rnn.pad_sequence
     targets = pad(list(wanted), batch_first=True, padding_value=IGNORED)
@@ -82,8 +97,9 @@ def _padded(
         "attention_mask": real,
     }
     targets = targets[:, positions]
+    weights = pad(list(counted), batch_first=True)[:, positions]
     owners = torch.arange(len(read))[:, None].expand_as(targets)
-    return Pass(inputs, positions, targets, owners, ids, int(real.sum()))
+    return Pass(inputs, positions, targets, weights, owners, ids, int(real.sum()))
 
 
 def to_device(one: Pass, device: torch.device | str) -> Pass:
@@ -95,8 +111,14 @@ def to_device(one: Pass, device: torch.device | str) -> Pass:
         return tuple(move(item) for item in value) if isinstance(value, tuple) else value
 
     inputs = {name: move(value) for name, value in one.inputs.items()}
-    tensors = (move(one.positions), move(one.targets), move(one.owners))
-    return Pass(inputs, *tensors, one.example_ids, one.tokens)
+    return replace(
+        one,
+        inputs=inputs,
+        positions=move(one.positions),
+        targets=move(one.targets),
+        weights=move(one.weights),
+        owners=move(one.owners),
+    )
 
 
 def logits(model: Any, one: Pass) -> Tensor:

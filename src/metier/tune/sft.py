@@ -16,6 +16,7 @@ import tempfile
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import asdict, dataclass
+from functools import partial
 from pathlib import Path
 from statistics import fmean
 from typing import Any
@@ -23,7 +24,7 @@ from typing import Any
 import numpy as np
 
 from metier.core import ledger
-from metier.core.errors import Busy, InputError, OutOfSpace
+from metier.core.errors import Busy, ConfigError, InputError, OutOfSpace
 from metier.core.objective import Objective
 from metier.core.progress import Progress, TaskProgress
 from metier.core.records import DataVersion, TuneRun
@@ -32,11 +33,12 @@ from metier.core.workspace import Workspace
 from metier.models.base import Base, load_base
 from metier.tune import checkpoints, packing, parity, trainer
 from metier.tune.config import TuneConfig
-from metier.tune.encode import encode
+from metier.tune.encode import Weigh, encode
 from metier.tune.live import Live, Rhythm
 from metier.tune.methods import export, learning_rate, trainable
 from metier.tune.spoken import spoken
 from metier.tune.types import Encodings
+from metier.tune.weights import by_field
 
 SILENT = Progress()
 FOLDER = "tune"
@@ -108,12 +110,25 @@ def _encode(
     rows = ledger.load_split(ws, version, "train")
     held_out = _sample(version, ws, config)
     with progress.task("encode", total=len(rows) + len(held_out), unit="example") as task:
-        train = encode(rows, speak, base.tokenizer, limit, task)
+        weigh = _weigh(config, base, objective)
+        train = encode(rows, speak, base.tokenizer, limit, task, weigh)
         usable = [example for example in held_out if example.target is not None]
-        validation = encode(usable, speak, base.tokenizer, limit, task) if usable else None
+        validation = encode(usable, speak, base.tokenizer, limit, task, weigh) if usable else None
         for note in _notes(train, limit):
             task.note(note)
     return train, validation
+
+
+def _weigh(config: TuneConfig, base: Base, objective: Objective) -> Weigh | None:
+    if config.loss_share == "tokens":
+        return None
+    if objective.task != "structured":
+        raise ConfigError(
+            'loss_share = "fields" with task = "structured"',
+            got=f"task {objective.task!r}, whose replies have no fields",
+            remedy='take loss_share = "tokens" in [tune], or leave it out',
+        )
+    return partial(by_field, base.tokenizer)
 
 
 def _sample(version: DataVersion, ws: Workspace, config: TuneConfig) -> list[Example]:

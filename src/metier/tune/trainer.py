@@ -101,18 +101,19 @@ class PackedTrainer(SFTTrainer):  # type: ignore[misc]
     def training_step(
         self, model: Any, inputs: dict[str, Any], num_items_in_batch: Any = None
     ) -> torch.Tensor:
-        """Run one optimiser step's passes; returns the mean loss in nats per supervised token.
+        """Run one optimiser step's passes; returns the mean loss in nats per supervised token,
+        weighted where tokens have weights.
 
         Raises InputError naming the examples when that loss is not finite.
         """
         model.train()
-        supervised = sum(int((one.targets != passes.IGNORED).sum()) for one in inputs["passes"])
+        weight = sum(float(one.weights.sum()) for one in inputs["passes"])
         total = torch.zeros((), device=self.args.device)
         for one in inputs["passes"]:
             here = passes.to_device(one, self.args.device)
             with self.compute_loss_context_manager():
                 losses, _ = passes.token_losses(model, here)
-                loss = losses.sum() / supervised
+                loss = (losses * here.weights).sum() / weight
             if not math.isfinite(loss.item()):
                 raise self._not_finite(here, losses.detach())
             self.accelerator.backward(loss)
@@ -126,21 +127,24 @@ class PackedTrainer(SFTTrainer):  # type: ignore[misc]
     def evaluate(
         self, eval_dataset: Any = None, ignore_keys: Any = None, metric_key_prefix: str = "eval"
     ) -> dict[str, float]:
-        """Measure the validation split: mean loss and top-1 accuracy over supervised tokens."""
+        """Measure the validation split: mean (weighted) loss and top-1 accuracy over supervised
+        tokens.
+        """
         examples = self.material.validation
         lengths = [example.tokens for example in examples]
         cut = self._cut(range(len(examples)), lengths, VALIDATION_PASS_TOKENS)
-        loss, right, tokens = 0.0, 0, 0
+        loss, weight, right, tokens = 0.0, 0.0, 0, 0
         self.model.eval()
         with torch.no_grad(), self.compute_loss_context_manager():
             for part in cut:
                 one = passes.to_device(self._pass(examples, part), self.args.device)
                 losses, best = passes.token_losses(self.model, one)
-                loss += float(losses.sum(dtype=torch.float64))
+                loss += float((losses * one.weights).sum(dtype=torch.float64))
+                weight += float(one.weights.sum(dtype=torch.float64))
                 right += int((best == one.targets).sum())
                 tokens += int((one.targets != passes.IGNORED).sum())
         self.model.train()
-        metrics = {"eval_loss": loss / tokens, "eval_token_accuracy": right / tokens}
+        metrics = {"eval_loss": loss / weight, "eval_token_accuracy": right / tokens}
         self.log(dict(metrics))
         self.control = self.callback_handler.on_evaluate(
             self.args, self.state, self.control, metrics

@@ -12,11 +12,14 @@ PassMode = Literal["segments", "blocks", "padded"]
 
 @dataclass(frozen=True, slots=True)
 class Encoded:
-    """One example as tokens. ``supervised[i]`` says whether token i is in the loss."""
+    """One example as tokens. ``supervised[i]`` says whether token i is in the loss, ``weights[i]``
+    how much it counts there (None: all the same).
+    """
 
     example_id: str
     input_ids: Sequence[int]
     supervised: Sequence[bool]
+    weights: Sequence[float] | None = None
 
     @property
     def tokens(self) -> int:
