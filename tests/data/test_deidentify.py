@@ -1,7 +1,6 @@
 """De-identification: prompts and replies are redacted, keys and labels are not."""
 
 from data_examples import example, labelled, replied
-
 from metier.core.types import Conversation, FieldsTarget, PreferenceTarget, Span, SpansTarget
 from metier.data.deidentify import Deidentify
 

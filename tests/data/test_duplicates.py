@@ -3,10 +3,10 @@
 from random import Random
 
 import pytest
-from data_examples import example, labelled, replied
 from hypothesis import given
 from hypothesis import strategies as st
 
+from data_examples import example, labelled, replied
 from metier.core.steps import Drop, Keep, Suspect
 from metier.core.types import Conversation, FieldsTarget, Image, Message, Text
 from metier.data.duplicates import ExactDuplicates, NearDuplicates, prompt_key, target_key

@@ -1,8 +1,8 @@
 """The leakage gate: what counts as a leak, what is shown, who gives way."""
 
 import pytest
-from data_examples import labelled
 
+from data_examples import labelled
 from metier.core.errors import InputError
 from metier.data.leakage import find_leaks, refuse
 
