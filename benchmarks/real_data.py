@@ -139,13 +139,12 @@ def main() -> None:
         f"revision {revision()}, {machine()}. Intervals: 95%, bootstrapped by group.\n"
     )
     with tempfile.TemporaryDirectory() as made:
-        sections = []
         for name in names:
             section = measure(name, arguments.keep or Path(made))
             print(section, flush=True)
-            sections.append(section)
-    with RESULTS.open("a", encoding="utf-8") as file:
-        file.write(head + "\n" + "\n".join(sections))
+            with RESULTS.open("a", encoding="utf-8") as file:
+                file.write(f"{head}\n{section}")
+            head = ""
 
 
 if __name__ == "__main__":

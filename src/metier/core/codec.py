@@ -17,7 +17,10 @@ from collections.abc import Callable, Iterable, Mapping, Sequence
 from datetime import datetime
 from functools import cache
 from numbers import Integral, Real
+from pathlib import PurePath
 from typing import Any, Literal, TypeVar, Union, cast, get_args, get_origin, get_type_hints
+
+from pydantic import BaseModel
 
 from metier.core.records import Prediction
 from metier.core.types import (
@@ -34,7 +37,10 @@ NONFINITE = "$float"
 
 
 def to_json(value: Any) -> Json:
-    """Return ``value`` as plain JSON types. Raises TypeError on what cannot be stored."""
+    """Return ``value`` as plain JSON types (paths and config models too, for showing only).
+
+    Raises TypeError on what cannot be stored.
+    """
     if value is None or isinstance(value, str | bool):
         return value
     if dataclasses.is_dataclass(value) and not isinstance(value, type):
@@ -50,6 +56,10 @@ def to_json(value: Any) -> Json:
         return number if math.isfinite(number) else {NONFINITE: repr(number)}
     if isinstance(value, datetime):
         return value.isoformat()
+    if isinstance(value, BaseModel):
+        return value.model_dump(mode="json")
+    if isinstance(value, PurePath):
+        return str(value)
     raise TypeError(f"{type(value).__name__} cannot be stored as JSON: {value!r}")
 
 

@@ -7,6 +7,7 @@ found again, what was interrupted goes on.
 
 from __future__ import annotations
 
+import shutil
 from collections import Counter
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
@@ -412,7 +413,8 @@ def _tune_state(session: Session, version: DataVersion) -> StageState:
 def _result(session: Session, version: DataVersion, run: TuneRun) -> CycleResult:
     folder = session.root / ADAPTER_FOLDER
     if run.adapter is not None:
-        session.workspace.artifacts.checkout(run.adapter, folder)
+        kept = session.workspace.artifacts.checkout(run.adapter)
+        shutil.copytree(kept, folder, dirs_exist_ok=True)
     path = write_report(session, version.id)
     now = standing(session, version.id)
     return CycleResult(version, run, now.reports, now.differences, now.verdict, folder, path)
