@@ -8,7 +8,8 @@ from metier.core.codec import to_json
 from metier.core.errors import InputError
 from metier.evaluate.file_rows import Columns
 from metier.evaluate.file_task import closed_set, guess_task
-from metier.evaluate.from_file import FileOptions, evaluate_file, shortfalls
+from metier.evaluate.from_file import FileOptions, evaluate_file
+from metier.evaluate.limits import shortfalls
 from metier.scoring import Resampling, make_metric
 
 FAST = Resampling(200)
@@ -263,13 +264,14 @@ def test_tables_hold_text_only(tmp_path):
 
 def test_shortfalls_look_at_the_worse_end(tmp_path):
     found = run(jsonl(tmp_path / "p.jsonl", labelled()))
-    assert shortfalls(found, {"accuracy": 0.6}) == []
-    (missed,) = shortfalls(found, {"accuracy": 0.8})  # observed 0.8, but its lower end is less
+    measured = {system.name: system.metrics for system in found.systems}
+    assert shortfalls(measured, {"accuracy": 0.6}) == []
+    (missed,) = shortfalls(measured, {"accuracy": 0.8})  # observed 0.8, but its lower end is less
     assert missed.end < 0.8 and "the lower end is not at least 0.8" in missed.words
-    (upper,) = shortfalls(found, {"error_rate": 0.2})
+    (upper,) = shortfalls(measured, {"error_rate": 0.2})
     assert upper.end > 0.2 and "the upper end is not at most 0.2" in upper.words
     with pytest.raises(InputError, match="did you mean 'accuracy'"):
-        shortfalls(found, {"acuracy": 0.5})
+        shortfalls(measured, {"acuracy": 0.5})
 
 
 # -- what a user can get wrong --

@@ -11,7 +11,6 @@ items they share.
 
 from __future__ import annotations
 
-import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from itertools import combinations
@@ -50,10 +49,8 @@ from metier.scoring.types import DEFAULT
 __all__ = [
     "FileEvaluation",
     "FileOptions",
-    "Shortfall",
     "SystemResult",
     "evaluate_file",
-    "shortfalls",
 ]
 GUESSED = Columns()
 MAX_PAIRS = 15
@@ -266,39 +263,3 @@ def _column_words(columns: Columns) -> list[str]:
     if "group" not in named:
         notes.append("no group column: every row counts as independent")
     return notes
-
-
-@dataclass(frozen=True, slots=True)
-class Shortfall:
-    """A limit that a system does not surely keep. ``end`` is the interval's end that decides."""
-
-    system: str
-    metric: str
-    limit: float
-    end: float
-    words: str
-
-
-def shortfalls(found: FileEvaluation, limits: Mapping[str, float]) -> list[Shortfall]:
-    """Return where the interval's worse end misses a limit, for every system of the file.
-
-    A lower end under the limit for metrics where more is better, an upper end over it where less
-    is; no interval is a shortfall. Raises InputError for a metric that was not measured.
-    """
-    missed = []
-    for metric, limit in limits.items():
-        for system in found.systems:
-            if metric not in system.metrics:
-                raise InputError(
-                    "a metric that was measured",
-                    got=repr(metric),
-                    remedy=nearest(metric, system.metrics),
-                )
-            estimate = system.metrics[metric]
-            upward = metric_info(metric).higher_is_better
-            end = estimate.low if upward else estimate.high
-            if math.isnan(end) or (end < limit if upward else end > limit):
-                words = f"{system.name}: {metric} {estimate}: the {'lower' if upward else 'upper'}"
-                words += f" end is not {'at least' if upward else 'at most'} {limit:g}"
-                missed.append(Shortfall(system.name, metric, limit, end, words))
-    return missed

@@ -22,7 +22,7 @@ from metier.core.jobs import JobContext
 from metier.core.records import DataVersion, Difference, EvaluationReport, TuneRun
 from metier.core.types import Json
 from metier.journey.session import Session
-from metier.scoring import Assumptions, HeldOut, Need, metric_info, needs
+from metier.scoring import Assumptions, HeldOut, Need, needs
 
 if TYPE_CHECKING:
     from metier.data.build import BuildResult
@@ -175,24 +175,6 @@ def evaluate_run(
 
     config: Json = {"run": found.id, "split": split}
     return _as_job(session, "evaluate", config, work, lambda report: report.id)
-
-
-def under_limits(report: EvaluationReport, limits: Mapping[str, float]) -> list[str]:
-    """Say, for each metric whose interval does not keep its limit, by how much it misses it.
-
-    The lower bound counts where more is better, the upper bound where less is.
-    """
-    missed = []
-    for name, limit in limits.items():
-        if name not in report.metrics:
-            remedy = nearest(name, report.metrics)
-            raise InputError("a metric that was measured", got=repr(name), remedy=remedy)
-        estimate, upward = report.metrics[name], metric_info(name).higher_is_better
-        end = estimate.low if upward else estimate.high
-        if not (end >= limit if upward else end <= limit):
-            bound = "lower" if upward else "upper"
-            missed.append(f"{name}: the {bound} bound of {estimate} misses {limit:g}")
-    return missed
 
 
 def compare_evaluations(session: Session, a: str, b: str) -> list[Difference]:
