@@ -2,6 +2,7 @@
 
 import json
 import re
+import shutil
 from pathlib import Path
 
 import pytest
@@ -165,3 +166,34 @@ def test_starting_from_a_data_file(tmp_path: Path, capsys: pytest.CaptureFixture
     assert isinstance(plan, dict)
     assert sum(plan["counts"].values()) == 60
     assert say(capsys, tmp_path, "data", "versions") == []
+
+
+@pytest.mark.parametrize("scheme", ["light", "dark"])
+def test_the_report_opens_in_a_browser(cycle: Path, scheme: str) -> None:
+    """Nothing is fetched, nothing fails, and a telephone shows it without sideways scrolling."""
+    browser_path = shutil.which("chromium")
+    if browser_path is None:
+        pytest.skip("no chromium: install Debian's package to run browser tests")
+    from playwright.sync_api import sync_playwright
+
+    problems: list[str] = []
+    requests: list[str] = []
+    with sync_playwright() as playwright:
+        browser = playwright.chromium.launch(
+            executable_path=browser_path, args=["--no-sandbox", "--disable-gpu"]
+        )
+        page = browser.new_page(
+            viewport={"width": 390, "height": 844},
+            color_scheme="dark" if scheme == "dark" else "light",
+        )
+        page.on("console", lambda message: problems.append(message.text))
+        page.on("pageerror", lambda error: problems.append(str(error)))
+        page.on("request", lambda request: requests.append(request.url))
+        page.goto((cycle / "report.html").as_uri())
+        width = page.evaluate("document.documentElement.scrollWidth")
+        heading = page.inner_text("h1")
+        browser.close()
+    assert problems == []
+    assert len(requests) == 1, "the page itself, and nothing else"
+    assert width <= 390
+    assert heading
