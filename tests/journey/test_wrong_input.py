@@ -210,7 +210,8 @@ def test_a_killed_tune_goes_on_to_the_same_end(
         code, out, err = run(capsys, "tune", "--project", str(folder), "--json")
         assert code == 0, err
         losses[name] = json.loads(out)["summary"]["final_train_loss"]
-    assert losses["killed"] == pytest.approx(losses["whole"], abs=1e-6)
+    # Processes differ by float noise; a step lost or done twice shows in the third digit.
+    assert losses["killed"] == pytest.approx(losses["whole"], rel=1e-5)
 
 
 def kill_while_tuning(folder: Path) -> None:

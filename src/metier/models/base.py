@@ -147,7 +147,7 @@ def _load(folder: Path, name: str, allow_remote_code: bool) -> tuple[Any, Any]:
     gpu = torch.cuda.is_available()
     options = {"local_files_only": True, "trust_remote_code": allow_remote_code}
     try:
-        with _no_bars():
+        with no_bars():
             tokenizer = AutoTokenizer.from_pretrained(folder, **options)
             model = AutoModelForCausalLM.from_pretrained(
                 folder,
@@ -165,7 +165,7 @@ def _load(folder: Path, name: str, allow_remote_code: bool) -> tuple[Any, Any]:
 
 
 @contextmanager
-def _no_bars() -> Iterator[None]:
+def no_bars() -> Iterator[None]:
     """Keep transformers' own progress bars off the terminal; metier has one progress stream."""
     from transformers.utils import logging
 

@@ -12,7 +12,7 @@ from typing import Any
 
 from metier.core.errors import ConfigError
 from metier.models.adapters import NOTE, save_adapter
-from metier.models.base import Base
+from metier.models.base import Base, no_bars
 from metier.tune.config import Full, Lora, TuneConfig
 
 
@@ -104,7 +104,7 @@ def learning_rate(config: TuneConfig, parameters: int) -> float:
 def export(model: Any, base: Base, config: TuneConfig, folder: Path) -> None:
     """Write what the tune leaves: an adapter in PEFT's layout, or a whole model with tokenizer."""
     if isinstance(config.method, Full):
-        with _no_bars():
+        with no_bars():
             model.save_pretrained(folder)
         base.tokenizer.save_pretrained(folder)
         note = {"made_from": base.name, "base_fingerprint": base.fingerprint}
@@ -119,17 +119,3 @@ def export(model: Any, base: Base, config: TuneConfig, folder: Path) -> None:
     if isinstance(settings["target_modules"], list):
         settings["target_modules"].sort()  # PEFT holds a set: its order would change the digest
     path.write_text(json.dumps(settings, indent=2, sort_keys=True), encoding="utf-8")
-
-
-@contextmanager
-def _no_bars() -> Iterator[None]:
-    """Keep transformers' own progress bars off the terminal."""
-    from transformers.utils import logging
-
-    shown = logging.is_progress_bar_enabled()
-    logging.disable_progress_bar()
-    try:
-        yield
-    finally:
-        if shown:
-            logging.enable_progress_bar()
