@@ -16,7 +16,9 @@ from metier.core.errors import NotFound
 from metier.core.objective import Objective, Section
 from metier.data.config import DataConfig
 from metier.evaluate.config import EvaluateConfig
+from metier.feedback.config import FeedbackConfig
 from metier.privacy.config import PrivacyConfig
+from metier.serve.config import ServeConfig
 from metier.tune.config import TuneConfig
 
 FILE_NAME = "metier.toml"
@@ -50,6 +52,10 @@ class Project(Section):
     """How candidates and baselines are measured."""
     privacy: PrivacyConfig = PrivacyConfig()
     """What may leave the machine."""
+    serve: ServeConfig = ServeConfig()
+    """How replies are given, and to whom."""
+    feedback: FeedbackConfig = FeedbackConfig()
+    """What may be said of replies, and which of them people look at."""
     costs: Prices = Prices()
     """Prices that cost figures are computed from."""
     store: str | None = None

@@ -1,4 +1,4 @@
-"""What the stages leave behind for one another: data versions, runs, predictions, reports.
+"""What the stages leave behind for one another: versions, runs, reports, releases, served replies.
 
 Stages never import each other; they meet through these records and the artifacts they point to.
 How they are stored and found again is in ``metier.core.ledger``.
@@ -11,7 +11,7 @@ from dataclasses import dataclass, field
 from datetime import datetime
 from typing import Literal
 
-from metier.core.types import Completion, Estimate, Json
+from metier.core.types import Completion, Conversation, Estimate, Example, Json
 
 RunState = Literal["running", "done", "failed", "interrupted"]
 
@@ -118,3 +118,112 @@ class Difference:
     b: str
     estimate: Estimate
     p_value: float
+
+
+@dataclass(frozen=True, slots=True)
+class Release:
+    """A model version: what a run left, with everything that shapes its answers.
+
+    ``number`` counts from 1 and is never given twice (shown as ``v3``); ``manifest`` is the
+    artifact that holds it all (``metier.registry.Manifest``); ``gate`` the decision that was made.
+    """
+
+    id: str
+    number: int
+    created_at: datetime
+    run_id: str
+    version_id: str
+    evaluation_id: str
+    base: str
+    base_fingerprint: str
+    adapter: str
+    manifest: str
+    gate: Mapping[str, Json]
+
+    @property
+    def name(self) -> str:
+        """The name people use: ``v3``."""
+        return f"v{self.number}"
+
+
+InteractionState = Literal["done", "cancelled", "failed"]
+
+
+@dataclass(frozen=True, slots=True)
+class Interaction:
+    """One served reply, de-identified; its id is the key that feedback comes under.
+
+    ``model`` is what was asked for (an alias, a release or an upstream); ``replies`` holds one
+    text per choice (the OpenAI ``n``), ``settings`` the sampling and the finish reasons;
+    ``confidence`` is the probability the model gave its closed-set answer (None: none to give);
+    ``guards`` names the guardrails that were hit; ``user`` is the keyed hash of who asked;
+    ``sealed_id`` is the sealed row of the identifiers that were replaced. Times are in seconds.
+    """
+
+    id: str
+    created_at: datetime
+    model: str
+    release_id: str | None
+    state: InteractionState
+    asked: Conversation
+    replies: tuple[str, ...]
+    settings: Mapping[str, Json]
+    input_tokens: int = 0
+    output_tokens: int = 0
+    total_s: float = 0.0
+    first_token_s: float | None = None
+    confidence: float | None = None
+    guards: tuple[str, ...] = ()
+    user: str | None = None
+    sealed_id: str | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Feedback:
+    """One thing that was said about a reply. ``seq`` counts per reply and metric from 1; the
+    highest counts, the others are history. ``value`` is a boolean, number or de-identified text
+    (for a demonstration in a structured task: an object)."""
+
+    id: str
+    created_at: datetime
+    interaction_id: str
+    metric: str
+    seq: int
+    value: Json
+    tags: Mapping[str, str]
+    actor: str
+    sealed_id: str | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Case:
+    """A served reply with the answer that would have been right, as an example.
+
+    ``held_back`` cases are only ever measured on; the others are learned from too. ``failed``:
+    the reply was wrong (a case from the random audit sample may have been right).
+    """
+
+    example: Example
+    created_at: datetime
+    interaction_id: str
+    item_id: str
+    release_id: str | None
+    held_back: bool
+    failed: bool
+
+
+@dataclass(frozen=True, slots=True)
+class Cycle:
+    """One round of the journey and what its stages left so far. ``asked`` is a hash of what it was
+    started with (settings and cases): another one is reason for another cycle."""
+
+    id: str
+    number: int
+    started_at: datetime
+    finished_at: datetime | None
+    asked: str
+    version_id: str | None = None
+    run_id: str | None = None
+    evaluation_id: str | None = None
+    regression_id: str | None = None
+    release_id: str | None = None

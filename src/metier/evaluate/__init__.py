@@ -11,7 +11,6 @@ from metier.evaluate.bench import Bench, Contender
 from metier.evaluate.compare import Comparison, compare, compare_all
 from metier.evaluate.config import EvaluateConfig
 from metier.evaluate.evaluate import evaluate
-from metier.evaluate.targets import TargetResult, judge
 from metier.evaluate.verdict import Verdict, verdict
 from metier.evaluate.worst import WorstExample, worst_examples
 
@@ -20,14 +19,12 @@ __all__ = [
     "Comparison",
     "Contender",
     "EvaluateConfig",
-    "TargetResult",
     "Verdict",
     "WorstExample",
     "baseline",
     "compare",
     "compare_all",
     "evaluate",
-    "judge",
     "run_baselines",
     "tuned_contender",
     "verdict",

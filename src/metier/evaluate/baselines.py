@@ -25,8 +25,8 @@ from metier.evaluate.bench import Bench, Contender
 from metier.evaluate.choose import ChoiceRows, choice_rows, choose
 from metier.evaluate.config import PROMPTED_RUNGS, Rung
 from metier.evaluate.evaluate import evaluate
-from metier.evaluate.targets import TUNED
 from metier.models import prompt
+from metier.scoring.targets import TUNED
 
 if TYPE_CHECKING:
     from metier.models.base import Base

@@ -11,7 +11,6 @@ from metier.core.errors import InputError
 from metier.core.objective import Objective, Target
 from metier.core.records import Confusion, Prediction
 from metier.core.types import Estimate, Score
-from metier.evaluate.targets import metric_key
 from metier.scoring import (
     MetricInfo,
     Resampling,
@@ -26,6 +25,7 @@ from metier.scoring import (
     slice_view,
     task_metrics,
 )
+from metier.scoring.targets import metric_key
 
 ClassEstimates = Mapping[str, Mapping[str, Estimate]]
 GRADES = {"label": "label_match", "labels": "exact_match", "text": "token_f1"}

@@ -17,7 +17,8 @@ from metier.core.objective import Objective
 from metier.core.records import Difference, EvaluationReport
 from metier.core.types import Estimate
 from metier.evaluate.config import PROMPTED_RUNGS
-from metier.evaluate.targets import (
+from metier.scoring import metric_info, primary_metric
+from metier.scoring.targets import (
     CHAMPION,
     TUNED,
     Paired,
@@ -25,7 +26,6 @@ from metier.evaluate.targets import (
     best_of,
     judge,
 )
-from metier.scoring import metric_info, primary_metric
 
 Decision = Literal["tuning_pays", "dont_tune", "no_baseline", "not_tuned", "nothing_measured"]
 

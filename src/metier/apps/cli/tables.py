@@ -10,7 +10,7 @@ from metier.apps.cli.frame import table
 if TYPE_CHECKING:
     from metier.core.records import Difference, EvaluationReport
     from metier.core.types import Estimate
-    from metier.evaluate import TargetResult
+    from metier.scoring.targets import TargetResult
 
 SHOWN_METRICS = 4
 

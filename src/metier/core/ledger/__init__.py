@@ -22,6 +22,14 @@ from metier.core.ledger.asides import (
     open_suspect,
     restore_quarantine,
 )
+from metier.core.ledger.cases import (
+    finish_cycle,
+    list_cases,
+    list_cycles,
+    save_cases,
+    start_cycle,
+    update_cycle,
+)
 from metier.core.ledger.evaluations import (
     get_evaluation,
     list_evaluations,
@@ -29,6 +37,16 @@ from metier.core.ledger.evaluations import (
     save_evaluation,
 )
 from metier.core.ledger.find import LATEST
+from metier.core.ledger.interactions import (
+    add_feedback,
+    count_interactions,
+    get_interaction,
+    get_interactions,
+    list_feedback,
+    list_interactions,
+    new_interaction_id,
+    save_interactions,
+)
 from metier.core.ledger.runs import (
     finish_run,
     get_run,
@@ -53,15 +71,24 @@ __all__ = [
     "QuarantineContent",
     "Quarantined",
     "add_changes",
+    "add_feedback",
     "add_quarantine",
     "add_suspects",
+    "count_interactions",
     "count_quarantine",
+    "finish_cycle",
     "finish_run",
     "get_evaluation",
+    "get_interaction",
+    "get_interactions",
     "get_run",
     "get_version",
+    "list_cases",
     "list_changes",
+    "list_cycles",
     "list_evaluations",
+    "list_feedback",
+    "list_interactions",
     "list_quarantine",
     "list_runs",
     "list_suspects",
@@ -69,6 +96,7 @@ __all__ = [
     "load_predictions",
     "load_split",
     "metric_points",
+    "new_interaction_id",
     "open_change",
     "open_quarantine",
     "open_suspect",
@@ -76,7 +104,11 @@ __all__ = [
     "record_source",
     "restore_quarantine",
     "resume_run",
+    "save_cases",
     "save_evaluation",
+    "save_interactions",
     "save_version",
+    "start_cycle",
     "start_run",
+    "update_cycle",
 ]

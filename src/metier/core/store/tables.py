@@ -1,4 +1,5 @@
-"""The tables. They index what the artifacts hold; text of people is only ever in ``sealed``.
+"""The tables. They index what the artifacts hold. Text of people is in clear only after it was
+de-identified; what was taken out of it is only ever in ``sealed``.
 
 ``Document`` columns hold strict JSON as text, so that both databases store the same bytes.
 A change here needs a migration in ``migrations/versions``; a test compares the two.
@@ -306,6 +307,140 @@ class JobRow(Base):
             postgresql_where=text("state = 'running'"),
         ),
     )
+
+
+class ReleaseRow(Base):
+    """A model version: a run's adapter with all that shapes its answers, under a number that is
+    never given twice. ``manifest`` is the artifact that holds everything; ``gate`` the decision."""
+
+    __tablename__ = "releases"
+    id: Mapped[str] = mapped_column(primary_key=True)
+    number: Mapped[int] = mapped_column(unique=True)
+    created_at: Mapped[datetime]
+    run_id: Mapped[str] = mapped_column(ForeignKey("runs.id"), index=True)
+    version_id: Mapped[str] = mapped_column(ForeignKey("versions.id"))
+    evaluation_id: Mapped[str] = mapped_column(ForeignKey("evaluations.id"))
+    base: Mapped[str]
+    base_fingerprint: Mapped[str]
+    adapter: Mapped[str]
+    manifest: Mapped[str]
+    gate: Mapped[dict[str, Any]]
+
+
+class AliasRow(Base):
+    """A name that points to a release: champion, challenger, previous."""
+
+    __tablename__ = "aliases"
+    name: Mapped[str] = mapped_column(primary_key=True)
+    release_id: Mapped[str] = mapped_column(ForeignKey("releases.id"))
+    set_at: Mapped[datetime]
+    set_by: Mapped[str]
+
+
+class CycleRow(Base):
+    """One round of the journey and what each of its stages left; ``finished_at`` NULL: it runs."""
+
+    __tablename__ = "cycles"
+    id: Mapped[str] = mapped_column(primary_key=True)
+    number: Mapped[int] = mapped_column(unique=True)
+    started_at: Mapped[datetime]
+    finished_at: Mapped[datetime | None]
+    asked: Mapped[str]
+    version_id: Mapped[str | None] = mapped_column(ForeignKey("versions.id"))
+    run_id: Mapped[str | None] = mapped_column(ForeignKey("runs.id"))
+    evaluation_id: Mapped[str | None] = mapped_column(ForeignKey("evaluations.id"))
+    regression_id: Mapped[str | None] = mapped_column(ForeignKey("evaluations.id"))
+    release_id: Mapped[str | None] = mapped_column(ForeignKey("releases.id"))
+
+
+class InteractionRow(Base):
+    """One served reply. ``asked`` and ``replies`` are de-identified; ``sealed_id`` holds what was
+    taken out. ``user_hash`` is the keyed hash of who asked."""
+
+    __tablename__ = "interactions"
+    id: Mapped[str] = mapped_column(primary_key=True)
+    created_at: Mapped[datetime] = mapped_column(index=True)
+    model: Mapped[str]
+    release_id: Mapped[str | None] = mapped_column(ForeignKey("releases.id"), index=True)
+    state: Mapped[str]
+    asked: Mapped[list[Any]]
+    replies: Mapped[list[Any]]
+    settings: Mapped[dict[str, Any]]
+    input_tokens: Mapped[int]
+    output_tokens: Mapped[int]
+    total_s: Mapped[float]
+    first_token_s: Mapped[float | None]
+    confidence: Mapped[float | None]
+    guards: Mapped[list[Any]]
+    user_hash: Mapped[str | None] = mapped_column(index=True)
+    sealed_id: Mapped[str | None] = mapped_column(ForeignKey("sealed_rows.id"))
+
+
+class FeedbackRow(Base):
+    """One thing that was said about a reply. Of one metric the highest ``seq`` counts; what it
+    replaced stays."""
+
+    __tablename__ = "feedback"
+    id: Mapped[str] = mapped_column(primary_key=True)
+    created_at: Mapped[datetime]
+    interaction_id: Mapped[str] = mapped_column(ForeignKey("interactions.id"))
+    metric: Mapped[str] = mapped_column(index=True)
+    seq: Mapped[int]
+    value: Mapped[dict[str, Any]]
+    tags: Mapped[dict[str, Any]]
+    actor: Mapped[str]
+    sealed_id: Mapped[str | None] = mapped_column(ForeignKey("sealed_rows.id"))
+    __table_args__ = (Index("uq_feedback_seq", "interaction_id", "metric", "seq", unique=True),)
+
+
+class QueueItemRow(Base):
+    """One thing a person is asked to look at. ``subject_id`` comes once per queue."""
+
+    __tablename__ = "queue_items"
+    id: Mapped[str] = mapped_column(primary_key=True)
+    created_at: Mapped[datetime]
+    queue: Mapped[str]
+    subject_kind: Mapped[str]
+    subject_id: Mapped[str] = mapped_column(index=True)
+    reasons: Mapped[list[Any]]
+    priority: Mapped[int]
+    state: Mapped[str] = mapped_column(index=True)
+    leased_by: Mapped[str | None]
+    lease_until: Mapped[datetime | None]
+    answer: Mapped[dict[str, Any] | None]
+    answered_by: Mapped[str | None]
+    answered_at: Mapped[datetime | None]
+    seconds: Mapped[float | None]
+    note: Mapped[str | None]
+    sealed_id: Mapped[str | None] = mapped_column(ForeignKey("sealed_rows.id"))
+    __table_args__ = (Index("uq_queue_items_subject", "queue", "subject_id", unique=True),)
+
+
+class CaseRow(Base):
+    """A failure of a served model with the right answer: an example for the next versions.
+    ``held_back``: it is measured on and never trained on."""
+
+    __tablename__ = "cases"
+    example_id: Mapped[str] = mapped_column(primary_key=True)
+    created_at: Mapped[datetime]
+    interaction_id: Mapped[str] = mapped_column(ForeignKey("interactions.id"), index=True)
+    item_id: Mapped[str] = mapped_column(ForeignKey("queue_items.id"))
+    release_id: Mapped[str | None] = mapped_column(ForeignKey("releases.id"))
+    held_back: Mapped[bool]
+    failed: Mapped[bool]
+    example: Mapped[dict[str, Any]]
+
+
+class ApiKeyRow(Base):
+    """A key of the API; only the SHA-256 of its random secret is kept."""
+
+    __tablename__ = "api_keys"
+    id: Mapped[str] = mapped_column(primary_key=True)
+    name: Mapped[str]
+    hash: Mapped[str] = mapped_column(unique=True)
+    created_at: Mapped[datetime]
+    expires_at: Mapped[datetime | None]
+    revoked_at: Mapped[datetime | None]
 
 
 class AuditRow(Base):

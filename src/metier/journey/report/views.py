@@ -11,10 +11,10 @@ from markupsafe import Markup
 from metier.core.objective import Objective
 from metier.core.records import Confusion, Difference, EvaluationReport, MetricPoint
 from metier.core.types import Estimate
-from metier.evaluate.targets import TargetResult
 from metier.evaluate.verdict import Verdict
 from metier.journey.report import numbers, svg
 from metier.scoring import metric_info
+from metier.scoring.targets import TargetResult
 
 Row = dict[str, Any]
 RARE_UNDER = 5

@@ -16,7 +16,7 @@ from typing import Literal, Protocol
 from metier.core.objective import Objective, Stage, Target
 from metier.core.records import EvaluationReport
 from metier.core.types import Estimate
-from metier.scoring import metric_info
+from metier.scoring.tasks import metric_info
 
 State = Literal["passed", "failed", "not_enough_data", "open", "reference_missing"]
 TUNED, CHAMPION = "tuned", "champion"

@@ -1,0 +1,1 @@
+"""The HTTP application: the OpenAI-compatible API and the web pages."""

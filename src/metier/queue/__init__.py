@@ -1,0 +1,3 @@
+"""What people are asked to look at: items, leases, answers."""
+
+__all__: list[str] = []
