@@ -4,11 +4,14 @@
     data/chat_export.jsonl     conversations from the web chat, in UTF-8
     data/checked_by_leads.csv  messages that two team leads labelled again: the test set
     truth/*.jsonl              what was planted, for scoring only; no tool may read it
+    truth/live.jsonl           what 200 customers write once the specialist is served, with the
+                               right queue and reply (``simulate_users.py`` plays them)
 
 A message is put together from the sentences and word lists of ``language.toml``, then made messy:
 typos, broken encodings, personal data of people who do not exist, duplicates, wrong queues,
 irrelevant and empty rows. Test messages come from other sentences, products, problems and people
-than training messages, and their labels are right. The seed fixes every byte.
+than training messages, and live messages from a third language; the labels of both are right.
+The seed fixes every byte.
 
     python make_data.py [--out FOLDER] [--seed 0]
 """
@@ -28,9 +31,10 @@ from pathlib import Path
 from typing import Any, Literal
 
 HERE = Path(__file__).parent
-Side = Literal["train", "test"]
+Side = Literal["train", "test", "live"]
 
 REGULAR, EXACT, NEAR, IRRELEVANT, EMPTY, TEST = 2300, 80, 110, 80, 30, 400
+LIVE_USERS, LIVE_MESSAGES = 200, range(1, 10)  # people, and how often one of them writes
 WRONG_LABELS = 0.04
 CHANNELS = {"helpdesk_export.csv": ["e-mail", "web form"], "chat_export.jsonl": ["chat"]}
 QUESTION_WORDS = frozenset(
@@ -119,7 +123,7 @@ def card_number(rng: random.Random) -> str:
 
 
 class Writer:
-    """Writes messages and replies for one side of the split."""
+    """Writes messages and replies in the language of one side."""
 
     def __init__(self, rng: random.Random, words: dict[str, Any], side: Side) -> None:
         self.rng, self.words, self.side = rng, words, side
@@ -361,6 +365,22 @@ def make_test(rng: random.Random, words: dict[str, Any]) -> list[Ticket]:
     return [replace(t, id=f"T{50_000 + i}", file=TEST_FILE) for i, t in enumerate(stamped)]
 
 
+def make_live(rng: random.Random, words: dict[str, Any]) -> list[Ticket]:
+    """Make the live messages in the order they come in: a third language, no duplicates."""
+    writer = Writer(rng, words, "live")
+    tickets: list[Ticket] = []
+    seen: set[str] = set()
+    for place in range(LIVE_USERS):
+        customer = make_customer(rng, words, "live", 80_000 + place)
+        wanted = len(tickets) + rng.choice(LIVE_MESSAGES)
+        while len(tickets) < wanted:
+            ticket = make_messy(rng, writer.ticket(customer))
+            if is_new(ticket, seen):
+                tickets.append(ticket)
+    rng.shuffle(tickets)
+    return [replace(ticket, id=f"L{place:04}") for place, ticket in enumerate(tickets, 1)]
+
+
 TEST_FILE = "checked_by_leads.csv"
 COLUMNS = ["Ticket", "Received", "Customer no.", "Channel", "Message", "Queue", "Agent reply"]
 
@@ -416,8 +436,19 @@ def write_truth(folder: Path, tickets: list[Ticket]) -> None:
         ],
     }
     for name, rows in truth.items():
-        lines = [json.dumps(row, ensure_ascii=False) + "\n" for row in rows]
-        (folder / f"{name}.jsonl").write_text("".join(lines), encoding="utf-8")
+        write_lines(folder / f"{name}.jsonl", rows)
+
+
+def write_lines(path: Path, rows: Iterable[dict[str, Any]]) -> None:
+    """Write one JSON object a line."""
+    lines = [json.dumps(row, ensure_ascii=False) + "\n" for row in rows]
+    path.write_text("".join(lines), encoding="utf-8")
+
+
+def live_row(ticket: Ticket) -> dict[str, Any]:
+    """Return a live message with its right answer."""
+    row = {"user": ticket.customer.id, "message_id": ticket.id, "text": ticket.text}
+    return {**row, "queue": ticket.queue, "reply": ticket.answer}
 
 
 def spans_of(ticket: Ticket) -> Iterator[dict[str, Any]]:
@@ -437,6 +468,9 @@ def make(out: Path, seed: int) -> None:
     tickets = make_training(rng, words) + make_test(rng, words)
     write_data(out / "data", rng, tickets)
     write_truth(out / "truth", tickets)
+    # A stream of its own, so that live traffic can change without changing any other file.
+    live = make_live(random.Random(f"live {seed}"), words)
+    write_lines(out / "truth" / "live.jsonl", map(live_row, live))
 
 
 def main() -> None:
