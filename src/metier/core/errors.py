@@ -4,11 +4,14 @@ MetierError
 ├── UserError                 the user can fix it: shown without traceback, CLI exit 2, HTTP 422
 │   ├── ConfigError           a key or value in metier.toml (carries file:line)
 │   ├── InputError            data that was handed over: a file, a row, a prediction
-│   ├── ModelUnavailable      a base model, adapter or engine cannot be loaded or reached
+│   ├── ModelUnavailable      a base model, adapter or engine cannot be loaded or reached (HTTP 503)
 │   ├── NotFound              an id or name the workspace does not know (HTTP 404)
 │   ├── Busy                  another process holds what this one needs (HTTP 409)
 │   ├── EgressRefused         text would leave the machine without permission (HTTP 403)
 │   ├── OutOfSpace            the disk is full; what was acknowledged is kept
+│   ├── Overloaded            more requests wait than may (HTTP 429; carries retry_after_s)
+│   ├── TimedOut              no answer within the time that was set (HTTP 504)
+│   ├── Draining              the server is about to stop and takes nothing new (HTTP 503)
 │   └── IntegrityError        stored bytes do not match their hash, or a sealed row its key
 └── BoundaryError             a plugin or library failed inside a named boundary (a bug: traceback)
 """
@@ -58,6 +61,8 @@ class InputError(UserError):
 class ModelUnavailable(UserError):
     """A model cannot be loaded or reached."""
 
+    http_status = 503
+
 
 class NotFound(UserError):
     """The workspace has no such thing."""
@@ -81,6 +86,30 @@ class OutOfSpace(UserError):
     """The disk is full."""
 
     http_status = 507
+
+
+class Overloaded(UserError):
+    """More requests wait than may; ``retry_after_s`` says in how many seconds to ask again."""
+
+    http_status = 429
+
+    def __init__(
+        self, expected: str, *, got: str = "", remedy: str = "", retry_after_s: int = 1
+    ) -> None:
+        super().__init__(expected, got=got, remedy=remedy)
+        self.retry_after_s = retry_after_s
+
+
+class TimedOut(UserError):
+    """There was no answer within the time that was set."""
+
+    http_status = 504
+
+
+class Draining(UserError):
+    """The server is about to stop and takes nothing new."""
+
+    http_status = 503
 
 
 class IntegrityError(UserError):

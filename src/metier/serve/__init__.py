@@ -1,5 +1,24 @@
 """Serve releases: answer requests in batches and keep every reply."""
 
 from metier.serve.config import ServeConfig, Upstream
+from metier.serve.gateway import Gateway, OpenRelease, ReplyStream
+from metier.serve.keys import ApiKey, check_key, create_key, list_keys, revoke_key
+from metier.serve.types import ChatReply, ChatRequest, Choice, ModelCard, Piece
 
-__all__ = ["ServeConfig", "Upstream"]
+__all__ = [
+    "ApiKey",
+    "ChatReply",
+    "ChatRequest",
+    "Choice",
+    "Gateway",
+    "ModelCard",
+    "OpenRelease",
+    "Piece",
+    "ReplyStream",
+    "ServeConfig",
+    "Upstream",
+    "check_key",
+    "create_key",
+    "list_keys",
+    "revoke_key",
+]
