@@ -249,7 +249,9 @@ class Timing:
 class Completion:
     """What a Completer answered.
 
-    ``choice_logprobs`` holds log P(choice | conversation) where a closed set was scored.
+    ``choice_logprobs`` holds log P(choice | conversation) where a closed set was scored;
+    ``confidence`` is the probability of the least certain closed choice in the reply (None: the
+    reply has none).
     """
 
     text: str
@@ -258,6 +260,7 @@ class Completion:
     timing: Timing = Timing()
     choice_logprobs: Mapping[str, float] | None = None
     error: str | None = None
+    confidence: float | None = None
 
 
 @dataclass(frozen=True, slots=True)

@@ -19,7 +19,7 @@ A Completer that cannot score is asked for text, which ``prompt.parse_reply`` re
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 
 from metier.core.completer import Completer, Sampling
 from metier.core.objective import Objective
@@ -27,6 +27,7 @@ from metier.core.types import Completion, Conversation, LabelsTarget
 from metier.models.choosing import (
     FillingCompleter,
     Priors,
+    certainty,
     corrected_best,
     joined,
     mean_log_prior,
@@ -49,7 +50,9 @@ def answer(
     """Answer conversations (rendered by ``render_prompt``) in the shape of the task.
 
     ``text`` is the reply as ``parse_reply`` reads it; for classify ``choice_logprobs`` holds the
-    uncorrected log-probabilities by label. Usage and timing add up over all passes.
+    uncorrected log-probabilities by label. ``confidence`` is the probability among the scored
+    choices: of the label, or of the least certain closed field or listed label. Usage and timing
+    add up over all passes.
     """
     if not conversations:
         return []
@@ -101,14 +104,15 @@ def _classify(
         scored = completer.choose(conversations, written, [None] * len(written))
     else:
         scored = [(row, Completion("")) for row in completer.score(conversations, written)]
-    return [
-        replace(
-            completion,
-            text=labels[corrected_best(labels, row, prior)],
-            choice_logprobs=dict(zip(labels, row, strict=True)),
+    found = []
+    for row, completion in scored:
+        best = corrected_best(labels, row, prior)
+        logprobs = dict(zip(labels, row, strict=True))
+        sure = certainty(row, best)
+        found.append(
+            replace(completion, text=labels[best], choice_logprobs=logprobs, confidence=sure)
         )
-        for row, completion in scored
-    ]
+    return found
 
 
 @dataclass
@@ -118,6 +122,7 @@ class _Listing:
     asked: Conversation
     chosen: list[str]
     parts: list[Completion]
+    sure: list[float] = field(default_factory=list)
     done: bool = False
 
 
@@ -141,9 +146,12 @@ def _list_labels(
         for reply, (row, completion) in zip(open_ones, scored, strict=True):
             _take_best(reply, row, labels)
             reply.parts.append(completion)
-    return [
-        joined(render_target(LabelsTarget(tuple(r.chosen)), objective), r.parts) for r in replies
-    ]
+    found = []
+    for reply in replies:
+        text = render_target(LabelsTarget(tuple(reply.chosen)), objective)
+        sure = min(reply.sure, default=None)
+        found.append(replace(joined(text, reply.parts), confidence=sure))
+    return found
 
 
 def _begin(reply: _Listing, written: Sequence[str], labels: Sequence[str]) -> Conversation:
@@ -162,6 +170,7 @@ def _take_best(reply: _Listing, row: Sequence[float], labels: Sequence[str]) -> 
         reply.done = True
         return
     best = max(allowed, key=row.__getitem__)
+    reply.sure.append(certainty([row[i] for i in allowed], allowed.index(best)))
     if best < 2 * len(labels):
         reply.chosen.append(labels[best % len(labels)])
     reply.done = best >= len(labels)

@@ -68,6 +68,12 @@ def corrected_best(labels: Sequence[str], row: Sequence[float], prior: Mapping[s
     return max(range(len(values)), key=values.__getitem__)
 
 
+def certainty(row: Sequence[float], chosen: int) -> float:
+    """Return the probability of one choice among those scored: softmax(row)[chosen]."""
+    top = max(row)
+    return exp(row[chosen] - top) / sum(exp(value - top) for value in row)
+
+
 def joined(text: str, parts: Sequence[Completion]) -> Completion:
     """Make one Completion of the passes that led to ``text``: tokens written and seconds add up."""
     usage = Usage(

@@ -18,7 +18,7 @@ from typing import Literal
 from metier.core.completer import Sampling
 from metier.core.objective import Objective
 from metier.core.types import Completion, Conversation, Json
-from metier.models.choosing import FillingCompleter, Priors, corrected_best, joined
+from metier.models.choosing import FillingCompleter, Priors, certainty, corrected_best, joined
 
 NUMBER_TOKENS = 16
 DIGITS = "0123456789.-+eE ,}"
@@ -45,11 +45,13 @@ class FieldSpec:
 
 @dataclass
 class Form:
-    """One reply in the making: the JSON so far and the passes it took."""
+    """One reply in the making: the JSON so far, the passes it took, and the probability of each
+    closed choice."""
 
     asked: Conversation
     text: str = "{"
     parts: list[Completion] = field(default_factory=list)
+    sure: list[float] = field(default_factory=list)
 
     @property
     def begun(self) -> Conversation:
@@ -75,7 +77,10 @@ def fill_fields(
     specs = field_specs(objective)
     for spec in specs:
         _fill_field(completer, forms, spec, spec is specs[-1], sampling, priors)
-    return [joined(form.text, form.parts) for form in forms]
+    return [
+        replace(joined(form.text, form.parts), confidence=min(form.sure, default=None))
+        for form in forms
+    ]
 
 
 def closed_field_scores(
@@ -154,7 +159,9 @@ def _choose(
     scored = completer.choose([form.begun for form in forms], written, [close] * len(written))
     names = [value_name(value) for value in spec.values]
     for form, (row, part) in zip(forms, scored, strict=True):
-        form.text += written[corrected_best(names, row, prior)]
+        best = corrected_best(names, row, prior)
+        form.text += written[best]
+        form.sure.append(certainty(row, best))
         form.parts.append(part)
     return [row for row, _ in scored]
 

@@ -10,10 +10,10 @@ from __future__ import annotations
 import json
 import os
 import time
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Generator, Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, Literal
 
 import httpx
 
@@ -84,8 +84,13 @@ class EndpointCompleter:
         """Not possible through this interface."""
         raise NotImplementedError("an endpoint does not give log-probabilities of given texts")
 
-    def stream(self, conversation: Conversation, sampling: Sampling) -> Iterator[str]:
-        """Yield pieces of the reply as the server sends them."""
+    def stream(
+        self, conversation: Conversation, sampling: Sampling
+    ) -> Generator[str, None, Completion]:
+        """Yield pieces of the reply as the server sends them.
+
+        The generator returns a Completion whose text is left empty: what was yielded is the text.
+        """
         self._check(self.url, self.settings.purpose, 1)
         body = {**self._body(conversation, sampling), "stream": True}
         try:
@@ -96,7 +101,7 @@ class EndpointCompleter:
                 if reply.status_code >= 400:
                     reply.read()
                     raise self._unavailable(_problem(reply))
-                yield from _pieces(reply.iter_lines())
+                return (yield from _pieces(reply.iter_lines()))
         except httpx.HTTPError as error:
             raise self._unavailable(f"{type(error).__name__}: {error}") from error
 
@@ -161,9 +166,8 @@ def _completion(reply: httpx.Response, seconds: float) -> Completion:
         return Completion(
             "", "error", timing=timing, error=f"no choices in the reply: {reply.text[:200]}"
         )
-    used: dict[str, Any] = body.get("usage") or {}
-    usage = Usage(int(used.get("prompt_tokens") or 0), int(used.get("completion_tokens") or 0))
     finish = choice.get("finish_reason")
+    usage = _usage(body.get("usage") or {})
     return Completion(text, "length" if finish == "length" else "stop", usage, timing)
 
 
@@ -171,15 +175,25 @@ def _problem(reply: httpx.Response) -> str:
     return f"HTTP {reply.status_code}: {reply.text[:200].strip() or reply.reason_phrase}"
 
 
-def _pieces(lines: Iterator[str]) -> Iterator[str]:
+def _pieces(lines: Iterator[str]) -> Generator[str, None, Completion]:
     """Read server-sent events: ``data: {...}`` lines up to ``data: [DONE]``."""
+    finish: Literal["stop", "length"] = "stop"
+    used: dict[str, Any] = {}
     for line in lines:
         if not line.startswith("data:"):
             continue
         data = line[5:].strip()
         if data == "[DONE]":
-            return
-        for choice in json.loads(data).get("choices", []):
+            break
+        event = json.loads(data)
+        used = event.get("usage") or used
+        for choice in event.get("choices", []):
+            finish = "length" if choice.get("finish_reason") == "length" else finish
             piece = (choice.get("delta") or {}).get("content")
             if piece:
                 yield piece
+    return Completion("", finish, _usage(used))
+
+
+def _usage(used: Mapping[str, Any]) -> Usage:
+    return Usage(int(used.get("prompt_tokens") or 0), int(used.get("completion_tokens") or 0))

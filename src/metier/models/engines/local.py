@@ -12,11 +12,11 @@ with the plain way on two tiny inputs; where they differ, the plain way is used 
 from __future__ import annotations
 
 import time
-from collections.abc import Iterator, Sequence
+from collections.abc import Generator, Iterator, Sequence
 from dataclasses import dataclass
 from hashlib import blake2b
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
 import torch
 
@@ -149,8 +149,14 @@ class LocalCompleter:
                 results[index] = (row, Completion(choices[best], usage=usage, timing=timing))
         return [result for result in results if result is not None]
 
-    def stream(self, conversation: Conversation, sampling: Sampling) -> Iterator[str]:
-        """Yield pieces of the reply as they are certain; joined they are ``complete``'s text."""
+    def stream(
+        self, conversation: Conversation, sampling: Sampling
+    ) -> Generator[str, None, Completion]:
+        """Yield pieces of the reply as they are certain; joined they are ``complete``'s text.
+
+        The generator returns the whole Completion, as ``complete`` would.
+        """
+        start = time.perf_counter()
         how = self._decoding(sampling, _stops(sampling.stop) or _never, None)
         (prompt,) = fit_prompts(self.base, [conversation], sampling.max_tokens)
         row = self._row(prompt, 0, sampling)
@@ -160,6 +166,8 @@ class LocalCompleter:
             if safe > sent:
                 yield row.text[sent:safe]
                 sent = safe
+        timing = Timing(time.perf_counter() - start)
+        return _completion(row, prompt, timing)
 
     # -- batches ---------------------------------------------------------------------------
 
@@ -224,15 +232,7 @@ class LocalCompleter:
         seconds = (time.perf_counter() - start) / len(batch) + work.seconds
         for index, row in zip(batch, rows, strict=True):
             first = None if row.first_token_at is None else row.first_token_at - start
-            yield (
-                index,
-                Completion(
-                    row.text,
-                    "stop" if row.finish == "stop" else "length",
-                    Usage(len(row.prompt), len(row.tokens), work.prompts[index].cut),
-                    Timing(seconds, first, len(batch)),
-                ),
-            )
+            yield index, _completion(row, work.prompts[index], Timing(seconds, first, len(batch)))
 
     def _row(self, prompt: Prompt, index: int, sampling: Sampling) -> Row:
         generator = None
@@ -285,6 +285,11 @@ def _stop_ids(base: Base, end_id: int) -> frozenset[int]:
         eos = getattr(config, "eos_token_id", None)
         found.update(eos if isinstance(eos, list | tuple) else [eos])
     return frozenset(int(token) for token in found if token is not None)
+
+
+def _completion(row: Row, prompt: Prompt, timing: Timing) -> Completion:
+    finish: Literal["stop", "length"] = "stop" if row.finish == "stop" else "length"
+    return Completion(row.text, finish, Usage(len(row.prompt), len(row.tokens), prompt.cut), timing)
 
 
 def _stops(stop: Sequence[str]) -> Ends | None:
