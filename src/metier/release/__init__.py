@@ -1,3 +1,10 @@
-"""Release a tuned model: the gate, promotion and rollback, export."""
+"""Release a tuned model: the gate, promotion and rollback, export.
 
-__all__: list[str] = []
+decision = decide(results)
+promote(ws, "v3")          # from metier.release.promote
+rollback(ws)
+"""
+
+from metier.release.gate import Decision, decide, describe_result, read_decision
+
+__all__ = ["Decision", "decide", "describe_result", "read_decision"]

@@ -30,6 +30,7 @@ VERBS: dict[str, str] = {
     "evaluate": "Measure a tuned run, or score a file of existing predictions.",
     "compare": "Paired differences between evaluations.",
     "report": "Write the report: one self-contained HTML page.",
+    "release": "Gate, promote, roll back, export and verify model versions.",
     "lineage": "What was made from what, asked in both directions.",
     "cycle": "Run the whole cycle: data, baselines, tune, evaluate, report.",
     "jobs": "List queued and running jobs; cancel one.",

@@ -1,0 +1,134 @@
+"""Promotion and rollback: which release answers under the name ``champion``.
+
+A release is promoted through its gate, or loudly past it: with a reason that stays in the audit
+log. Each change is one transaction with its audit entry, so there is never a moment with half of
+it, and never a change that nobody made.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from sqlalchemy.orm import Session
+
+from metier.core.errors import NotFound, UserError
+from metier.core.records import Release
+from metier.core.store.tables import AliasRow
+from metier.core.types import Json
+from metier.core.workspace import Workspace
+from metier.registry import aliases, get_release, lock_aliases, point_alias
+from metier.release.gate import Decision, describe_result, read_decision
+
+REASON_CHARS = 10
+
+
+@dataclass(frozen=True, slots=True)
+class Plan:
+    """What a promotion would do. ``replaces`` is the champion of now (None: there is none);
+    ``blocked_by`` says in words what the gate did not pass (empty: it did)."""
+
+    release: Release
+    decision: Decision
+    replaces: Release | None
+    blocked_by: tuple[str, ...]
+
+    @property
+    def changes_nothing(self) -> bool:
+        """Whether it is the champion already."""
+        return self.replaces is not None and self.replaces.id == self.release.id
+
+
+def plan_promotion(ws: Workspace, key: str) -> Plan:
+    """Say what promoting a release would do, and change nothing. Raises NotFound."""
+    release = get_release(ws, key)
+    decision = read_decision(release)
+    blocked: tuple[str, ...] = ()
+    if decision.state != "passed":
+        blocked = tuple(map(describe_result, decision.unmet)) or decision.words[:1]
+    return Plan(release, decision, aliases(ws).get("champion"), blocked)
+
+
+def promote(
+    ws: Workspace, key: str, *, actor: str | None = None, override: str | None = None
+) -> Release:
+    """Make a release the champion; the champion of now becomes ``previous``.
+
+    ``override`` is the reason for promoting past a gate that is not passed, of at least
+    ``REASON_CHARS`` characters; where the gate is passed it is not needed and not noted. Promoting
+    the champion again changes nothing.
+
+    Raises:
+        NotFound: there is no such release.
+        UserError: the gate is not passed and no reason, or one too short, was given.
+    """
+    plan = plan_promotion(ws, key)
+    reason = None
+    if plan.blocked_by:
+        reason = _reason_for(plan, override)
+    release = plan.release
+    with ws.db.session() as session:
+        lock_aliases(ws, session)
+        before = _pointed(session, "champion")
+        if before == release.id:
+            return release
+        point_alias(ws, "previous", before, actor, session)
+        point_alias(ws, "champion", release.id, actor, session)
+        if _pointed(session, "challenger") == release.id:
+            point_alias(ws, "challenger", None, actor, session)
+        detail: dict[str, Json] = {
+            "number": release.number,
+            "replaces": before,
+            "gate": plan.decision.state,
+        }
+        action = "release.promote"
+        if reason is not None:
+            action = "release.override"
+            detail |= {"reason": reason, "not_passed": [r.asked for r in plan.decision.unmet]}
+        ws.audit.append(actor, action, release.id, detail, session=session)
+    return release
+
+
+def rollback(ws: Workspace, *, actor: str | None = None, reason: str = "") -> Release:
+    """Make the previous champion the champion again, and the champion of now the previous one.
+
+    Raises NotFound when no champion came before.
+    """
+    with ws.db.session() as session:
+        lock_aliases(ws, session)
+        before, previous = _pointed(session, "champion"), _pointed(session, "previous")
+        if before is None or previous is None:
+            got = "no champion at all" if before is None else "a champion that was the first"
+            remedy = "nothing to go back to; `metier release list` shows what can be promoted"
+            raise NotFound("a champion before this one", got=got, remedy=remedy)
+        point_alias(ws, "champion", previous, actor, session)
+        point_alias(ws, "previous", before, actor, session)
+        detail = {"replaces": before, "reason": reason}
+        ws.audit.append(actor, "release.rollback", previous, detail, session=session)
+    return get_release(ws, previous)
+
+
+def check_reason(text: str) -> str:
+    """Return a reason without the white space around it. Raises UserError when it is too short."""
+    reason = text.strip()
+    if len(reason) < REASON_CHARS:
+        raise UserError(
+            f"a reason of at least {REASON_CHARS} characters for promoting past the gate",
+            got=repr(reason) if reason else "none",
+            remedy="say with --reason why it is worth it; it stays in the audit log",
+        )
+    return reason
+
+
+def _reason_for(plan: Plan, override: str | None) -> str:
+    if override is not None:
+        return check_reason(override)
+    raise UserError(
+        "a release whose gate is passed",
+        got="\n  ".join([f"{plan.release.name}, {plan.decision.words[0]}", *plan.blocked_by]),
+        remedy="gather what is missing, or promote it past the gate: --override --reason WHY",
+    )
+
+
+def _pointed(session: Session, name: str) -> str | None:
+    row = session.get(AliasRow, name)
+    return None if row is None else row.release_id
