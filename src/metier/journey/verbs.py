@@ -7,13 +7,12 @@ found again, what was interrupted goes on.
 
 from __future__ import annotations
 
-import shutil
 from collections import Counter
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from io import BytesIO
 from pathlib import Path
-from typing import TYPE_CHECKING, Literal, TypeVar
+from typing import TYPE_CHECKING, TypeVar
 
 from metier.core import ledger
 from metier.core.artifacts import write_atomically
@@ -33,7 +32,6 @@ if TYPE_CHECKING:
 
 T = TypeVar("T")
 REPORT_NAME = "report.html"
-ADAPTER_FOLDER = "adapter"
 TUNED = "tuned"
 
 
@@ -45,28 +43,6 @@ class Standing:
     reports: tuple[EvaluationReport, ...]
     differences: tuple[Difference, ...]
     verdict: Verdict
-
-
-@dataclass(frozen=True)
-class CycleResult:
-    """What one cycle left behind."""
-
-    version: DataVersion
-    run: TuneRun
-    reports: tuple[EvaluationReport, ...]
-    differences: tuple[Difference, ...]
-    verdict: Verdict
-    adapter_folder: Path
-    report: Path
-
-
-@dataclass(frozen=True)
-class StageState:
-    """One stage of the cycle and how it stands."""
-
-    name: str
-    state: Literal["done", "running", "interrupted", "to do"]
-    detail: str
 
 
 def check_objective(session: Session, seconds_per_label: float) -> list[Need]:
@@ -94,7 +70,7 @@ def build_data(session: Session, *, dry_run: bool = False) -> BuildResult:
 
     if dry_run:
         return work(None)
-    return _as_job(session, "data", {}, work, lambda found: _frozen(found).id)
+    return as_job(session, "data", {}, work, lambda found: frozen(found).id)
 
 
 def measure_baselines(
@@ -110,7 +86,7 @@ def measure_baselines(
         return run_baselines(bench, lambda: load_project_base(session), project.system, rungs)
 
     config: Json = {"version": bench.version.id, "rungs": list(rungs or [])}
-    return _as_job(session, "baseline", config, work, lambda _: bench.version.id)
+    return as_job(session, "baseline", config, work, lambda _: bench.version.id)
 
 
 def inspect_examples(session: Session, version: str, count: int) -> list[Inspected]:
@@ -150,13 +126,21 @@ def tune_base(session: Session, version: str = ledger.LATEST, *, restart: bool =
         )
 
     config: Json = {"version": found.id, "restart": restart}
-    return _as_job(session, "tune", config, work, lambda run: run.id)
+    return as_job(session, "tune", config, work, lambda run: run.id)
 
 
 def evaluate_run(
-    session: Session, run: str = ledger.LATEST, split: str = "test"
+    session: Session,
+    run: str = ledger.LATEST,
+    split: str = "test",
+    *,
+    version: str | None = None,
+    rung: str = TUNED,
 ) -> EvaluationReport:
-    """Measure a finished run on a split of the version it was tuned on."""
+    """Measure a finished run on a split of the version it was tuned on, or of another one.
+
+    Raises InputError when the run is not finished or was trained on test rows of that version.
+    """
     from metier.evaluate.baselines import tuned_contender
     from metier.evaluate.evaluate import evaluate
 
@@ -167,14 +151,15 @@ def evaluate_run(
             got=f"{found.id}, which is {found.state}",
             remedy="run `metier tune` again: it goes on from the last checkpoint",
         )
-    bench = make_bench(session, found.version_id)
+    bench = make_bench(session, version or found.version_id)
 
     def work(_: object) -> EvaluationReport:
-        base = load_project_base(session) if found.base == _base_name(session) else None
-        return evaluate(bench, tuned_contender(bench, found, base), split=split)
+        base = load_project_base(session) if found.base == base_name(session) else None
+        contender = replace(tuned_contender(bench, found, base), rung=rung)
+        return evaluate(bench, contender, split=split)
 
-    config: Json = {"run": found.id, "split": split}
-    return _as_job(session, "evaluate", config, work, lambda report: report.id)
+    config: Json = {"run": found.id, "split": split, "version": bench.version.id}
+    return as_job(session, "evaluate", config, work, lambda report: report.id)
 
 
 def compare_evaluations(session: Session, a: str, b: str) -> list[Difference]:
@@ -191,7 +176,7 @@ def standing(session: Session, version: str = ledger.LATEST) -> Standing:
     from metier.evaluate.verdict import verdict
 
     bench = make_bench(session, version)
-    reports = _newest_per_rung(session, bench.version.id)
+    reports = newest_per_rung(session, bench.version.id)
     comparison = Comparison(bench)
     candidate = next((report for report in reports if report.rung == TUNED), None)
     differences = compare_all(comparison, candidate, reports) if candidate else []
@@ -201,6 +186,7 @@ def standing(session: Session, version: str = ledger.LATEST) -> Standing:
 
 def write_report(session: Session, version: str = ledger.LATEST, out: Path | None = None) -> Path:
     """Write the report of a version; return the file's path."""
+    from metier.journey.movement import movement
     from metier.journey.report import ReportInputs, build_report
 
     now = standing(session, version)
@@ -213,6 +199,7 @@ def write_report(session: Session, version: str = ledger.LATEST, out: Path | Non
         differences=now.differences,
         verdict=now.verdict,
         runs=[ledger.get_run(session.workspace, run_id) for run_id in tuned],
+        movement=movement(session),
     )
     path = (out or session.root / REPORT_NAME).resolve()
     path.parent.mkdir(parents=True, exist_ok=True)
@@ -220,46 +207,6 @@ def write_report(session: Session, version: str = ledger.LATEST, out: Path | Non
     write_atomically(path, BytesIO(page.encode()))
     session.workspace.audit.append(None, "report.write", now.version.id, {"file": path.name})
     return path
-
-
-def run_cycle(session: Session) -> CycleResult:
-    """Run data, baselines, tune, evaluate and report; what is done already is not repeated."""
-
-    def work(_: object) -> CycleResult:
-        version = _frozen(build_data(session))
-        measure_baselines(session, version.id)
-        run = _finished_run(session, version) or tune_base(session, version.id)
-        evaluate_run(session, run.id)
-        return _result(session, version, run)
-
-    return _as_job(session, "cycle", {}, work, lambda result: result.version.id)
-
-
-def cycle_status(session: Session) -> list[StageState]:
-    """Say how each stage of the latest version stands."""
-    workspace = session.workspace
-    try:
-        version = ledger.get_version(workspace)
-    except NotFound:
-        return [StageState("data", "to do", "metier data build")]
-    stages = [StageState("data", "done", f"{version.id} {dict(version.counts)}")]
-    reports = {report.rung: report for report in _newest_per_rung(session, version.id)}
-    untuned = [rung for rung in reports if rung != TUNED]
-    stages.append(
-        StageState("baselines", "done", ", ".join(untuned))
-        if untuned
-        else StageState("baselines", "to do", "metier baseline")
-    )
-    stages.append(_tune_state(session, version))
-    candidate = reports.get(TUNED)
-    stages.append(
-        StageState("evaluate", "done", candidate.id)
-        if candidate
-        else StageState("evaluate", "to do", "metier evaluate")
-    )
-    written = (session.root / REPORT_NAME).exists()
-    stages.append(StageState("report", "done" if written else "to do", REPORT_NAME))
-    return stages
 
 
 def make_bench(session: Session, version: str = ledger.LATEST) -> Bench:
@@ -282,17 +229,17 @@ def load_project_base(session: Session) -> Base:
     from metier.models.base import load_base
 
     allowed = session.project.project.trust_remote_code
-    return load_base(_base_name(session), allow_remote_code=allowed)
+    return load_base(base_name(session), allow_remote_code=allowed)
 
 
-def _base_name(session: Session) -> str:
+def base_name(session: Session) -> str:
     """The base's name; a relative path means relative to metier.toml."""
     name = session.project.project.base
     local = session.root / name
     return str(local) if local.is_dir() else name
 
 
-def _as_job(
+def as_job(
     session: Session,
     name: str,
     config: Mapping[str, Json],
@@ -310,7 +257,8 @@ def _as_job(
     return result
 
 
-def _frozen(built: BuildResult) -> DataVersion:
+def frozen(built: BuildResult) -> DataVersion:
+    """The version a build froze. Raises InputError after a dry run."""
     if built.version is None:
         raise InputError("a data version", got="a dry run, which freezes none")
     return built.version
@@ -323,7 +271,7 @@ def _known_test_set(session: Session) -> HeldOut:
         version = ledger.get_version(workspace)
     except NotFound:
         return HeldOut()
-    reports = _newest_per_rung(session, version.id)
+    reports = newest_per_rung(session, version.id)
     values = {
         report.rung: {name: estimate.value for name, estimate in report.metrics.items()}
         for report in reports
@@ -347,7 +295,7 @@ def _class_counts(version: DataVersion) -> dict[str, dict[str, int]]:
     return {field: dict(found) for field, found in counts.items()}
 
 
-def _newest_per_rung(session: Session, version_id: str) -> list[EvaluationReport]:
+def newest_per_rung(session: Session, version_id: str) -> list[EvaluationReport]:
     """The newest test report of each rung, in the order the rungs were first measured."""
     newest: dict[str, EvaluationReport] = {}
     for report in ledger.list_evaluations(session.workspace, version_id):
@@ -358,7 +306,7 @@ def _newest_per_rung(session: Session, version_id: str) -> list[EvaluationReport
 
 def _find_report(session: Session, key: str) -> EvaluationReport:
     version = ledger.get_version(session.workspace)
-    rungs = {report.rung: report for report in _newest_per_rung(session, version.id)}
+    rungs = {report.rung: report for report in newest_per_rung(session, version.id)}
     if key in rungs:
         return rungs[key]
     try:
@@ -371,32 +319,12 @@ def _find_report(session: Session, key: str) -> EvaluationReport:
         ) from None
 
 
-def _finished_run(session: Session, version: DataVersion) -> TuneRun | None:
+def finished_run(session: Session, version: DataVersion) -> TuneRun | None:
     """The newest finished run with today's data, base, prompt and settings."""
     project = session.project
     wanted = {**project.tune.model_dump(mode="json"), "system": project.project.system}
     for run in reversed(ledger.list_runs(session.workspace, version.id)):
         settings = {name: run.config.get(name) for name in wanted}
-        if run.state == "done" and run.base == _base_name(session) and settings == wanted:
+        if run.state == "done" and run.base == base_name(session) and settings == wanted:
             return run
     return None
-
-
-def _tune_state(session: Session, version: DataVersion) -> StageState:
-    runs = ledger.list_runs(session.workspace, version.id)
-    if not runs:
-        return StageState("tune", "to do", "metier tune")
-    newest = runs[-1]
-    if newest.state == "done":
-        return StageState("tune", "done", newest.id)
-    return StageState("tune", "interrupted", f"{newest.id}: metier tune goes on")
-
-
-def _result(session: Session, version: DataVersion, run: TuneRun) -> CycleResult:
-    folder = session.root / ADAPTER_FOLDER
-    if run.adapter is not None:
-        kept = session.workspace.artifacts.checkout(run.adapter)
-        shutil.copytree(kept, folder, dirs_exist_ok=True)
-    path = write_report(session, version.id)
-    now = standing(session, version.id)
-    return CycleResult(version, run, now.reports, now.differences, now.verdict, folder, path)

@@ -10,6 +10,7 @@ from metier.apps.cli.frame import table
 if TYPE_CHECKING:
     from metier.core.records import Difference, EvaluationReport
     from metier.core.types import Estimate
+    from metier.journey.movement import Movement
     from metier.scoring.targets import TargetResult
 
 SHOWN_METRICS = 4
@@ -72,3 +73,37 @@ def targets_table(results: Sequence[TargetResult]) -> None:
         for result in results
     ]
     table(["", "asked", "state", "measured", "more items"], rows)
+
+
+def movement_table(moved: Movement) -> None:
+    """One row per target and cycle, with the paired change to the cycle before."""
+    rows = [
+        [
+            target.about,
+            str(point.cycle),
+            interval(point.estimate),
+            f"{point.change.value:+.3f} [{point.change.low:+.3f}, {point.change.high:+.3f}]"
+            if point.change
+            else "",
+            str(point.estimate.n),
+        ]
+        for target in moved.targets
+        if len(target.points) > 1
+        for point in target.points
+    ]
+    if rows:
+        headers = ["metric", "cycle", "measured", "change, paired", "n"]
+        table(headers, rows, "From cycle to cycle, on the same sealed test items")
+
+
+def recurrence_table(moved: Movement) -> None:
+    """One row per cycle and kind of case: how many old failures are failures still."""
+    rows = [
+        [str(cycle), name.replace("_", " "), f"{found.wrong} of {found.n}", interval(found.share)]
+        for cycle, by_case in sorted(moved.recurrences.items())
+        for name, found in by_case.items()
+        if found.n
+    ]
+    if rows:
+        headers = ["cycle", "failures", "still wrong", "share"]
+        table(headers, rows, "Do the failures of served replies recur?")

@@ -10,6 +10,7 @@ from metier.core.objective import Objective
 from metier.core.records import DataVersion, Difference, EvaluationReport, MetricPoint, TuneRun
 from metier.evaluate.verdict import Verdict
 from metier.evaluate.worst import WorstExample
+from metier.journey.movement import Movement
 
 
 @dataclass(frozen=True, slots=True)
@@ -23,6 +24,7 @@ class ReportInputs:
     differences: Sequence[Difference]
     verdict: Verdict
     runs: Sequence[TuneRun] = ()
+    movement: Movement = field(default_factory=lambda: Movement((), {}))
 
 
 @dataclass(frozen=True, slots=True)

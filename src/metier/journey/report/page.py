@@ -19,6 +19,7 @@ from metier.core.workspace import Workspace
 from metier.evaluate.measures import grade_items
 from metier.evaluate.worst import WorstExample, worst_examples
 from metier.journey.report import numbers, origin, views
+from metier.journey.report.cycles import cycles_view
 from metier.journey.report.inputs import LineageRow, ReportFacts, ReportInputs
 
 TEXT_CHARS = 700
@@ -69,6 +70,7 @@ def render(inputs: ReportInputs, facts: ReportFacts) -> str:
         "metric_table": views.metric_table(reports),
         "warnings": views.warnings(reports, verdict.metric),
         "differences": views.difference_rows(inputs.differences, reports, verdict.metric),
+        "cycles": cycles_view(inputs.movement),
         "runs": origin.run_views(inputs.runs, facts),
         "confusions": views.confusions(judged) if judged else [],
         "class_tables": views.class_tables(judged) if judged else [],
@@ -86,6 +88,7 @@ def _sections(page: Mapping[str, Any]) -> list[tuple[str, str]]:
     every = [
         ("verdict", "Verdict", True),
         ("objective", "Objective", True),
+        ("cycles", "Cycles", page["cycles"]["shown"]),
         ("baselines", "Baselines", True),
         ("differences", "Is the gain real?", page["differences"]["rows"]),
         ("training", "Training", page["runs"]),

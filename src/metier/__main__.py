@@ -1,0 +1,5 @@
+"""``python -m metier``: the command line."""
+
+from metier.apps.cli import main
+
+main()
