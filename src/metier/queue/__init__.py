@@ -1,5 +1,6 @@
 """What people are asked to look at: items, leases, answers."""
 
+from metier.queue.clear import clear_text
 from metier.queue.items import (
     LEASE_S,
     STATES,
@@ -25,6 +26,7 @@ __all__ = [
     "NewItem",
     "add_items",
     "answer_item",
+    "clear_text",
     "count_items",
     "get_item",
     "items_of",

@@ -5,8 +5,8 @@
                   '------------------- reopen_item -----------------'
 
 A lease says who has an item on the screen and until when. One that ended is as if it had never
-been given: whoever comes next gets the item. Answers are stored as they come; de-identifying
-them is the caller's part.
+been given: whoever comes next gets the item. Answers are stored as they come; taking identifiers
+out of them is the part of whoever knows their shape.
 """
 
 from __future__ import annotations
@@ -27,10 +27,12 @@ from metier.core.ledger.find import record
 from metier.core.store.tables import QueueItemRow
 from metier.core.types import Json
 from metier.core.workspace import Workspace
+from metier.queue.clear import clear_text
 
 ItemState = Literal["open", "leased", "done", "skipped"]
 STATES: tuple[ItemState, ...] = get_args(ItemState)
 LEASE_S = 600.0
+WORKER_CHARACTERS = 200
 _IN = 500  # ids in one IN (...)
 
 
@@ -95,7 +97,9 @@ def next_item(ws: Workspace, queue: str, worker: str, lease_s: float = LEASE_S) 
 
     The one this worker holds comes again, its lease renewed; else the highest priority, and of
     equals the oldest. No two workers get one item, however many ask at once.
+    Raises InputError for a worker's name that is empty or not printable.
     """
+    _check_worker(worker)
     now = datetime.now(UTC)
     with ws.db.session() as session:
         _one_at_a_time(ws, session, f"{queue}\n{worker}")
@@ -166,6 +170,7 @@ def answer_item(
         InputError: ``value`` is None, or ``seconds`` is not a duration.
     """
     _check_answer(value, seconds)
+    _check_worker(worker)
     now = datetime.now(UTC)
     with _session(ws, session) as own:
         row = _row(own, item_id, lock=True)
@@ -176,7 +181,7 @@ def answer_item(
         _audit_change(ws, own, row, worker, boxed)
         if original is not None:
             row.sealed_id = ws.sealed.seal(*original, session=own)
-        row.answer, row.seconds = boxed, seconds
+        row.answer, row.seconds, row.note = boxed, seconds, None
         _close(row, "done", worker, now)
         return _item(row, now)
 
@@ -184,10 +189,13 @@ def answer_item(
 def skip_item(
     ws: Workspace, item_id: str, worker: str, reason: str, *, session: Session | None = None
 ) -> Item:
-    """Put an item aside for ``reason``, which its note keeps. Raises as ``answer_item`` does, and
-    Busy for an item that is answered."""
+    """Put an item aside for ``reason``, which its note keeps without identifiers.
+
+    Raises as ``answer_item`` does, and Busy for an item that is answered.
+    """
     if not reason.strip():
         raise InputError("a reason why the item is skipped", got="none", remedy="say it in words")
+    _check_worker(worker)
     now = datetime.now(UTC)
     with _session(ws, session) as own:
         row = _row(own, item_id, lock=True)
@@ -198,7 +206,7 @@ def skip_item(
                 got=f"{item_id}, which {row.answered_by} answered",
                 remedy="reopen it first",
             )
-        row.note = reason
+        row.note = clear_text(_storable(reason))
         _close(row, "skipped", worker, now)
         return _item(row, now)
 
@@ -210,6 +218,7 @@ def reopen_item(
 
     Raises NotFound, or Busy when someone else holds it.
     """
+    _check_worker(worker)
     now = datetime.now(UTC)
     with _session(ws, session) as own:
         row = _row(own, item_id, lock=True)
@@ -278,17 +287,19 @@ def _free(now: datetime) -> ColumnElement[bool]:
     return or_(QueueItemRow.state == "open", ended)
 
 
-def _waiting(queue: str, which: ColumnElement[bool]) -> Select[tuple[QueueItemRow]]:
+def _waiting(queue: str, which: ColumnElement[bool]) -> Select[QueueItemRow]:
     query = select(QueueItemRow).where(QueueItemRow.queue == queue, which)
     return _in_order(query).limit(1).with_for_update(skip_locked=True)
 
 
-def _in_order(query: Select[tuple[QueueItemRow]]) -> Select[tuple[QueueItemRow]]:
+def _in_order(query: Select[QueueItemRow]) -> Select[QueueItemRow]:
     return query.order_by(QueueItemRow.priority.desc(), QueueItemRow.id)
 
 
 def _row(session: Session, item_id: str, *, lock: bool = False) -> QueueItemRow:
-    row = session.get(QueueItemRow, item_id, with_for_update=True if lock else None)
+    # No id has other characters, and not every database takes them.
+    known = item_id.isprintable()
+    row = session.get(QueueItemRow, item_id, with_for_update=lock or None) if known else None
     if row is None:
         raise NotFound("the id of an item of a queue", got=repr(item_id), remedy="check the id")
     return row
@@ -305,6 +316,20 @@ def _refuse_if_held(row: QueueItemRow, worker: str, now: datetime) -> None:
             got=f"a lease of {row.leased_by} until {row.lease_until:%H:%M:%S} UTC",
             remedy="take another item, or wait until that lease ends",
         )
+
+
+def _check_worker(worker: str) -> None:
+    if not worker.strip() or not worker.isprintable() or len(worker) > WORKER_CHARACTERS:
+        raise InputError(
+            f"a worker's name of 1 to {WORKER_CHARACTERS} printable characters",
+            got=repr(worker[:40]),
+            remedy="give the name of who does the work",
+        )
+
+
+def _storable(text: str) -> str:
+    """A text that every database takes: no NUL, no halves of characters."""
+    return text.encode("utf-8", "replace").decode("utf-8").replace("\x00", "")
 
 
 def _check_answer(value: Json, seconds: float | None) -> None:
