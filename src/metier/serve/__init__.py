@@ -1,8 +1,10 @@
 """Serve releases: answer requests in batches and keep every reply."""
 
 from metier.serve.config import ServeConfig, Upstream
-from metier.serve.gateway import Gateway, OpenRelease, ReplyStream
+from metier.serve.engines import OpenRelease
+from metier.serve.gateway import Gateway
 from metier.serve.keys import ApiKey, check_key, create_key, list_keys, revoke_key
+from metier.serve.streams import ReplyStream
 from metier.serve.types import ChatReply, ChatRequest, Choice, ModelCard, Piece
 
 __all__ = [

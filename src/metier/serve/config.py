@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+import re
 from typing import Annotated, Self
 
 from pydantic import Field, model_validator
 
 from metier.core.objective import Section
+
+_TAKEN = re.compile(r"champion|challenger|previous|latest|v\d+|rel_.*")
 
 
 class Upstream(Section):
@@ -57,7 +60,6 @@ class ServeConfig(Section):
     @model_validator(mode="after")
     def _names_differ(self) -> Self:
         names = [one.name for one in self.upstream]
-        taken = {"champion", "challenger", "previous"} & set(names)
-        if taken or len(set(names)) != len(names):
-            raise ValueError("each upstream needs a name of its own, not that of an alias")
+        if any(_TAKEN.fullmatch(name) for name in names) or len(set(names)) != len(names):
+            raise ValueError("each upstream needs a name of its own, not one that releases have")
         return self

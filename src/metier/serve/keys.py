@@ -1,11 +1,29 @@
-"""API keys: a random secret that is shown once; only its SHA-256 is kept."""
+"""API keys: a random secret that is shown once; only its SHA-256 is kept.
+
+key, secret = create_key(ws, "helpdesk", expires_days=90)
+check_key(ws, secret)                                       # the key, or None
+"""
 
 from __future__ import annotations
 
+import hashlib
+import hmac
+import re
+import secrets
 from dataclasses import dataclass
-from datetime import datetime
+from datetime import UTC, datetime, timedelta
 
+from sqlalchemy import or_, select
+
+from metier.core.errors import InputError, NotFound, nearest
+from metier.core.ids import new_id
+from metier.core.ledger.find import columns, record
+from metier.core.store.tables import ApiKeyRow
 from metier.core.workspace import Workspace
+
+PREFIX = "mk_"
+_SECRET = re.compile(rf"{PREFIX}[A-Za-z0-9_-]{{43}}")
+_MOST_DAYS = 36_500
 
 
 @dataclass(frozen=True, slots=True)
@@ -18,24 +36,75 @@ class ApiKey:
     expires_at: datetime | None
     revoked_at: datetime | None
 
+    @property
+    def live(self) -> bool:
+        """Whether it opens anything now: neither revoked nor expired."""
+        expired = self.expires_at is not None and self.expires_at <= datetime.now(UTC)
+        return self.revoked_at is None and not expired
+
 
 def create_key(
     ws: Workspace, name: str, expires_days: float | None = None, *, actor: str | None = None
 ) -> tuple[ApiKey, str]:
-    """Make a key; returns it and its secret, which cannot be had again."""
-    raise NotImplementedError
+    """Make a key; returns it and its secret (256 random bits), which cannot be had again.
+
+    Raises InputError for an empty name, one that a live key has, or a time that is not positive.
+    """
+    if not name.strip() or len(name) > 100:
+        raise InputError("a name of 1 to 100 characters", got=repr(name[:100]))
+    if expires_days is not None and not 0 < expires_days <= _MOST_DAYS:
+        raise InputError(f"more than 0 and at most {_MOST_DAYS} days", got=str(expires_days))
+    now = datetime.now(UTC)
+    secret = PREFIX + secrets.token_urlsafe(32)
+    until = None if expires_days is None else now + timedelta(days=expires_days)
+    key = ApiKey(new_id("apikey"), name, now, until, None)
+    with ws.db.session() as session:
+        same = session.scalars(select(ApiKeyRow).where(ApiKeyRow.name == name))
+        if any(record(ApiKey, row).live for row in same):
+            raise InputError(
+                "a name that no other key has", got=repr(name), remedy="revoke that one first"
+            )
+        session.add(ApiKeyRow(**columns(ApiKeyRow, key, hash=_hash(secret))))
+        detail = {"name": name, "expires_at": None if until is None else until.isoformat()}
+        ws.audit.append(actor, "key.create", key.id, detail, session=session)
+    return key, secret
 
 
 def list_keys(ws: Workspace) -> list[ApiKey]:
     """All keys, oldest first, revoked and expired ones too."""
-    raise NotImplementedError
+    with ws.db.reading() as session:
+        rows = session.scalars(select(ApiKeyRow).order_by(ApiKeyRow.id))
+        return [record(ApiKey, row) for row in rows]
 
 
 def revoke_key(ws: Workspace, key: str, *, actor: str | None = None) -> ApiKey:
-    """Revoke a key by its id or name; revoking it again changes nothing. Raises NotFound."""
-    raise NotImplementedError
+    """Revoke a key by its id, or by the name of a key that is not revoked; from then on nobody
+    gets in with it. A second time changes nothing. Raises NotFound."""
+    with ws.db.session() as session:
+        query = select(ApiKeyRow).where(or_(ApiKeyRow.id == key, ApiKeyRow.name == key))
+        row = session.scalars(query.order_by(ApiKeyRow.id.desc())).first()
+        if row is None:
+            known = session.scalars(select(ApiKeyRow.name).where(ApiKeyRow.revoked_at.is_(None)))
+            raise NotFound("the id or name of a key", got=repr(key), remedy=nearest(key, known))
+        if row.revoked_at is None:
+            row.revoked_at = datetime.now(UTC)
+            ws.audit.append(actor, "key.revoke", row.id, {"name": row.name}, session=session)
+        return record(ApiKey, row)
 
 
 def check_key(ws: Workspace, secret: str) -> ApiKey | None:
     """Return the key that this secret opens, None when there is none that is still valid."""
-    raise NotImplementedError
+    if not _SECRET.fullmatch(secret):
+        return None
+    hashed = _hash(secret)
+    with ws.db.reading() as session:
+        row = session.scalars(select(ApiKeyRow).where(ApiKeyRow.hash == hashed)).first()
+        # The index has compared hashes, not secrets; this one does it in constant time.
+        if row is None or not hmac.compare_digest(row.hash, hashed):
+            return None
+        key = record(ApiKey, row)
+    return key if key.live else None
+
+
+def _hash(secret: str) -> str:
+    return hashlib.sha256(secret.encode("ascii")).hexdigest()
