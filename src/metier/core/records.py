@@ -195,6 +195,14 @@ class Feedback:
     sealed_id: str | None = None
 
 
+FEEDBACK = "feedback"
+"""The source of cases: its path, and the digest in their provenance."""
+REGRESSION = "regression"
+"""The split that holds a copy of every failed case, to measure on; absent while there is none."""
+CASE_SLICE = "case"
+"""The slice of those copies: "learned" (trained on) or "held_back"."""
+
+
 @dataclass(frozen=True, slots=True)
 class Case:
     """A served reply with the answer that would have been right, as an example.

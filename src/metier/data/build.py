@@ -2,9 +2,11 @@
 
     result = build(project.data, project.objective, workspace, root, Progress())
 
-Everything is decided in memory; then sources, quarantine, changes and suspects are written, and
-the version last. A build that is killed leaves no version, and the next one writes what is missing.
-The same rows and settings give the same version.
+Cases (failures of served models, with the right answers) join after the files were split, so that
+they cannot move a row of a file. Everything is decided in memory; then sources, quarantine,
+changes and suspects are written, and the version last. A build that is killed leaves no version,
+and the next one writes what is missing. The same rows, cases and settings give the same version,
+and rows keep their side from one version to the next.
 """
 
 from __future__ import annotations
@@ -18,24 +20,24 @@ from metier.core import ledger
 from metier.core.errors import InputError
 from metier.core.objective import Objective
 from metier.core.progress import Progress
-from metier.core.records import DataVersion
+from metier.core.records import FEEDBACK, DataVersion
 from metier.core.steps import Step, Suspect
 from metier.core.types import Example, Json
 from metier.core.workspace import Workspace
 from metier.data.card import make_card
+from metier.data.cases import Joined, case_rows, join_cases
 from metier.data.clean import Clean, tidy_label
 from metier.data.config import DataConfig
 from metier.data.deidentify import Deidentify
-from metier.data.duplicates import ExactDuplicates, NearDuplicates, prompt_key
+from metier.data.divide import Divided, divide
+from metier.data.duplicates import ExactDuplicates, NearDuplicates
 from metier.data.intake import Imported, SourceReport, read_sources
 from metier.data.labels import (
     LABEL_TASKS,
     CheckLabels,
     labels_in,
     refuse_too_few,
-    strata,
 )
-from metier.data.leakage import Leak, describe, find_leaks, refuse
 from metier.data.pipeline import (
     Changed,
     Dropped,
@@ -45,8 +47,8 @@ from metier.data.pipeline import (
     Suspected,
     run_steps,
 )
-from metier.data.quarantine import LEAKAGE, restored_keys, store
-from metier.data.split import Sizes, split
+from metier.data.quarantine import restored_keys, store
+from metier.data.sides import earlier
 
 
 @dataclass(frozen=True, slots=True)
@@ -98,21 +100,30 @@ def build(
             how many), no label fits, the split sizes cannot be had, or the splits leak.
     """
     imported = read_sources(config.sources, objective, root, progress)
+    cases = ledger.list_cases(ws)
     known = known_labels(config, objective, ws)
-    frame = Frame(progress, config.workers, restored=restored_keys(ws, imported.examples))
-    outcomes = run_steps(make_steps(config, objective, known), imported.examples, frame)
-    splits: dict[str, list[Example]] = {}
+    restored = restored_keys(ws, [*imported.examples, *case_rows(cases)])
+    frame = Frame(progress, config.workers, restored=restored)
+    before = earlier(ws, config)
+    steps = make_steps(config, objective, known, before.ids)
+    outcomes = run_steps(steps, imported.examples, frame)
+    divided, joined = Divided({}), Joined({})
     refusals: tuple[str, ...] = ()
     try:
         _refuse_unusable(imported, outcomes, known, objective)
-        splits = _divide(config, objective, outcomes, progress)
+        kept = before.sides(ws, outcomes.examples)
+        divided = divide(config, objective, outcomes, kept, frame)
+        joined = join_cases(cases, divided.splits, config, steps, ws, frame)
     except InputError as refusal:
         if not dry_run:
             raise
         refusals = (f"a build would be refused: {refusal}",)
-    drops = (*imported.rejected, *outcomes.drops)
+    splits = joined.splits
     labels = known.labels or _found_labels(splits, objective)
-    card = make_card(imported, outcomes, splits, config, tuple(objective.enum_fields))
+    closed = tuple(objective.enum_fields)
+    card = make_card(imported, outcomes, splits, config, closed, joined.account)
+    outcomes.add(joined.outcomes)
+    drops = (*imported.rejected, *outcomes.drops)
     version = None
     if not dry_run:
         with progress.task("data: freeze", total=len(outcomes.examples), unit="rows") as task:
@@ -132,6 +143,7 @@ def build(
         card=card,
         warnings=(
             *refusals,
+            *divided.warnings,
             *_size_warnings(config, counts, outcomes),
             *_idle_labels(known, splits),
         ),
@@ -155,8 +167,10 @@ def known_labels(config: DataConfig, objective: Objective, ws: Workspace) -> Kno
     )
 
 
-def make_steps(config: DataConfig, objective: Objective, known: Known) -> list[Step]:
-    """Return the steps of a build, in order.
+def make_steps(
+    config: DataConfig, objective: Objective, known: Known, first: frozenset[str] = frozenset()
+) -> list[Step]:
+    """Return the steps of a build, in order; rows with the ids ``first`` win over their doubles.
 
     Labels come before duplicates, so that a row with a wrong label never displaces a right one;
     de-identification comes before duplicates, so that people's names and numbers hide none.
@@ -167,9 +181,9 @@ def make_steps(config: DataConfig, objective: Objective, known: Known) -> list[S
     if config.redacts:
         steps.append(Deidentify(closed))
     if rules.exact:
-        steps.append(ExactDuplicates())
+        steps.append(ExactDuplicates(first))
     if rules.near != "off":
-        steps.append(NearDuplicates(rules.near))
+        steps.append(NearDuplicates(rules.near, first))
     return steps
 
 
@@ -193,53 +207,6 @@ def _refuse_unusable(
         remedy="loosen that step in [data], or correct the sources; "
         "`metier data build --dry-run` shows what each step drops",
     )
-
-
-def _divide(
-    config: DataConfig, objective: Objective, outcomes: Outcomes, progress: Progress
-) -> dict[str, list[Example]]:
-    rows = len(outcomes.examples)
-    with progress.task("data: split", total=rows, unit="rows") as task:
-        splits = _split(config, objective, outcomes)
-        task.advance(rows)
-    with progress.task("data: leakage", total=rows, unit="rows") as task:
-        splits = _gate(config, splits, outcomes)
-        task.advance(rows)
-    return splits
-
-
-def _split(
-    config: DataConfig, objective: Objective, outcomes: Outcomes
-) -> dict[str, list[Example]]:
-    examples = outcomes.examples
-    closed = tuple(objective.enum_fields)
-    places = {example.id: at for at, example in enumerate(examples)}
-    ties = outcomes.states.get("near_duplicates", {}).get("ties", [])
-    return split(
-        examples,
-        Sizes(config.test, config.validation, config.seed),
-        lambda example: strata(example, closed),
-        [prompt_key(example) for example in examples],
-        [(places[a], places[b]) for a, b in ties if a in places and b in places],
-    )
-
-
-def _gate(
-    config: DataConfig, splits: dict[str, list[Example]], outcomes: Outcomes
-) -> dict[str, list[Example]]:
-    """Let splits through that do not leak; else refuse, or take the yielding side out."""
-    leaks = find_leaks(splits, config.near_leakage)
-    if config.leakage == "refuse":
-        refuse(leaks)
-    gone = {leak.yields.id: leak for leak in leaks}
-    outcomes.drops.extend(_leaked(leak) for leak in leaks)
-    outcomes.examples = [one for one in outcomes.examples if one.id not in gone]
-    return {name: [one for one in rows if one.id not in gone] for name, rows in splits.items()}
-
-
-def _leaked(leak: Leak) -> Dropped:
-    evidence = {"what": describe(leak), "kept": leak.taints.id, "similarity": leak.similarity}
-    return Dropped(LEAKAGE, leak.yields, f"{leak.kind}_leak", evidence)
 
 
 def _found_labels(splits: Mapping[str, Sequence[Example]], objective: Objective) -> tuple[str, ...]:
@@ -292,6 +259,8 @@ def _freeze(
         ledger.record_source(ws, source["path"], source["digest"], source["rows"])
         for source in card["sources"]
     ]
+    if "cases" in card:
+        sources.append(ledger.record_source(ws, FEEDBACK, FEEDBACK, card["cases"]["corrected"]))
     return ledger.save_version(
         ws,
         splits,

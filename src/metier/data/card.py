@@ -22,13 +22,17 @@ def make_card(
     splits: Mapping[str, Sequence[Example]],
     config: DataConfig,
     closed: Sequence[str],
+    cases: Mapping[str, Json] | None = None,
 ) -> dict[str, Json]:
-    """Return the card as JSON. Durations are left out, so the same build gives the same card."""
+    """Return the card as JSON. Durations are left out, so the same build gives the same card.
+
+    ``rows`` and ``steps`` tell of files alone; ``cases`` (see ``join_cases``) of cases.
+    """
     read = sum(source.rows for source in imported.sources)
     added = sum(step.added for step in outcomes.reports)
     out = len(imported.rejected) + len(outcomes.drops)
     rows = {"read": read, "added": added, "kept": read + added - out, "quarantined": out}
-    return {
+    card: dict[str, Json] = {
         "sources": [
             {
                 "path": source.path,
@@ -45,6 +49,9 @@ def make_card(
         "steps": [step_json(step) for step in outcomes.reports],
         "seed": config.seed,
     }
+    if cases:
+        card["cases"] = dict(cases)
+    return card
 
 
 def step_json(step: StepReport) -> dict[str, Json]:
@@ -115,6 +122,8 @@ def card_markdown(version: DataVersion) -> str:
         "## Splits\n" + _splits(card["splits"]),
         "## Steps\n" + _steps(card["steps"]),
     ]
+    if "cases" in card:
+        parts.insert(3, "## Cases\n" + _cases(card["cases"]))
     if any(split["labels"] for split in card["splits"].values()):
         parts.append("## Labels\n" + _labels(card["splits"]))
     return "\n\n".join(parts) + "\n"
@@ -122,6 +131,18 @@ def card_markdown(version: DataVersion) -> str:
 
 def _rows_line(rows: Mapping[str, Json]) -> str:
     return f"{rows['read']} rows read: {rows['kept']} kept, {rows['quarantined']} in quarantine."
+
+
+def _cases(found: Mapping[str, Json]) -> str:
+    why = ", ".join(f"{reason} {count}" for reason, count in found["left_out"].items())
+    sides = found["regression"]
+    return (
+        f"{found['corrected']} served replies were looked at: {found['confirmed_right']} were "
+        f"right, {found['failed']} were wrong, {found['held_back']} of these held back. "
+        f"{found['learned']} joined training; {sum(found['left_out'].values())} are in quarantine"
+        f"{f' ({why})' if why else ''}, {found['refused_for_leakage']} of them for leakage. "
+        f"Regression: {sides['learned']} learned, {sides['held_back']} held back."
+    )
 
 
 def table(head: Sequence[str], rows: Sequence[Sequence[Json]]) -> str:

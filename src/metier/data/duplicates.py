@@ -5,13 +5,13 @@ contradictions: they stay as suspects, on one side of the split. Where the sourc
 test row stays and its likes in training go, whatever their target: test is what is measured.
 
 Which row stays depends on the rows, not on their order: test before validation before the rest,
-the longer prompt first, then by content hash.
+rows of an earlier version before new ones, the longer prompt first, then by content hash.
 """
 
 from __future__ import annotations
 
 from collections import defaultdict
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Collection, Iterable, Iterator, Sequence
 from dataclasses import asdict, dataclass
 
 from metier.core.steps import Drop, Keep, Outcome, Suspect
@@ -66,15 +66,18 @@ def tier(example: Example) -> int:
     return TIER.get(example.split or "", _REST)
 
 
-def rank(example: Example) -> tuple[int, int, str, str]:
+def rank(example: Example, first: Collection[str] = frozenset()) -> tuple[int, bool, int, str, str]:
     """Return the sort key by which one row of several is kept; smallest stays."""
-    return (tier(example), -len(example.conversation.text), example.content_hash, example.id)
+    length = len(example.conversation.text)
+    known = example.id in first
+    return (tier(example), not known, -length, example.content_hash, example.id)
 
 
 @dataclass(frozen=True, slots=True)
 class ExactDuplicates:
-    """Rows whose prompts are equal but for case and spacing."""
+    """Rows whose prompts are equal but for case and spacing; those with the ids ``first`` stay."""
 
+    first: frozenset[str] = frozenset()
     name: str = "exact_duplicates"
 
     def fit(self, view: Iterable[Example]) -> Json:
@@ -85,7 +88,7 @@ class ExactDuplicates:
         found: dict[str, dict[str, Json]] = {"drop": {}, "suspect": {}}
         for rows in alike.values():
             if len(rows) > 1:
-                _settle(sorted(rows, key=rank), found)
+                _settle(sorted(rows, key=lambda row: rank(row, self.first)), found)
         return found
 
     def apply(self, batch: Sequence[Example], state: Json) -> Iterator[Outcome]:
@@ -122,6 +125,7 @@ class NearDuplicates:
     """
 
     threshold: float
+    first: frozenset[str] = frozenset()
     name: str = "near_duplicates"
 
     def fit(self, view: Iterable[Example]) -> Json:
@@ -129,15 +133,17 @@ class NearDuplicates:
 
         Ties are near duplicates that both stay, having different targets.
         """
-        rows = sorted(view, key=rank)
+        # In crowds of likes it hangs on the order which pairs are found: it must not hang on ids.
+        found = sorted(view, key=rank)
+        rows = sorted(found, key=lambda row: rank(row, self.first))
         targets = [target_key(row) for row in rows]
         dropped: dict[str, Json] = {}
         ties: list[list[str]] = []
-        for at, found in sorted(_near(rows, self.threshold).items()):
+        for at, likes in sorted(_near(found, rows, self.threshold).items()):
             row = rows[at]
             if row.id in dropped:
                 continue
-            for other, similarity in found:
+            for other, similarity in likes:
                 twin, evidence = rows[other], {"kept": row.id, "similarity": round(similarity, 3)}
                 if tier(row) < _REST and tier(twin) > tier(row):
                     reason = f"near_duplicate_of_{row.split}"
@@ -153,15 +159,22 @@ class NearDuplicates:
         return _act(batch, state)
 
 
-def _near(rows: Sequence[Example], threshold: float) -> dict[int, list[tuple[int, float]]]:
-    """Return, for each position, the later positions that are nearly but not quite the same."""
-    texts = [prompt_text(row) for row in rows]
+def _near(
+    found: Sequence[Example], rows: Sequence[Example], threshold: float
+) -> dict[int, list[tuple[int, float]]]:
+    """Return, for each position in ``rows``, the later ones that are nearly but not quite the same.
+
+    ``found`` holds the same rows in the order in which they are compared.
+    """
+    texts = [prompt_text(row) for row in found]
     keys = [exact_key(text) for text in texts]
+    places = {row.id: place for place, row in enumerate(rows)}
     near: dict[int, list[tuple[int, float]]] = defaultdict(list)
-    for a, b, similarity in sorted(near_duplicates(texts, threshold)):
+    for a, b, similarity in near_duplicates(texts, threshold):
         if keys[a] != keys[b]:
-            near[a].append((b, similarity))
-    return near
+            one, other = sorted((places[found[a].id], places[found[b].id]))
+            near[one].append((other, similarity))
+    return {place: sorted(likes) for place, likes in near.items()}
 
 
 def _act(batch: Sequence[Example], state: Json) -> Iterator[Outcome]:

@@ -81,6 +81,12 @@ class Outcomes:
     reports: list[StepReport] = field(default_factory=list)
     states: dict[str, Json] = field(default_factory=dict)
 
+    def add(self, other: Outcomes) -> None:
+        """Take in the drops, changes and suspects of other examples, to be stored with these."""
+        self.drops += other.drops
+        self.changes += other.changes
+        self.suspects += other.suspects
+
 
 @dataclass(frozen=True, slots=True)
 class Frame:

@@ -13,6 +13,7 @@ from dataclasses import dataclass
 from metier.core import ledger
 from metier.core.errors import InputError, NotFound
 from metier.core.ledger import QuarantineContent, Quarantined
+from metier.core.records import FEEDBACK
 from metier.core.steps import Drop
 from metier.core.types import SPLITS, Example
 from metier.core.workspace import Workspace
@@ -149,6 +150,7 @@ def _current(ws: Workspace, rows: list[Quarantined]) -> list[Quarantined]:
         return rows
     kept = {one.id for split in SPLITS for one in ledger.load_split(ws, version, split)}
     digests = [source["digest"] for source in version.card.get("sources", [])]
+    digests += [FEEDBACK] if "cases" in version.card else []
     return [
         row
         for row in rows

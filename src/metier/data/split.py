@@ -48,6 +48,7 @@ def split(
     strata: Callable[[Example], Sequence[str]],
     keys: Sequence[str],
     ties: Iterable[tuple[int, int]] = (),
+    kept: Mapping[str, str] | None = None,
 ) -> dict[str, list[Example]]:
     """Return the examples by split, in the order they came.
 
@@ -59,11 +60,13 @@ def split(
             test where the size allows, and none loses its last training unit.
         keys: for each example, the key that rows of one text share.
         ties: pairs of positions that must not be separated.
+        kept: sides of some examples by id, which count like shipped ones.
 
     Raises:
         InputError: the sizes leave no rows to train on, or there are none to draw from.
     """
-    units = make_units(examples, sizes.seed, strata, keys, ties)
+    shipped = [(kept or {}).get(example.id, example.split) for example in examples]
+    units = make_units(examples, sizes.seed, strata, keys, ties, shipped)
     sides = {name: [u for u in units if u.shipped == name] for name in SPLITS}
     pool = [unit for unit in units if unit.shipped is None]
     # Fractions are of the same rows for both: 0.2 and 0.1 leave 0.7.
@@ -77,7 +80,7 @@ def split(
         )
         sides["validation"], pool = carve(pool, wanted)
     sides["train"] = pool
-    return _placed(examples, sides)
+    return _placed(examples, sides, shipped)
 
 
 def _rows_in(units: Iterable[Unit]) -> int:
@@ -85,7 +88,9 @@ def _rows_in(units: Iterable[Unit]) -> int:
 
 
 def _placed(
-    examples: Sequence[Example], sides: Mapping[str, Sequence[Unit]]
+    examples: Sequence[Example],
+    sides: Mapping[str, Sequence[Unit]],
+    shipped: Sequence[str | None],
 ) -> dict[str, list[Example]]:
     placed: dict[int, str] = {}
     for name, units in sides.items():
@@ -93,7 +98,7 @@ def _placed(
             # What a source put elsewhere than its unit stays there; the leakage gate sees it.
             bound = unit.shipped in ("test", "validation")
             for at in unit.members:
-                placed[at] = (examples[at].split if bound else None) or name
+                placed[at] = (shipped[at] if bound else None) or name
     rows: dict[str, list[Example]] = {name: [] for name in SPLITS}
     for at, example in enumerate(examples):
         rows[placed[at]].append(example)
@@ -105,9 +110,13 @@ def make_units(
     seed: int,
     strata: Callable[[Example], Sequence[str]],
     keys: Sequence[str],
-    ties: Iterable[tuple[int, int]] = (),
+    ties: Iterable[tuple[int, int]],
+    shipped: Sequence[str | None],
 ) -> list[Unit]:
-    """Join rows of one group, one text key or one tie; return the units in drawing order."""
+    """Join rows of one group, one text key or one tie; return the units in drawing order.
+
+    ``shipped`` holds the side each row is bound to, None where it is free.
+    """
     parent = list(range(len(examples)))
 
     def root(at: int) -> int:
@@ -126,7 +135,10 @@ def make_units(
     members: dict[int, list[int]] = defaultdict(list)
     for at in range(len(examples)):
         members[root(at)].append(at)
-    units = [_unit([examples[i] for i in rows], rows, seed, strata) for rows in members.values()]
+    units = []
+    for rows in members.values():
+        bound = [side for side in (shipped[i] for i in rows) if side is not None]
+        units.append(_unit([examples[i] for i in rows], rows, seed, strata, bound))
     return sorted(units, key=lambda unit: unit.order)
 
 
@@ -135,10 +147,10 @@ def _unit(
     members: Sequence[int],
     seed: int,
     strata: Callable[[Example], Sequence[str]],
+    shipped: Sequence[str],
 ) -> Unit:
     # A group is drawn by its name, so it keeps its side when it gains rows.
     marks = sorted({row.content_hash if row.group is None else row.group for row in rows})
-    shipped = [row.split for row in rows if row.split is not None]
     return Unit(
         order=digest([seed, marks]),
         members=tuple(members),

@@ -11,6 +11,7 @@ from metier.evaluate.bench import Bench, Contender
 from metier.evaluate.compare import Comparison, compare, compare_all
 from metier.evaluate.config import EvaluateConfig
 from metier.evaluate.evaluate import evaluate
+from metier.evaluate.recurrence import Recurrence, recurrence
 from metier.evaluate.verdict import Verdict, verdict
 from metier.evaluate.worst import WorstExample, worst_examples
 
@@ -19,12 +20,14 @@ __all__ = [
     "Comparison",
     "Contender",
     "EvaluateConfig",
+    "Recurrence",
     "Verdict",
     "WorstExample",
     "baseline",
     "compare",
     "compare_all",
     "evaluate",
+    "recurrence",
     "run_baselines",
     "tuned_contender",
     "verdict",

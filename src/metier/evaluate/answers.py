@@ -25,16 +25,16 @@ from metier.models.prompt import expected, parse_reply
 
 
 def answers_key(bench: Bench, contender: Contender, split: str) -> str:
-    """Return the hash of all that shapes the answers."""
-    config = bench.config
+    """Return the hash of all that shapes the answers; versions with the same split share it."""
+    config, size = bench.config, bench.sample_size(split)
     return digest(
         [
             contender.fingerprint,
-            bench.version.hash,
+            bench.version.splits.get(split),
             split,
             bench.objective.model_dump(exclude={"target", "constraint"}),
             list(bench.labels),
-            [config.test_sample, config.seed if config.test_sample else 0],
+            [size, config.seed if size else 0],
             config.max_new_tokens,
         ]
     )

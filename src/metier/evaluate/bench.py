@@ -19,7 +19,7 @@ from metier.core.errors import InputError
 from metier.core.ledger import load_split
 from metier.core.objective import Objective
 from metier.core.progress import Progress
-from metier.core.records import DataVersion
+from metier.core.records import REGRESSION, DataVersion
 from metier.core.types import Conversation, Example, Json, digest
 from metier.core.workspace import Workspace
 from metier.evaluate.config import EvaluateConfig
@@ -78,9 +78,15 @@ class Bench:
             raise InputError(
                 f"examples with a target in split {split!r} of {self.version.id}",
                 got="none",
-                remedy=f"give [data] a {split} share or a source with split = {split!r}",
+                remedy="correct replies that were wrong, and build the data again"
+                if split == REGRESSION
+                else f"give [data] a {split} share or a source with split = {split!r}",
             )
-        return sample(found, self.config.test_sample, self.config.seed)
+        return sample(found, self.sample_size(split), self.config.seed)
+
+    def sample_size(self, split: str) -> int:
+        """How many rows of a split are measured (0: all). Every regression case counts."""
+        return 0 if split == REGRESSION else self.config.test_sample
 
 
 @dataclass(frozen=True)

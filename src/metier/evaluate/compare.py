@@ -10,10 +10,11 @@ from collections.abc import Sequence
 from dataclasses import dataclass, field
 
 from metier.core.errors import InputError
-from metier.core.ledger import load_predictions
+from metier.core.ledger import get_version, load_predictions
 from metier.core.objective import Target
 from metier.core.records import Difference, EvaluationReport
 from metier.core.types import Estimate, Score
+from metier.core.workspace import Workspace
 from metier.evaluate.bench import Bench
 from metier.evaluate.measures import slice_records
 from metier.scoring import (
@@ -43,9 +44,9 @@ class Comparison:
     ) -> list[Difference]:
         """Return a - b of each metric both have (those of slices and classes apart).
 
-        Raises InputError when the two are not of the same version, split and items.
+        Raises InputError when the two are not of the same split and items.
         """
-        check_comparable(a, b)
+        check_comparable(self.bench.workspace, a, b)
         first, second = self.records(a), self.records(b)
         check_items(a, b, first, second)
         names = metrics or [
@@ -64,7 +65,7 @@ class Comparison:
         self, target: Target, a: EvaluationReport, b: EvaluationReport, factor: float
     ) -> Estimate:
         """Return metric(a) - factor * metric(b) of what a target is about, paired."""
-        check_comparable(a, b)
+        check_comparable(self.bench.workspace, a, b)
         first, second = (slice_records(self.records(report), target) for report in (a, b))
         check_items(a, b, first, second)
         metric = make_metric(target.metric, label=target.label, objective=self.bench.objective)
@@ -76,7 +77,7 @@ class Comparison:
 def compare(bench: Bench, a: EvaluationReport, b: EvaluationReport) -> list[Difference]:
     """Return the paired differences a - b of all metrics both have, named by report id.
 
-    Raises InputError when the two are not of the same version, split and items.
+    Raises InputError when the two are not of the same split and items.
     """
     return Comparison(bench).differences(a, b)
 
@@ -96,18 +97,25 @@ def compare_all(
     ]
 
 
-def check_comparable(a: EvaluationReport, b: EvaluationReport) -> None:
-    """Raise InputError unless both are of the same version and split."""
-    for what, ours, theirs in (
-        ("data version", a.version_id, b.version_id),
-        ("split", a.split, b.split),
-    ):
-        if ours != theirs:
-            raise InputError(
-                f"two evaluations on the same {what}",
-                got=f"{a.id} ({a.rung}) on {ours}, {b.id} ({b.rung}) on {theirs}",
-                remedy="evaluate both on the same one; a difference between data is not a gain",
-            )
+def check_comparable(ws: Workspace, a: EvaluationReport, b: EvaluationReport) -> None:
+    """Raise InputError unless both are of the same split of the same version, or of versions in
+    which that split is the same artifact: the same items with the same expected answers."""
+    if a.split != b.split:
+        raise InputError(
+            "two evaluations on the same split",
+            got=f"{a.id} ({a.rung}) on {a.split}, {b.id} ({b.rung}) on {b.split}",
+            remedy="evaluate both on the same one; a difference between data is not a gain",
+        )
+    if a.version_id == b.version_id:
+        return
+    ours, theirs = (get_version(ws, one.version_id).splits.get(one.split) for one in (a, b))
+    if ours is None or ours != theirs:
+        raise InputError(
+            f"two evaluations on the same data version, or on versions with one {a.split} set",
+            got=f"{a.id} ({a.rung}) on {a.version_id} and {b.id} ({b.rung}) on {b.version_id}, "
+            f"whose {a.split} sets differ",
+            remedy="evaluate both on the same one; a difference between data is not a gain",
+        )
 
 
 def check_items(

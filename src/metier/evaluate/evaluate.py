@@ -4,7 +4,8 @@
 
 A contender that was measured before with the same fingerprint, data and settings is not measured
 again: its stored report is returned. Where only the way of measuring changed (resamples, prices,
-targets), the stored predictions are measured anew without asking the model.
+targets), or a new version has the same split, the stored predictions are measured anew without
+asking the model.
 """
 
 from __future__ import annotations
@@ -15,8 +16,13 @@ from dataclasses import replace
 from datetime import UTC, datetime
 
 from metier.core.ids import new_id
-from metier.core.ledger import list_evaluations, load_predictions, save_evaluation
-from metier.core.records import EvaluationReport, Prediction
+from metier.core.ledger import (
+    list_evaluations,
+    list_versions,
+    load_predictions,
+    save_evaluation,
+)
+from metier.core.records import REGRESSION, EvaluationReport, Prediction
 from metier.core.types import Json, digest
 from metier.evaluate.answers import answer_split, answers_key, forget_batches
 from metier.evaluate.bench import Bench, Contender
@@ -35,7 +41,8 @@ def evaluate(
     asked, how = answers_key(bench, contender, split), measure_key(bench, contender)
     stored = [] if force else _stored(bench, contender, split, asked)
     for report in stored:
-        if report.settings.get("measure_key") == how:
+        here = report.version_id == bench.version.id
+        if here and report.settings.get("measure_key") == how:
             return report
     if stored:
         previous = load_predictions(bench.workspace, stored[-1])
@@ -66,9 +73,13 @@ def measure_key(bench: Bench, contender: Contender) -> str:
 
 
 def _stored(bench: Bench, contender: Contender, split: str, asked: str) -> list[EvaluationReport]:
+    """The reports that hold these answers, on this version or on others with the same split."""
+    ws, artifact = bench.workspace, bench.version.splits[split]
     return [
         report
-        for report in list_evaluations(bench.workspace, bench.version.id)
+        for version in list_versions(ws)
+        if version.splits.get(split) == artifact
+        for report in list_evaluations(ws, version.id)
         if (report.rung, report.split) == (contender.rung, split)
         and report.settings.get("answers_key") == asked
     ]
@@ -77,10 +88,11 @@ def _stored(bench: Bench, contender: Contender, split: str, asked: str) -> list[
 def _report(
     bench: Bench, contender: Contender, split: str, predictions: Sequence[Prediction]
 ) -> EvaluationReport:
+    objective = bench.objective
+    if split == REGRESSION:  # targets, and the slices they name, are about the test set
+        objective = objective.model_copy(update={"target": [], "constraint": []})
     with bench.progress.task(f"score {contender.rung}"):
-        measures = measure(
-            bench.objective, predictions, bench.resampling, bench.prices, contender.device
-        )
+        measures = measure(objective, predictions, bench.resampling, bench.prices, contender.device)
     return EvaluationReport(
         id=new_id("eval"),
         created_at=datetime.now(UTC),

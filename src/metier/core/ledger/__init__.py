@@ -57,7 +57,9 @@ from metier.core.ledger.runs import (
     start_run,
 )
 from metier.core.ledger.versions import (
+    Member,
     get_version,
+    list_members,
     list_versions,
     load_split,
     record_source,
@@ -67,6 +69,7 @@ from metier.core.ledger.versions import (
 __all__ = [
     "LATEST",
     "BadInput",
+    "Member",
     "Noted",
     "QuarantineContent",
     "Quarantined",
@@ -89,6 +92,7 @@ __all__ = [
     "list_evaluations",
     "list_feedback",
     "list_interactions",
+    "list_members",
     "list_quarantine",
     "list_runs",
     "list_suspects",

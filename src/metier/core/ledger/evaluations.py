@@ -15,7 +15,7 @@ from metier.core.codec import (
     to_json,
 )
 from metier.core.ledger.find import LATEST, find
-from metier.core.ledger.versions import PARQUET, VERSION
+from metier.core.ledger.versions import PARQUET, VERSION, versions_with
 from metier.core.lineage import Ref
 from metier.core.records import EvaluationReport, Prediction
 from metier.core.store.tables import EvaluationRow, PredictionRow, VersionRow
@@ -32,8 +32,9 @@ def save_evaluation(
 ) -> EvaluationReport:
     """Store a report with its predictions; what is returned points to their artifact.
 
-    An evaluation of a tuned model (``run_id`` set) on "test" spends one of the version's looks,
-    once per fingerprint: choosing between candidates by the test set is what wears it out.
+    An evaluation of a tuned model (``run_id`` set) on "test" spends a look, once per fingerprint:
+    choosing between candidates by the test set is what wears it out. All versions with that test
+    set share its looks.
     """
     artifact = ws.artifacts.put_bytes(predictions_to_parquet(predictions), PARQUET)
     saved = replace(report, predictions=artifact)
@@ -80,11 +81,14 @@ def load_predictions(ws: Workspace, report: EvaluationReport | str) -> list[Pred
 def _count_look(session: Session, report: EvaluationReport) -> None:
     if report.split != "test" or report.run_id is None:
         return
+    here = session.get_one(VersionRow, report.version_id)
+    shared = versions_with(session, "test", here.splits.get("test")) or [here]
     seen = select(EvaluationRow.id).where(
-        EvaluationRow.version_id == report.version_id,
+        EvaluationRow.version_id.in_([one.id for one in shared]),
         EvaluationRow.split == "test",
         EvaluationRow.fingerprint == report.fingerprint,
     )
     if session.scalars(seen.limit(1)).first() is None:
-        row = session.get_one(VersionRow, report.version_id, with_for_update=True)
-        row.looks_used += 1
+        spent = max(one.looks_used for one in shared) + 1
+        for one in shared:
+            one.looks_used = spent

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 from typing import Any
 
@@ -25,8 +25,20 @@ PARQUET = "application/vnd.apache.parquet"
 VERSION = ("data version", "metier data build")
 
 
+@dataclass(frozen=True, slots=True)
+class Member:
+    """One example of a version; ``content_hash`` is that of the frozen example."""
+
+    example_id: str
+    content_hash: str
+    split: str
+
+
 def record_source(ws: Workspace, path: str, source_digest: str, rows: int) -> Ref:
-    """Note a source that rows were read from; the same digest is the same source."""
+    """Note a source that rows were read from; the same digest is the same source.
+
+    A source that grows under one digest (feedback) takes the new number of rows.
+    """
     source = Ref("source", "src_" + digest([source_digest])[:24])
     row = {
         "id": source.id,
@@ -37,6 +49,7 @@ def record_source(ws: Workspace, path: str, source_digest: str, rows: int) -> Re
     }
     with ws.db.session() as session:
         ws.db.insert_new(session, SourceRow, [row])
+        session.get_one(SourceRow, source.id).rows = rows
     return source
 
 
@@ -78,9 +91,8 @@ def save_version(
         config=dict(config),
         looks_budget=looks_budget,
     )
-    if _store(ws, version, frozen, sources):
-        return version
-    return _built_again(ws, found, sources) or version  # another process was faster
+    stored = _store(ws, version, frozen, sources)
+    return stored or _built_again(ws, found, sources) or version  # another process was faster
 
 
 def get_version(ws: Workspace, key: str = LATEST) -> DataVersion:
@@ -102,6 +114,14 @@ def load_split(ws: Workspace, version: DataVersion | str, split: str) -> list[Ex
     if split not in found.splits:
         raise NotFound(f"a split of {found.id}", got=split, remedy=nearest(split, found.splits))
     return examples_from_parquet(ws.artifacts.get_bytes(found.splits[split]))
+
+
+def list_members(ws: Workspace, version: DataVersion) -> list[Member]:
+    """Which examples a version holds, without reading them."""
+    row = VersionExampleRow
+    query = select(row.example_id, row.content_hash, row.split).where(row.version_id == version.id)
+    with ws.db.reading() as session:
+        return [Member(*found) for found in session.execute(query)]
 
 
 def _keyed(ws: Workspace, example: Example) -> Example:
@@ -126,16 +146,32 @@ def _store(
     version: DataVersion,
     splits: Mapping[str, Sequence[Example]],
     sources: Sequence[Ref],
-) -> bool:
-    """Insert a version with its members and edges, unless its hash is there already."""
+) -> DataVersion | None:
+    """Insert a version with its members and edges; None when its hash is there already.
+
+    Looks belong to the test set: a version with that of earlier ones has theirs spent.
+    """
     with ws.db.session() as session:
+        shared = versions_with(session, "test", version.splits.get("test"))
+        version = replace(version, looks_used=max((one.looks_used for one in shared), default=0))
         row = columns(VersionRow, version) | {"built_at": version.created_at}
         ws.db.insert_new(session, VersionRow, [row])
         if session.get(VersionRow, version.id) is None:
-            return False
+            return None
         ws.db.insert_new(session, VersionExampleRow, _memberships(version.id, splits))
         _link_sources(ws, session, version.id, sources)
-    return True
+    return version
+
+
+def versions_with(session: Session, split: str, artifact: str | None) -> list[VersionRow]:
+    """The versions whose split is that artifact, locked for writing, first to last; [] of None."""
+    if artifact is None:
+        return []
+    known = session.execute(select(VersionRow.id, VersionRow.splits))
+    ids = [row.id for row in known if row.splits.get(split) == artifact]
+    query = select(VersionRow).where(VersionRow.id.in_(ids)).order_by(VersionRow.id)
+    locked = query.with_for_update().execution_options(populate_existing=True)
+    return list(session.scalars(locked))
 
 
 def _built_again(ws: Workspace, found: str, sources: Sequence[Ref]) -> DataVersion | None:
