@@ -1,0 +1,28 @@
+"""All pages as one router."""
+
+from __future__ import annotations
+
+from fastapi import APIRouter, Depends, Request
+
+from metier.apps.http.pages import overview, runs
+from metier.apps.http.pages.frame import Site
+from metier.journey.session import Session
+from metier.serve.gateway import Gateway
+
+PAGES = (overview, runs)
+
+
+def make_pages(session: Session, gateway: Gateway | None = None) -> APIRouter:
+    """Return the pages of one project. ``gateway`` None: nothing can be tried here.
+
+    The app mounts ``STATIC`` at ``/static`` beside it.
+    """
+    site = Site(session, gateway)
+
+    def remember(request: Request) -> None:
+        request.state.site = site
+
+    pages = APIRouter(dependencies=[Depends(remember)], include_in_schema=False)
+    for page in PAGES:
+        pages.include_router(page.router)
+    return pages

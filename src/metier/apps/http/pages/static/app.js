@@ -1,0 +1,45 @@
+// What every page needs: errors of htmx requests are shown in words, and saved things announced.
+"use strict";
+
+const notice = () => document.getElementById("notice");
+
+function say(text, ok) {
+  const box = document.createElement("div");
+  box.className = ok ? "notice ok" : "notice";
+  box.textContent = text;
+  notice().replaceChildren(box);
+  if (ok) setTimeout(() => box.remove(), 4000);
+}
+
+document.addEventListener("htmx:beforeSwap", (event) => {
+  const answer = event.detail.xhr;
+  if (answer.status >= 400 && (answer.getResponseHeader("content-type") || "").includes("html")) {
+    event.detail.shouldSwap = true;
+    event.detail.isError = false;
+    event.detail.target = notice();
+    event.detail.swapOverride = "innerHTML";
+  } else if (answer.status >= 400) {
+    say(`The server answered with an error (${answer.status}). What you wrote is kept; try again.`);
+  }
+});
+
+document.addEventListener("htmx:sendError", () => {
+  say("The server cannot be reached. What you wrote is kept; try again.");
+});
+
+document.addEventListener("htmx:beforeRequest", () => notice().replaceChildren());
+
+document.addEventListener("change", (event) => {
+  const form = event.target.form;
+  if (form && form.hasAttribute("data-auto")) form.requestSubmit();
+});
+
+// Ctrl+Enter sends the form one is typing in; Enter alone does where the field asks for it.
+document.addEventListener("keydown", (event) => {
+  if (event.key !== "Enter" || event.isComposing || !event.target.form) return;
+  const alone = event.target.hasAttribute("data-enter") && !event.shiftKey;
+  if (event.ctrlKey || event.metaKey || alone) {
+    event.preventDefault();
+    event.target.form.requestSubmit();
+  }
+});
