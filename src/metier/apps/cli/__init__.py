@@ -31,6 +31,8 @@ VERBS: dict[str, str] = {
     "compare": "Paired differences between evaluations.",
     "report": "Write the report: one self-contained HTML page.",
     "release": "Gate, promote, roll back, export and verify model versions.",
+    "serve": "Serve the API and the pages.",
+    "keys": "Make, list and revoke keys of the API.",
     "feedback": "What users say of replies; the queue of corrections.",
     "lineage": "What was made from what, asked in both directions.",
     "cycle": "Run the whole cycle: data, baselines, tune, evaluate, report.",
