@@ -31,6 +31,7 @@ from metier.serve.upstreams import Upstreams
 if TYPE_CHECKING:
     from metier.models.base import Base
 
+__all__ = ["Gateway", "ReplyStream"]
 DRAIN_CHECK_S = 0.02
 CLOSE_S = 5.0
 

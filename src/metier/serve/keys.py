@@ -64,7 +64,7 @@ def create_key(
             raise InputError(
                 "a name that no other key has", got=repr(name), remedy="revoke that one first"
             )
-        session.add(ApiKeyRow(**columns(ApiKeyRow, key, hash=_hash(secret))))
+        session.add(ApiKeyRow(hash=_hash(secret), **columns(ApiKeyRow, key)))
         detail = {"name": name, "expires_at": None if until is None else until.isoformat()}
         ws.audit.append(actor, "key.create", key.id, detail, session=session)
     return key, secret
