@@ -37,6 +37,7 @@ def make_release(session: Session, run_id: str = ledger.LATEST) -> Release:
     """
     ws = session.workspace
     run = ledger.get_run(ws, run_id)
+    _weights(run)
     report = _evaluation(session, run)
     bench = verbs.make_bench(session, run.version_id)
     _refuse_changed(bench, report)
@@ -60,14 +61,18 @@ def export_release(session: Session, key: str, into: Path, *, merged: bool = Fal
     return export_merged(ws, release, into, base)
 
 
-def _evaluation(session: Session, run: TuneRun) -> EvaluationReport:
-    """The run's newest evaluation on the test split of the version it was tuned on."""
+def _weights(run: TuneRun) -> str:
     if run.adapter is None:
         raise InputError(
             "a finished run",
             got=f"{run.id}, which is {run.state}",
             remedy="run `metier tune` again: it goes on from the last checkpoint",
         )
+    return run.adapter
+
+
+def _evaluation(session: Session, run: TuneRun) -> EvaluationReport:
+    """The run's newest evaluation on the test split of the version it was tuned on."""
     found = [
         report
         for report in ledger.list_evaluations(session.workspace, run.version_id)
@@ -112,8 +117,8 @@ def _decision(bench: Bench, candidate: EvaluationReport) -> Decision:
 def _manifest(
     session: Session, run: TuneRun, version: DataVersion, report: EvaluationReport
 ) -> Manifest:
-    assert run.adapter is not None
-    entries = session.workspace.artifacts.files(run.adapter)
+    adapter = _weights(run)
+    entries = session.workspace.artifacts.files(adapter)
     files = {entry["path"]: entry["digest"] for entry in entries}
     project = session.project
     return Manifest(
@@ -125,7 +130,7 @@ def _manifest(
         evaluation_id=report.id,
         base=run.base,
         base_fingerprint=_base_fingerprint(session, run, files),
-        adapter=run.adapter,
+        adapter=adapter,
         files=files,
         system=str(run.config.get("system", "")),
         prompt=TUNED_PROMPT.name,

@@ -62,7 +62,8 @@ def _stored(ws: Workspace, what: str, digest: str) -> Check:
 def _agrees(release: Release, manifest: Manifest) -> Check:
     wrong = [name for name in _SHARED if getattr(manifest, name) != getattr(release, name)]
     said = [", ".join(f"{n} {getattr(one, n)}" for n in wrong) for one in (manifest, release)]
-    return Check("record of the release", not wrong, said[0] or "as in the manifest", said[1])
+    same = "the same in record and manifest"
+    return Check("record of the release", not wrong, said[0] or same, said[1] or same)
 
 
 def _adapter(ws: Workspace, adapter: str, files: Mapping[str, str] | None) -> Iterator[Check]:

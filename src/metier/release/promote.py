@@ -62,6 +62,8 @@ def promote(
         UserError: the gate is not passed and no reason, or one too short, was given.
     """
     plan = plan_promotion(ws, key)
+    if plan.changes_nothing:
+        return plan.release
     reason = None
     if plan.blocked_by:
         reason = _reason_for(plan, override)

@@ -95,7 +95,8 @@ def promote(
         if not dry_run:
             given = reason if override else None
             carry_out(opened.workspace, plan.release.id, override=given)
-    show(plan, as_json, lambda: _show_plan(plan, override, dry_run))
+    whole = {"promoted": not dry_run and not plan.changes_nothing, "plan": plan}
+    show(whole, as_json, lambda: _show_plan(plan, override, dry_run))
 
 
 @app.command()
