@@ -1,10 +1,12 @@
 """Lineage: what was made from what, asked both ways.
 
     source -> example -> version -> run -> evaluation -> prediction
+    version -> run -> release -> reply -> feedback, queue item -> example (case) -> version -> ...
 
-Edges are stored between the few large things (sources, versions, runs, evaluations, adapters);
-what is many (the examples of a version, the predictions of an evaluation) is answered from its
-index table, so that a version of 100,000 examples costs one edge per source.
+Edges are stored between the few large things (sources, versions, runs, evaluations, adapters,
+releases); what is many (the examples of a version, the predictions of an evaluation, the replies
+of a release and what was said about them) is answered from its table, so that a version of
+100,000 examples costs one edge per source.
 """
 
 from __future__ import annotations
@@ -67,7 +69,8 @@ class Lineage:
 
         Nodes come depth first, each thing once, beginning with the thing itself. Going down from
         an example leads through the versions that hold it to the runs that learned from it (not
-        those of versions that held it back for test) and the predictions about it.
+        those of versions that only measure on it) and the predictions about it; going down from a
+        reply leads to what was said about it and, where it was corrected, to that example.
         Raises NotFound.
         """
         with self._db.reading() as session:

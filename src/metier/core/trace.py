@@ -1,7 +1,8 @@
 """Trace: walks lineage, from edges where things are few and from index tables where they are many.
 
 Members of a large set are never listed because the set was met on the way: a version says how many
-examples it has, and only an evaluation that is asked about itself lists its first predictions.
+examples it has, a release how many replies it gave. Only an evaluation or release that is asked
+about itself lists some: the first predictions, the newest replies.
 """
 
 from __future__ import annotations
@@ -9,32 +10,45 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator
 from typing import Any
 
-from sqlalchemy import func, select, union
+from sqlalchemy import ColumnElement, select, union
 from sqlalchemy.orm import InstrumentedAttribute, Session
 
 from metier.core.errors import NotFound
 from metier.core.refs import Direction, Node, Ref
 from metier.core.store.tables import (
+    CaseRow,
+    CycleRow,
     EdgeRow,
     EvaluationRow,
+    FeedbackRow,
+    InteractionRow,
     PredictionRow,
     QuarantineRow,
+    QueueItemRow,
+    ReleaseRow,
     RunRow,
     SourceRow,
     VersionExampleRow,
     VersionRow,
 )
+from metier.core.trace_labels import Labels
 
 Step = tuple[Ref, str]
-LISTED = 20  # predictions shown of an evaluation that is asked about itself
+LISTED = 20  # predictions or replies shown of what is asked about itself
+NOT_LEARNED = ("test", "regression")
 _IDS: dict[str, list[InstrumentedAttribute[Any]]] = {
     "source": [SourceRow.id],
-    "example": [VersionExampleRow.example_id, QuarantineRow.example_id],
+    "example": [VersionExampleRow.example_id, QuarantineRow.example_id, CaseRow.example_id],
     "version": [VersionRow.id],
     "run": [RunRow.id],
     "evaluation": [EvaluationRow.id],
     "prediction": [PredictionRow.id],
     "quarantine": [QuarantineRow.id],
+    "release": [ReleaseRow.id],
+    "interaction": [InteractionRow.id],
+    "feedback": [FeedbackRow.id],
+    "item": [QueueItemRow.id],
+    "cycle": [CycleRow.id],
 }
 _PREFIXES = {
     "src_": "source",
@@ -44,6 +58,11 @@ _PREFIXES = {
     "eval_": "evaluation",
     "pred_": "prediction",
     "quar_": "quarantine",
+    "rel_": "release",
+    "chatcmpl-": "interaction",
+    "fb_": "feedback",
+    "item_": "item",
+    "cyc_": "cycle",
 }
 _ORDER = {"source": 0, "example": 1, "run": 2, "version": 3, "artifact": 4}
 
@@ -62,9 +81,11 @@ def find_ref(session: Session, key: str) -> Ref:
                 remedy="give more of it",
             )
     raise NotFound(
-        "the id of a source, example, version, run, evaluation or prediction",
+        "the id of a source, example, version, run, evaluation, prediction, release, reply, "
+        "feedback, queue item or cycle",
         got=f"nothing that begins with {key!r}",
-        remedy="`metier data versions`, `metier report` and --json outputs show ids",
+        remedy="`metier data versions`, `metier release list`, `metier report` and --json outputs "
+        "show ids; a reply's came with it (chatcmpl-…)",
     )
 
 
@@ -96,6 +117,7 @@ class Trace:
         self._up = direction == "up"
         self._examples: set[str] = set()
         self._root: Ref | None = None
+        self._labels = Labels(session)
 
     def walk(self, root: Ref) -> list[Node]:
         """Return the nodes depth first, each thing once, beginning with ``root``."""
@@ -108,9 +130,9 @@ class Trace:
             if ref in seen:
                 continue
             seen.add(ref)
-            nodes.append(Node(ref, depth, relation, self._label(ref), via))
+            nodes.append(Node(ref, depth, relation, self._labels.tell(ref), via))
             if ref.kind == "example":
-                self._examples.add(ref.id)
+                self._examples |= {ref.id, *(() if self._up else self._copies(ref.id))}
             stack += [(to, depth + 1, how, ref) for to, how in reversed(self._next(ref))]
         return nodes
 
@@ -121,11 +143,19 @@ class Trace:
                 "prediction": self._prediction_up,
                 "example": self._example_up,
                 "quarantine": self._quarantine_up,
+                "release": self._release_up,
+                "interaction": self._interaction_up,
+                "feedback": self._feedback_up,
+                "item": self._item_up,
             }
         else:
             tables = {
                 "example": self._example_down,
                 "evaluation": self._evaluation_down,
+                "release": self._release_down,
+                "interaction": self._interaction_down,
+                "item": self._item_down,
+                "cycle": self._cycle_down,
             }
         if ref.kind in tables:
             steps += tables[ref.kind](ref.id)
@@ -149,6 +179,10 @@ class Trace:
         yield Ref("example", row.example_id), "answers"
 
     def _example_up(self, example_id: str) -> Iterator[Step]:
+        case = self._session.get(CaseRow, example_id)
+        if case is not None:
+            yield Ref("item", case.item_id), "answered in"
+            yield Ref("interaction", case.interaction_id), "corrects"
         members = select(VersionExampleRow.parent_id, VersionExampleRow.source_digest).where(
             VersionExampleRow.example_id == example_id
         )
@@ -166,22 +200,87 @@ class Trace:
             yield Ref("example", row.example_id), "holds"
         yield from self._sources(row.source_digest)
 
+    def _release_up(self, release_id: str) -> Iterator[Step]:
+        made = select(CycleRow.id).where(CycleRow.release_id == release_id)
+        for cycle in self._session.scalars(made.order_by(CycleRow.id)):
+            yield Ref("cycle", cycle), "came of"
+
+    def _interaction_up(self, interaction_id: str) -> Iterator[Step]:
+        row = self._session.get_one(InteractionRow, interaction_id)
+        if row.release_id is not None:  # else another provider's model answered
+            yield Ref("release", row.release_id), "answered by"
+
+    def _feedback_up(self, feedback_id: str) -> Iterator[Step]:
+        row = self._session.get_one(FeedbackRow, feedback_id)
+        yield Ref("interaction", row.interaction_id), "said about"
+
+    def _item_up(self, item_id: str) -> Iterator[Step]:
+        row = self._session.get_one(QueueItemRow, item_id)
+        gone = self._session.get(InteractionRow, row.subject_id) is None
+        if row.subject_kind != "interaction" or not gone:
+            yield Ref(row.subject_kind, row.subject_id), "asks about"
+
     def _sources(self, digest: str | None) -> Iterator[Step]:
         for source in self._session.scalars(select(SourceRow).where(SourceRow.digest == digest)):
             yield Ref("source", source.id), "read from"
 
     def _example_down(self, example_id: str) -> Iterator[Step]:
-        children = select(VersionExampleRow.example_id).where(
-            VersionExampleRow.parent_id == example_id
-        )
-        for child in self._session.scalars(children.distinct().order_by("example_id")):
-            yield Ref("example", child), "made from"
         members = select(VersionExampleRow).where(VersionExampleRow.example_id == example_id)
         for row in self._session.scalars(members.order_by(VersionExampleRow.version_id)):
             yield Ref("version", row.version_id), f"holds it for {row.split}"
+        for child in self._copies(example_id):
+            yield Ref("example", child), "made from"
         left_out = select(QuarantineRow.id).where(QuarantineRow.example_id == example_id)
         for row_id in self._session.scalars(left_out.order_by(QuarantineRow.id)):
             yield Ref("quarantine", row_id), "left it out"
+
+    def _copies(self, example_id: str) -> list[str]:
+        """The examples made from one."""
+        children = select(VersionExampleRow.example_id).where(
+            VersionExampleRow.parent_id == example_id
+        )
+        return list(self._session.scalars(children.distinct().order_by("example_id")))
+
+    def _release_down(self, release_id: str) -> Iterator[Step]:
+        if self._root != Ref("release", release_id):
+            return
+        newest = select(InteractionRow.id).where(InteractionRow.release_id == release_id)
+        for one in self._session.scalars(newest.order_by(InteractionRow.id.desc()).limit(LISTED)):
+            yield Ref("interaction", one), "answered by"
+
+    def _interaction_down(self, interaction_id: str) -> Iterator[Step]:
+        if self._root is not None and self._root.kind == "release":
+            return
+        said = select(FeedbackRow.id).where(FeedbackRow.interaction_id == interaction_id)
+        for one in self._session.scalars(said.order_by(FeedbackRow.id)):
+            yield Ref("feedback", one), "said about"
+        asked = select(QueueItemRow.id).where(
+            QueueItemRow.subject_kind == "interaction", QueueItemRow.subject_id == interaction_id
+        )
+        for one in self._session.scalars(asked.order_by(QueueItemRow.id)):
+            yield Ref("item", one), "asks about"
+        yield from self._cases(CaseRow.interaction_id == interaction_id, "corrects")
+
+    def _item_down(self, item_id: str) -> Iterator[Step]:
+        yield from self._cases(CaseRow.item_id == item_id, "answered in")
+
+    def _cases(self, which: ColumnElement[bool], how: str) -> Iterator[Step]:
+        found = select(CaseRow.example_id).where(which).order_by(CaseRow.example_id)
+        for one in self._session.scalars(found):
+            yield Ref("example", one), how
+
+    def _cycle_down(self, cycle_id: str) -> Iterator[Step]:
+        row = self._session.get_one(CycleRow, cycle_id)
+        left = {
+            "version": (row.version_id,),
+            "run": (row.run_id,),
+            "evaluation": (row.evaluation_id, row.regression_id),
+            "release": (row.release_id,),
+        }
+        for kind, ids in left.items():
+            for one in ids:
+                if one is not None:
+                    yield Ref(kind, one), "came of"
 
     def _evaluation_down(self, evaluation_id: str) -> Iterator[Step]:
         query = (
@@ -200,11 +299,11 @@ class Trace:
 
     def _touched(self, version_id: str, child: Ref) -> bool:
         """Whether the examples walked through had a part in what came of their version."""
-        if child.kind == "run":
+        if child.kind in ("run", "release"):
             query = select(VersionExampleRow.example_id).where(
                 VersionExampleRow.version_id == version_id,
                 VersionExampleRow.example_id.in_(self._examples),
-                VersionExampleRow.split != "test",
+                VersionExampleRow.split.not_in(NOT_LEARNED),
             )
         elif child.kind == "evaluation":
             query = select(PredictionRow.id).where(
@@ -214,50 +313,3 @@ class Trace:
         else:
             return True
         return self._session.scalars(query.limit(1)).first() is not None
-
-    def _label(self, ref: Ref) -> str:
-        tell = {
-            "source": self._tell_source,
-            "example": self._tell_example,
-            "version": self._tell_version,
-            "run": self._tell_run,
-            "evaluation": self._tell_evaluation,
-            "prediction": self._tell_prediction,
-            "quarantine": self._tell_quarantine,
-        }.get(ref.kind)
-        return "" if tell is None else tell(ref.id)
-
-    def _tell_source(self, ref_id: str) -> str:
-        row = self._session.get_one(SourceRow, ref_id)
-        return f"{row.path}, {row.rows:,} rows"
-
-    def _tell_example(self, ref_id: str) -> str:
-        rows = (VersionExampleRow, QuarantineRow)
-        for table in rows:
-            query = select(table.locator).where(table.example_id == ref_id).limit(1)
-            place = self._session.scalars(query).first()
-            if place is not None:
-                return f"row {place}"
-        return ""
-
-    def _tell_version(self, ref_id: str) -> str:
-        counts = self._session.get_one(VersionRow, ref_id).counts
-        return ", ".join(f"{count:,} {split}" for split, count in counts.items())
-
-    def _tell_run(self, ref_id: str) -> str:
-        row = self._session.get_one(RunRow, ref_id)
-        return f"{row.base}, {row.state}"
-
-    def _tell_evaluation(self, ref_id: str) -> str:
-        row = self._session.get_one(EvaluationRow, ref_id)
-        mine = PredictionRow.evaluation_id == ref_id
-        count = self._session.scalar(select(func.count()).where(mine)) or 0
-        return f"{row.rung} on {row.split}, {count:,} predictions"
-
-    def _tell_prediction(self, ref_id: str) -> str:
-        row = self._session.get_one(PredictionRow, ref_id)
-        return f"on {row.example_id}"
-
-    def _tell_quarantine(self, ref_id: str) -> str:
-        row = self._session.get_one(QuarantineRow, ref_id)
-        return f"{row.step}: {row.reason}"

@@ -38,8 +38,9 @@ class Recurrence:
 def recurrence(objective: Objective, predictions: Sequence[Prediction]) -> dict[str, Recurrence]:
     """Return the recurrence among "learned" and "held_back" cases, and among "all".
 
-    An answer is wrong when a label or closed field differs from the one that was wanted; where the
-    task has none, when the text differs by more than case, spacing and punctuation at its ends.
+    An answer is wrong when a label, or a field that is no free text, differs from the one that was
+    wanted; where the task has none, when the text differs by more than case, spacing and
+    punctuation at its ends.
     """
     found = {
         side: [one for one in predictions if one.slices.get(CASE_SLICE) == side] for side in SIDES
@@ -58,7 +59,7 @@ def still_wrong(objective: Objective, prediction: Prediction) -> bool:
         same = _equal if objective.task in CLOSED_TASKS else _alike
         return not same(got, wanted)
     kinds = field_kinds(objective)
-    closed = [name for name, kind in kinds.items() if kind in ("label", "labels")]
+    closed = [name for name, kind in kinds.items() if kind != "text"]
     same = _equal if closed else _alike
     return any(not same(_field(got, name), _field(wanted, name)) for name in closed or kinds)
 
