@@ -26,7 +26,7 @@ def cycle(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A project whose cycle was run once."""
     from metier.config import FILE_NAME
     from metier.journey.session import open_session
-    from metier.journey.verbs import run_cycle
+    from metier.journey.cycles import run_cycle
 
     folder = tmp_path_factory.mktemp("desk")
     write_rows(folder, 200)
@@ -108,11 +108,12 @@ def test_the_gate_for_ci_looks_at_the_lower_bound(
 
 
 def test_status_names_every_stage_as_done(cycle: Path, capsys: pytest.CaptureFixture[str]) -> None:
-    stages = say(capsys, cycle, "cycle", "status")
-    assert isinstance(stages, list)
-    assert {stage["name"]: stage["state"] for stage in stages} == dict.fromkeys(
-        ["data", "baselines", "tune", "evaluate", "report"], "done"
+    found = say(capsys, cycle, "cycle", "status")
+    assert isinstance(found, dict)
+    assert {stage["name"]: stage["state"] for stage in found["stages"]} == dict.fromkeys(
+        ["data", "baselines", "tune", "evaluate", "gate", "report"], "done"
     )
+    assert [wait["who"] for wait in found["waits"]] == ["the owner"]
 
 
 def test_who_did_what_is_on_record(cycle: Path, capsys: pytest.CaptureFixture[str]) -> None:
