@@ -168,13 +168,13 @@ def _pieces(text: str, labels: Sequence[str]) -> list[Json] | None:
     stripped = text.strip()
     if not stripped:
         return None
-    if _one_label(stripped, labels) and labels:
+    if stripped.startswith("[") and stripped not in labels:
+        listed = _parsed(stripped)
+        return listed if isinstance(listed, list) else None
+    if labels and _one_label(stripped, labels):
         return [stripped]
     if stripped.casefold().rstrip(".") == NONE:
         return []
-    if stripped.startswith("["):
-        listed = _parsed(stripped)
-        return listed if isinstance(listed, list) else None
     separator = r"[;\n]" if re.search(r"[;\n]", stripped) else ","
     return [piece.strip() for piece in re.split(separator, stripped) if piece.strip()]
 

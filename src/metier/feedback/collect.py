@@ -22,6 +22,7 @@ from metier.feedback.types import CORRECTIONS, DEMONSTRATION, Collected
 from metier.models.prompt import parse_reply
 from metier.queue import Item, NewItem, add_items, items_of
 
+__all__ = ["PRIORITIES", "SUBJECT", "Collected", "collect"]
 PAGE = 500
 SUBJECT = "interaction"
 CORRECTION, LOW_CONFIDENCE, AUDIT, BAD, GUARD = (
