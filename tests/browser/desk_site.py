@@ -250,10 +250,8 @@ def serve_some(ws: Workspace, release: Release, count: int = 14) -> list[Interac
     ledger.add_feedback(ws, bad[0].id, "comment", comment, tags={}, actor="customer")
     right = {"route": "account", "reply": "You can sign in again now."}
     ledger.add_feedback(ws, bad[0].id, "demonstration", right, tags={}, actor="customer")
-    items = [
-        NewItem("interaction", one.id, ("said to be bad: helpful", "low confidence")) for one in bad
-    ]
-    items[0] = replace(items[0], priority=5, reasons=(*items[0].reasons, "a user's correction"))
+    items = [NewItem("interaction", one.id, ("bad_helpful", "low_confidence")) for one in bad]
+    items[0] = replace(items[0], priority=5, reasons=(*items[0].reasons, "correction"))
     add_items(ws, "corrections", items)
     return served
 

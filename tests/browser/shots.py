@@ -41,7 +41,7 @@ def chromium() -> Iterator[Browser]:
 
 
 def screenshots(url: str, folder: Path, pages: dict[str, str] | None = None) -> list[Path]:
-    """Visit the pages served at ``url`` and write ``page-width-scheme.png`` of each, four a page."""
+    """Visit the pages served at ``url``; write four pictures of each, ``page-width-scheme.png``."""
     folder.mkdir(parents=True, exist_ok=True)
     written = []
     with chromium() as browser:

@@ -4,12 +4,21 @@ from __future__ import annotations
 
 from fastapi import APIRouter, Depends, Request
 
-from metier.apps.http.pages import overview, runs
+from metier.apps.http.pages import (
+    compare,
+    interactions,
+    label,
+    lineage,
+    overview,
+    react,
+    runs,
+    talk,
+)
 from metier.apps.http.pages.frame import Site
 from metier.journey.session import Session
 from metier.serve.gateway import Gateway
 
-PAGES = (overview, runs)
+PAGES = (overview, runs, compare, talk, label, react, interactions, lineage)
 
 
 def make_pages(session: Session, gateway: Gateway | None = None) -> APIRouter:

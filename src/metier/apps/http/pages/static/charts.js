@@ -133,7 +133,7 @@ class Curves {
   // Until the pointer asks for another step, the legend tells each series' last value.
   showLast(plot) {
     const idxs = plot.data.map((values) => { let i = values.length - 1; while (i > 0 && values[i] == null) i -= 1; return i; });
-    plot.setLegend({ idxs });
+    requestAnimationFrame(() => plot.setLegend({ idxs }));
   }
 
   resize() {

@@ -1,0 +1,213 @@
+"""Compare: two evaluations of the same items, paired, and where they differ most."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Annotated, Literal
+
+from fastapi import APIRouter, Query, Request, Response
+from markupsafe import Markup
+
+from metier.apps.http.pages.frame import Here, PageRoute, Row, Site, show, when
+from metier.apps.http.pages.overview import newest_version
+from metier.core import ledger
+from metier.core.objective import Objective
+from metier.core.records import Difference, EvaluationReport, Prediction
+from metier.core.types import Json
+from metier.evaluate.measures import grade_items
+from metier.journey.report import numbers, svg
+from metier.journey.report.cycles import side as side_of
+from metier.journey.report.views import rung_name, unit_of
+from metier.journey.verbs import compare_evaluations
+from metier.scoring import primary_metric
+from metier.scoring.targets import TUNED
+
+router = APIRouter(route_class=PageRoute)
+Which = Literal["differ", "a", "b", "both_wrong"]
+FILTERS = {
+    "differ": "Answers differ",
+    "a": "A is better",
+    "b": "B is better",
+    "both_wrong": "Both wrong",
+}
+SHOWN = 40
+CLIP = 1200
+
+
+@router.get("/compare")
+def compare_page(
+    request: Request,
+    site: Here,
+    a: str = "",
+    b: str = "",
+    which: Which = "differ",
+    q: Annotated[str, Query(max_length=200)] = "",
+) -> Response:
+    """Show two evaluations side by side."""
+    return show(request, "compare.html.j2", **compare_view(site, a, b, which, q))
+
+
+def compare_view(site: Site, a: str, b: str, which: Which, words: str) -> Row:
+    """Return what can be compared, and of the chosen pair differences and examples.
+
+    Without a choice: the newest tuned model beside the best other rung. Raises NotFound, and
+    InputError when the two did not answer the same items.
+    """
+    ws = site.session.workspace
+    reports = ledger.list_evaluations(ws)
+    first, second = chosen_pair(site, reports, a, b)
+    view: Row = {
+        "options": option_rows(reports),
+        "a": first,
+        "b": second,
+        "which": which,
+        "q": words,
+        "filters": FILTERS,
+        "differences": None,
+        "examples": [],
+        "counts": {},
+    }
+    if first is None or second is None or first.id == second.id:
+        return view
+    key = ("compare", first.id, second.id)
+    found = site.keep(key, lambda: compare_evaluations(site.session, first.id, second.id))
+    pairs = site.keep((*key, "examples"), lambda: pair_rows(site, first, second))
+    passing = {name: [one for one in pairs if passes(name, one, words)] for name in FILTERS}
+    return view | {
+        "differences": difference_rows(found),
+        "main": primary_metric(site.session.project.objective),
+        "counts": {name: len(rows) for name, rows in passing.items()},
+        "items": len(pairs),
+        "examples": passing[which][:SHOWN],
+        "name_a": _named(first),
+        "name_b": _named(second),
+    }
+
+
+def chosen_pair(
+    site: Site, reports: Sequence[EvaluationReport], a: str, b: str
+) -> tuple[EvaluationReport | None, EvaluationReport | None]:
+    """Return the two that are asked for; what is not asked for is chosen to fit."""
+    by_id = {one.id: one for one in reports}
+    ws = site.session.workspace
+    first = (by_id.get(a) or ledger.get_evaluation(ws, a)) if a else None
+    second = (by_id.get(b) or ledger.get_evaluation(ws, b)) if b else None
+    version = newest_version(site.session)
+    fitting = [one for one in reports if version and one.version_id == version.id]
+    tuned = [one for one in fitting if one.rung == TUNED and one.split == "test"]
+    if first is None:
+        first = tuned[-1] if tuned else fitting[-1] if fitting else None
+    if second is None and first is not None:
+        second = _other(first, reports, primary_metric(site.session.project.objective))
+    return first, second
+
+
+def option_rows(reports: Sequence[EvaluationReport]) -> list[Row]:
+    """Return every evaluation, newest first, as a choice in words; grouped by version and split."""
+    return [
+        {
+            "id": one.id,
+            "group": f"{one.split} of {one.version_id}",
+            "words": f"{rung_name(one)}, {when(one.created_at)}, n {one.n}, …{one.id[-6:]}",
+        }
+        for one in sorted(reports, key=lambda one: one.created_at, reverse=True)
+    ]
+
+
+def difference_rows(found: Sequence[Difference]) -> list[Row]:
+    """Return paired differences a - b, each with its interval drawn on its own scale."""
+    rows = []
+    for one in found:
+        estimate, unit = one.estimate, unit_of(one.metric)
+        bounds = svg.nice_bounds([estimate.low, estimate.high, estimate.value, 0.0])
+        side = side_of(estimate, one.metric)
+        rows.append(
+            {
+                "metric": one.metric,
+                "value": numbers.interval(estimate, unit, signed=True),
+                "n": estimate.n,
+                "p": numbers.p_words(one.p_value),
+                "side": side,
+                "words": {"good": "A is better", "bad": "B is better"}.get(side, "cannot be told"),
+                "dot": Markup(svg.interval_dot(estimate, bounds, side)),
+            }
+        )
+    return rows
+
+
+def pair_rows(site: Site, a: EvaluationReport, b: EvaluationReport) -> list[Row]:
+    """Return the items both answered, those on which their grades differ most first."""
+    ws, objective = site.session.workspace, site.session.project.objective
+    version = ledger.get_version(ws, a.version_id)
+    texts = {one.id: one.conversation.text for one in ledger.load_split(ws, version, a.split)}
+    ours, theirs = (_answers(ledger.load_predictions(ws, one), objective) for one in (a, b))
+    rows = [_pair(key, texts.get(key, ""), ours[key], theirs[key]) for key in ours if key in theirs]
+    return sorted(rows, key=lambda row: (-abs(row["grade_a"] - row["grade_b"]), row["example"]))
+
+
+def passes(which: str, row: Row, words: str) -> bool:
+    """Say whether an item belongs under a filter and holds the words."""
+    if words and words.casefold() not in row["search"]:
+        return False
+    if which == "a":
+        return bool(row["grade_a"] > row["grade_b"])
+    if which == "b":
+        return bool(row["grade_b"] > row["grade_a"])
+    if which == "both_wrong":
+        return bool(row["grade_a"] < 1 and row["grade_b"] < 1)
+    return bool(row["a"] != row["b"])
+
+
+def _answers(
+    predictions: Sequence[Prediction], objective: Objective
+) -> dict[str, tuple[Prediction, float]]:
+    grades = grade_items(objective, predictions)
+    return {one.example_id: (one, grades.get(one.example_id, 0.0)) for one in predictions}
+
+
+def _pair(key: str, text: str, a: tuple[Prediction, float], b: tuple[Prediction, float]) -> Row:
+    (ours, grade_a), (theirs, grade_b) = a, b
+    expected = ours.expected
+    parts = (text, *(numbers.answer(one) for one in (expected, ours.parsed, theirs.parsed)))
+    return {
+        "example": key,
+        "text": numbers.short(text, CLIP),
+        "expected": expected,
+        "a": _read(ours),
+        "b": _read(theirs),
+        "grade_a": grade_a,
+        "grade_b": grade_b,
+        "words_a": numbers.number(grade_a),
+        "words_b": numbers.number(grade_b),
+        "prediction_a": ours.id,
+        "prediction_b": theirs.id,
+        "search": "\n".join(parts).casefold(),
+    }
+
+
+def _read(prediction: Prediction) -> Json:
+    """Return the answer as it was read, or its text where it could not be."""
+    return prediction.completion.text if prediction.parsed is None else prediction.parsed
+
+
+def _other(
+    first: EvaluationReport, reports: Sequence[EvaluationReport], metric: str
+) -> EvaluationReport | None:
+    same = [
+        one
+        for one in reports
+        if (one.version_id, one.split) == (first.version_id, first.split)
+        and one.id != first.id
+        and one.rung != first.rung
+        and metric in one.metrics
+    ] or [
+        one
+        for one in reports
+        if (one.version_id, one.split) == (first.version_id, first.split) and one.id != first.id
+    ]
+    return max(same, key=lambda one: one.metrics[metric].value if metric in one.metrics else -1.0,
+               default=None)  # fmt: skip
+
+
+def _named(report: EvaluationReport) -> str:
+    return rung_name(report)
