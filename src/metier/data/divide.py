@@ -61,7 +61,7 @@ def divide(
                 "the split was drawn anew: rows on two sides of an earlier version now belong "
                 "together, so its test set is not this one's"
             )
-        way = {leak.yields.id for leak in leaks if _gives_way(leak, kept, frame.restored)}
+        way = {leak.yields.id for leak in leaks if _gives_way(leak, kept)}
         if config.leakage == "refuse":
             refuse([leak for leak in leaks if leak.yields.id not in way])
         splits = take_out(splits, leaks, outcomes)
@@ -93,7 +93,9 @@ def _draw(
         [(places[a], places[b]) for a, b in ties if a in places and b in places],
         kept,
     )
-    late = {row.id for row in splits["test"] if _is_late(row, kept, restored)}
+    late = {
+        row.id for row in splits["test"] if _is_late(row, kept) and not _is_restored(row, restored)
+    }
     if late:  # they leave the sealed test set; the gate sees whether they may be learned from
         train = late | {row.id for row in splits["train"]}
         splits["test"] = [row for row in splits["test"] if row.id not in late]
@@ -101,11 +103,13 @@ def _draw(
     return splits
 
 
-def _is_late(row: Example, kept: Mapping[str, str], restored: Restored) -> bool:
-    """Whether a test set was sealed before this row came, and nobody let the row in."""
-    if row.split is not None or row.id in kept or "test" not in kept.values():
-        return False
-    return not any(key in (row.id, row.content_hash) for _, key in restored)
+def _is_late(row: Example, kept: Mapping[str, str]) -> bool:
+    """Whether a test set was sealed before this row came."""
+    return row.split is None and row.id not in kept and "test" in kept.values()
+
+
+def _is_restored(row: Example, restored: Restored) -> bool:
+    return any(key in (row.id, row.content_hash) for _, key in restored)
 
 
 def _torn(leak: Leak, kept: Mapping[str, str]) -> bool:
@@ -113,9 +117,9 @@ def _torn(leak: Leak, kept: Mapping[str, str]) -> bool:
     return leak.kind != "near" and _were_both_here(leak, kept)
 
 
-def _gives_way(leak: Leak, kept: Mapping[str, str], restored: Restored) -> bool:
+def _gives_way(leak: Leak, kept: Mapping[str, str]) -> bool:
     """Whether the row goes without refusing the build, for the sake of the sealed test set."""
-    return _is_late(leak.yields, kept, restored) or _were_both_here(leak, kept)
+    return _is_late(leak.yields, kept) or _were_both_here(leak, kept)
 
 
 def _were_both_here(leak: Leak, kept: Mapping[str, str]) -> bool:
