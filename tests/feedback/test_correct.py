@@ -178,8 +178,10 @@ def test_someone_elses_item_another_queue_and_an_unknown_one(workspace: Workspac
     with pytest.raises(Busy):
         correct(workspace, reply, "refund")
     [other] = add_items(workspace, "labels", [NewItem("example", "ex_1")])
-    with pytest.raises(InputError, match="about a example"):
+    with pytest.raises(InputError, match="subject is: example"):
         correct_item(workspace, LEARN, CLASSIFY, LABELS, other.id, "ann", "refund")
+    with pytest.raises(InputError, match="subject is: example"):
+        next_work(workspace, CLASSIFY, LABELS, "cat", queue="labels")
     with pytest.raises(NotFound):
         correct_item(workspace, LEARN, CLASSIFY, LABELS, "item_x", "ann", "refund")
 

@@ -18,13 +18,12 @@ from metier.core.workspace import Workspace
 from metier.feedback.answers import refuse_spans
 from metier.feedback.config import FeedbackConfig
 from metier.feedback.draw import lot
-from metier.feedback.types import CORRECTIONS, DEMONSTRATION, Collected
+from metier.feedback.types import CORRECTIONS, DEMONSTRATION, SUBJECT, Collected
 from metier.models.prompt import parse_reply
 from metier.queue import Item, NewItem, add_items, items_of
 
-__all__ = ["PRIORITIES", "SUBJECT", "Collected", "collect"]
+__all__ = ["PRIORITIES", "Collected", "collect"]
 PAGE = 500
-SUBJECT = "interaction"
 CORRECTION, LOW_CONFIDENCE, AUDIT, BAD, GUARD = (
     "correction", "low_confidence", "audit", "bad_", "guard_",
 )  # fmt: skip

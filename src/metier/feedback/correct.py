@@ -9,7 +9,7 @@ from sqlalchemy import select
 from sqlalchemy.orm import Session
 
 from metier.core import ledger
-from metier.core.errors import InputError, UserError
+from metier.core.errors import UserError
 from metier.core.objective import Objective
 from metier.core.records import Case, Interaction
 from metier.core.store.tables import CaseRow, InteractionRow
@@ -17,11 +17,10 @@ from metier.core.types import Example, Json, Provenance
 from metier.core.workspace import Workspace
 from metier.feedback.answers import make_target, read_answer, reply_is_wrong
 from metier.feedback.clear import clear_answer
-from metier.feedback.collect import SUBJECT
 from metier.feedback.config import FeedbackConfig
 from metier.feedback.draw import lot
 from metier.feedback.types import CORRECTIONS, BadRow, Imported
-from metier.feedback.work import show_items
+from metier.feedback.work import refuse_other, show_items
 from metier.queue import Item, answer_item, get_item, list_items, reopen_item
 
 SOURCE = "feedback"
@@ -140,12 +139,7 @@ def answerable(ws: Workspace, item_id: str) -> Interaction:
     Raises NotFound, or InputError for an item of another queue.
     """
     item = get_item(ws, item_id)
-    if item.subject_kind != SUBJECT:
-        raise InputError(
-            "an item about a served reply",
-            got=f"{item_id} of the queue {item.queue!r}, about a {item.subject_kind}",
-            remedy=f"answer items of the queue {CORRECTIONS!r}",
-        )
+    refuse_other(item)
     return ledger.get_interaction(ws, item.subject_id)
 
 

@@ -11,6 +11,8 @@ from metier.queue import Item
 
 CORRECTIONS = "corrections"
 """The queue of served replies that a person looks at."""
+SUBJECT = "interaction"
+"""What its items are about."""
 COMMENT, DEMONSTRATION = "comment", "demonstration"
 """The reserved metrics: a remark, and the reply that would have been right."""
 

@@ -11,7 +11,7 @@ from metier.core.records import Feedback
 from metier.core.types import Json
 from metier.core.workspace import Workspace
 from metier.feedback.answers import read_answer
-from metier.feedback.types import CORRECTIONS, DEMONSTRATION, Work
+from metier.feedback.types import CORRECTIONS, DEMONSTRATION, SUBJECT, Work
 from metier.queue import LEASE_S, Item, next_item
 
 
@@ -31,7 +31,12 @@ def next_work(
 def show_items(
     ws: Workspace, objective: Objective, labels: Sequence[str], items: Sequence[Item]
 ) -> list[Work]:
-    """Show items about served replies, in their order; nothing is leased."""
+    """Show items about served replies, in their order; nothing is leased.
+
+    Raises InputError for an item about something else.
+    """
+    for item in items:
+        refuse_other(item)
     ids = [item.subject_id for item in items]
     replies = ledger.get_interactions(ws, ids)
     said: dict[str, list[Feedback]] = {}
@@ -48,6 +53,16 @@ def show_items(
         )
         for item in items
     ]
+
+
+def refuse_other(item: Item) -> None:
+    """Raise InputError for an item that is not about a served reply."""
+    if item.subject_kind != SUBJECT:
+        raise InputError(
+            "an item about a served reply",
+            got=f"{item.id} of the queue {item.queue!r}, whose subject is: {item.subject_kind}",
+            remedy=f"answer items of the queue {CORRECTIONS!r}",
+        )
 
 
 def _suggestion(objective: Objective, labels: Sequence[str], said: Sequence[Feedback]) -> Json:
