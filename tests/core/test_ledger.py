@@ -112,6 +112,28 @@ def test_looks_count_tuned_candidates_on_the_test_split_once_each(workspace: Wor
     assert ledger.get_version(ws).looks_used == 2
 
 
+def test_looks_are_shared_by_versions_with_one_test_set(any_workspace: Workspace) -> None:
+    ws = any_workspace
+    first = save(ws, {"test": [example(1)]})
+    run = ledger.start_run(ws, first, "metier/tiny", {})
+    ledger.save_evaluation(ws, report(first.id, run_id=run.id), [])
+    second = save(ws, {"train": [example(2)], "test": [example(1)]})
+    assert second.looks_used == 1
+    for fingerprint in ("f1", "f2"):
+        made = report(second.id, run_id=run.id, fingerprint=fingerprint)
+        ledger.save_evaluation(ws, made, [])
+    assert [one.looks_used for one in ledger.list_versions(ws)] == [2, 2]
+    assert save(ws, {"train": [example(2)]}).looks_used == 0
+
+
+def test_members_are_listed_without_reading_them(any_workspace: Workspace) -> None:
+    version = save(any_workspace, {"train": [example(1)], "test": [example(3)]})
+    assert set(ledger.list_members(any_workspace, version)) == {
+        ledger.Member(example(n).id, example(n).content_hash, split)
+        for n, split in ((1, "train"), (3, "test"))
+    }
+
+
 def test_quarantine_is_listed_opened_and_restored(any_workspace: Workspace) -> None:
     ws = any_workspace
     drop = Drop(example(1, "Ann"), "too_short", {"chars": 3})
