@@ -77,6 +77,23 @@ def test_the_likeliest_label_wins() -> None:
     assert found[0].choice_logprobs == {"card_arrival": -1.0, "no": -2.0, "yes": -3.0}
 
 
+def test_a_reply_is_as_sure_as_its_least_certain_closed_choice(llama: Base) -> None:
+    first, second = answer(
+        Scores([[-1.0, -2.0, -3.0], [-5.0, -5.0, -5.0]]), ASKED[:2], CLASSIFY, LABELS, BRIEF
+    )
+    whole = sum(math.exp(-n) for n in (1, 2, 3))
+    assert first.confidence == pytest.approx(math.exp(-1) / whole)
+    assert second.confidence == pytest.approx(1 / 3)
+    completer = LocalCompleter(llama)
+    for form in (
+        answer(completer, ASKED, FORM, (), BRIEF),
+        answer(completer, ASKED, MULTI, LABELS, BRIEF),
+    ):
+        assert all(one.confidence is not None and 0 < one.confidence <= 1 for one in form)
+    text = FORM.model_copy(update={"fields": {"type": "object", "properties": {"reply": {}}}})
+    assert answer(completer, ASKED[:1], text, (), BRIEF)[0].confidence is None
+
+
 def test_a_label_the_model_always_prefers_is_discounted() -> None:
     completer = Scores([[-1.0, -1.2, -9.0], [-1.0, -6.0, -9.0], [-1.0, -6.0, -9.0]])
     priors = estimate_priors(completer, ASKED, CLASSIFY, LABELS)

@@ -23,7 +23,7 @@ from metier.serve.config import ServeConfig
 from metier.serve.engines import Engines, LoadBase, OpenRelease, release_opener
 from metier.serve.keeper import Keeper
 from metier.serve.names import Model, Names
-from metier.serve.streams import Events, ReplyStream
+from metier.serve.streams import Events, Making, ReplyStream
 from metier.serve.tickets import Sink, Ticket
 from metier.serve.types import ChatReply, ChatRequest, ModelCard
 from metier.serve.upstreams import Upstreams
@@ -59,7 +59,7 @@ class Gateway:
         self._upstreams = Upstreams(config, egress, self._keeper)
         self._admission = Admission(config.max_waiting)
         self._tickets: set[Ticket] = set()
-        self._streams: set[ReplyStream] = set()
+        self._streams: set[Making] = set()
         self._started = False
 
     def start(self) -> None:
@@ -110,18 +110,18 @@ class Gateway:
         except BaseException:
             self._admission.leave()
             raise
-        stream = ReplyStream(ticket, events, self._keeper, self._ended)
-        self._streams.add(stream)
+        making = Making(ticket, events, self._keeper, self._ended)
+        self._streams.add(making)
         self._submit(ticket)
         try:
-            await asyncio.wait_for(stream.begin(), until - time.monotonic())
+            await asyncio.wait_for(making.begin(), until - time.monotonic())
         except TimeoutError:
-            stream.leave()
+            making.leave()
             raise self._timed_out() from None
         except BaseException:
-            stream.leave()
+            making.leave()
             raise
-        return stream
+        return ReplyStream(making)
 
     async def drain(self, seconds: float | None = None) -> None:
         """Take nothing new, give what runs ``seconds`` (None: ``drain_s``), then fail the rest."""
@@ -135,8 +135,8 @@ class Gateway:
         """Stop the threads; whoever still waits is told that the server is stopping."""
         self._admission.draining = True
         self._give_up()
-        for stream in list(self._streams):
-            stream.leave()
+        for making in list(self._streams):
+            making.leave()
         if self._started:
             self._worker.close(CLOSE_S)
             self._upstreams.close()
@@ -186,13 +186,12 @@ class Gateway:
         for ticket in list(self._tickets):
             if self._keeper.give_up(ticket):
                 ticket.future.set_exception(stopping())
-        for stream in list(self._streams):
-            stream.refuse(stopping())
+        for making in list(self._streams):
+            making.refuse(stopping())
 
-    def _ended(self, stream: ReplyStream) -> None:
-        if stream in self._streams:
-            self._streams.discard(stream)
-            self._admission.leave()
+    def _ended(self, making: Making) -> None:
+        self._streams.discard(making)
+        self._admission.leave()
 
 
 def _load_base(name: str) -> Base:
