@@ -102,7 +102,7 @@ def rows(start: int, count: int) -> list[Example]:
 def reply_of(text: str, wrong_every: int) -> str:
     """The right reply to a message, but for one in ``wrong_every``."""
     number = (int(text.rpartition(" ")[2].rstrip(")")) - 1000) // 7 if text.endswith(")") else 1
-    route = next(r for r in ROUTES if SAID[r][0].split()[1] in text) if text else ROUTES[0]
+    route = next((one for one in ROUTES if SAID[one][0].split()[1] in text), ROUTES[0])
     if number % wrong_every == 0:
         route = ROUTES[(number + 1) % 4]
     return json.dumps({"route": route, "reply": SAID[route][1]})

@@ -4,7 +4,9 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from contextlib import contextmanager
+from itertools import product
 from pathlib import Path
+from typing import Any
 
 from playwright.sync_api import Browser, sync_playwright
 
@@ -27,6 +29,7 @@ PAGES = {
 }
 WIDTHS = (1280, 390)
 SCHEMES = ("light", "dark")
+SETTLE_MS = 150
 
 
 @contextmanager
@@ -40,23 +43,23 @@ def chromium() -> Iterator[Browser]:
             browser.close()
 
 
-def screenshots(url: str, folder: Path, pages: dict[str, str] | None = None) -> list[Path]:
+def screenshots(
+    url: str, folder: Path, pages: dict[str, str] | None = None, browser: Browser | None = None
+) -> list[Path]:
     """Visit the pages served at ``url``; write four pictures of each, ``page-width-scheme.png``."""
+    if browser is None:
+        with chromium() as own:
+            return screenshots(url, folder, pages, own)
     folder.mkdir(parents=True, exist_ok=True)
     written = []
-    with chromium() as browser:
-        for width in WIDTHS:
-            for scheme in SCHEMES:
-                context = browser.new_context(
-                    viewport={"width": width, "height": 900},
-                    color_scheme=scheme,  # type: ignore[arg-type]
-                )
-                page = context.new_page()
-                for name, path in (pages or PAGES).items():
-                    page.goto(url + path)
-                    page.wait_for_timeout(150)
-                    file = folder / f"{name}-{width}-{scheme}.png"
-                    page.screenshot(path=str(file), full_page=True)
-                    written.append(file)
-                context.close()
+    for width, scheme in product(WIDTHS, SCHEMES):
+        view: Any = {"viewport": {"width": width, "height": 900}, "color_scheme": scheme}
+        context = browser.new_context(**view)
+        page = context.new_page()
+        for name, path in (pages or PAGES).items():
+            page.goto(url + path)
+            page.wait_for_timeout(SETTLE_MS)
+            written.append(folder / f"{name}-{width}-{scheme}.png")
+            page.screenshot(path=str(written[-1]), full_page=True)
+        context.close()
     return written

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Sequence
 from typing import Annotated, Literal
 
@@ -74,8 +75,7 @@ def compare_view(site: Site, a: str, b: str, which: Which, words: str) -> Row:
     pairs = site.keep((*key, "examples"), lambda: pair_rows(site, first, second))
     passing = {name: [one for one in pairs if passes(name, one, words)] for name in FILTERS}
     return view | {
-        "differences": difference_rows(found),
-        "main": primary_metric(site.session.project.objective),
+        "differences": difference_rows(found, site.session.project.objective),
         "counts": {name: len(rows) for name, rows in passing.items()},
         "items": len(pairs),
         "examples": passing[which][:SHOWN],
@@ -114,25 +114,33 @@ def option_rows(reports: Sequence[EvaluationReport]) -> list[Row]:
     ]
 
 
-def difference_rows(found: Sequence[Difference]) -> list[Row]:
-    """Return paired differences a - b, each with its interval drawn on its own scale."""
-    rows = []
+def difference_rows(found: Sequence[Difference], objective: Objective) -> list[Row]:
+    """Return paired differences a - b with their drawings, those that targets name marked.
+
+    Metrics of one unit share a scale, with zero in its middle.
+    """
+    asked = {one.metric for one in (*objective.target, *objective.constraint)}
+    asked.add(primary_metric(objective))
+    reach: dict[str, float] = {}
     for one in found:
-        estimate, unit = one.estimate, unit_of(one.metric)
-        bounds = svg.nice_bounds([estimate.low, estimate.high, estimate.value, 0.0])
-        side = side_of(estimate, one.metric)
-        rows.append(
-            {
-                "metric": one.metric,
-                "value": numbers.interval(estimate, unit, signed=True),
-                "n": estimate.n,
-                "p": numbers.p_words(one.p_value),
-                "side": side,
-                "words": {"good": "A is better", "bad": "B is better"}.get(side, "cannot be told"),
-                "dot": Markup(svg.interval_dot(estimate, bounds, side)),
-            }
-        )
-    return rows
+        ends = (one.estimate.low, one.estimate.high, one.estimate.value)
+        widest = max((abs(end) for end in ends if math.isfinite(end)), default=0.0)
+        reach[unit_of(one.metric)] = max(reach.get(unit_of(one.metric), 0.0), widest)
+    return [_difference(one, reach[unit_of(one.metric)] or 1.0, asked) for one in found]
+
+
+def _difference(one: Difference, reach: float, asked: set[str]) -> Row:
+    side = side_of(one.estimate, one.metric)
+    return {
+        "metric": one.metric,
+        "asked": one.metric in asked,
+        "value": numbers.interval(one.estimate, unit_of(one.metric), signed=True),
+        "n": one.estimate.n,
+        "p": numbers.p_words(one.p_value),
+        "side": side,
+        "words": {"good": "A is better", "bad": "B is better"}.get(side, "cannot be told"),
+        "dot": Markup(svg.interval_dot(one.estimate, (-1.05 * reach, 1.05 * reach), side)),
+    }
 
 
 def pair_rows(site: Site, a: EvaluationReport, b: EvaluationReport) -> list[Row]:

@@ -125,9 +125,9 @@ def show(request: Request, template: str, *, http_status: int = 200, **values: A
         "nav": NAV,
         "here": "/" + request.url.path.strip("/").partition("/")[0],
         "partial": is_partial(request),
+        "stand": stand_line(site.session),
     }
-    stand = {} if is_partial(request) else {"stand": stand_line(site.session)}
-    page = templates.get_template(template).render({**frame, **stand, **values})
+    page = templates.get_template(template).render(frame | values)
     return HTMLResponse(page, http_status)
 
 

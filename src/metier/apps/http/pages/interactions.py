@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from typing import Annotated, Literal, get_args
 
 from fastapi import APIRouter, Query, Request, Response
@@ -20,6 +20,7 @@ from metier.apps.http.pages.words import (
 )
 from metier.core import ledger
 from metier.core.records import Feedback, Interaction
+from metier.core.types import Json
 from metier.feedback.config import FeedbackConfig
 from metier.feedback.labels import current_labels
 from metier.feedback.types import CORRECTIONS
@@ -60,6 +61,7 @@ def list_view(site: Site, which: Which, words: str, page: int) -> Row:
     """Return one page of the replies that pass the filter, and how many pass each."""
     session = site.session
     ws, config = session.workspace, session.project.feedback
+    objective = session.project.objective
     replies = ledger.list_interactions(ws)
     said: dict[str, list[Feedback]] = {}
     for one in ledger.list_feedback(ws):
@@ -85,7 +87,13 @@ def list_view(site: Site, which: Which, words: str, page: int) -> Row:
         "more": start + PAGE < len(chosen),
         "low": config.low_confidence,
         "rows": [
-            reply_row(one, said.get(one.id, []), config, names)
+            reply_row(
+                one,
+                said.get(one.id, []),
+                config,
+                names.get(one.release_id or "", one.model),
+                reply_value(objective, (), one.replies[0]) if one.replies else "",
+            )
             for one in chosen[start : start + PAGE]
         ],
     }
@@ -106,18 +114,25 @@ def reply_row(
     reply: Interaction,
     said: Sequence[Feedback],
     config: FeedbackConfig,
-    names: Mapping[str, str],
+    by: str,
+    value: Json,
 ) -> Row:
-    """Return one reply as a row of the list."""
+    """Return one reply as a row of the list; ``value`` is its text, or its fields."""
     return {
         "reply": reply,
-        "by": names.get(reply.release_id or "", reply.model),
+        "by": by,
         "asked": numbers.short(reply.asked.last_user, CLIP),
-        "answered": numbers.short(reply.replies[0] if reply.replies else "", CLIP),
+        "answered": numbers.short(one_line(value), CLIP),
         "confidence": numbers.number(reply.confidence),
         "unsure": passes("unsure", reply, said, config),
         "said": said_rows(config, said),
     }
+
+
+def one_line(value: Json) -> str:
+    """Write a reply on one line; of fields only what they hold."""
+    parts = value.values() if isinstance(value, dict) else [value]
+    return " · ".join(" ".join(numbers.answer(one).split()) for one in parts)
 
 
 def reply_view(site: Site, key: str) -> Row:

@@ -11,7 +11,6 @@ from fastapi.concurrency import run_in_threadpool
 
 from metier.apps.http.pages.forms import form_fields, read_form
 from metier.apps.http.pages.frame import Here, PageRoute, Row, Site, go, is_partial, show
-from metier.apps.http.pages.line import stand_line
 from metier.apps.http.pages.words import (
     reason_words,
     release_names,
@@ -135,7 +134,6 @@ def desk_view(site: Site, worker: str, item_id: str = "") -> Row:
         "undo": undo_id(items, worker, None if work is None else work.item),
         "desk": None if work is None else work_row(site, work),
         "skips": SKIPS,
-        "stand_now": stand_line(session),
     }
 
 

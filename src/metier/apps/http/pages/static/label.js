@@ -117,9 +117,10 @@ document.addEventListener("htmx:beforeRequest", (event) => {
   desk.after(shown);
 });
 document.addEventListener("htmx:afterRequest", (event) => {
-  if (!closes(event.detail.elt)) return;
+  const { requestConfig } = event.detail; // the form itself may be gone from the page by now
+  if (!closes(requestConfig.elt)) return;
   if (!event.detail.successful || event.detail.xhr.status >= 400) { putBack(); return; }
-  localStorage.removeItem(DRAFT + event.detail.requestConfig.path.split("/")[2]);
+  localStorage.removeItem(DRAFT + requestConfig.path.split("/")[2]);
   if (location.search) history.replaceState(null, "", "/label");
 });
 document.addEventListener("htmx:afterSwap", (event) => {
