@@ -35,7 +35,7 @@ STAGES = [
     "monitor",
     "feedback",
 ]
-ABOVE = ["config", "journey", "apps"]
+ABOVE = ["config", "journey", "apps", "__main__"]
 
 
 def unit_of(module: str) -> str:

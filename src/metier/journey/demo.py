@@ -17,14 +17,13 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
-from metier.feedback.collect import Collected
-
 from metier.core import ledger
 from metier.core.errors import BoundaryError
 from metier.core.records import Release
 from metier.core.types import Json
+from metier.feedback.collect import Collected, collect
+from metier.feedback.labels import current_labels
 from metier.journey.cycles import CycleResult, run_cycle
-from metier.journey.learning import collect_failures
 from metier.journey.session import Session
 from metier.registry.releases import aliases, get_release
 from metier.release.promote import promote
@@ -92,13 +91,19 @@ def _pilot(session: Session) -> Pilot:
     with _served(session) as url:
         session.progress.note(f"serving on {url}; 200 simulated customers write to it")
         users = _simulate(session.root, "users", url)
-        collected = collect_failures(session)
-        session.progress.note(
-            f"{collected.total} replies collected; simulated experts correct them"
-        )
+        collected = _collect(session)
+        session.progress.note(f"{collected.new} replies collected; simulated experts correct them")
         experts = _simulate(session.root, "experts", url)
     release = get_release(session.workspace, "champion")
     return Pilot(release, users, collected, experts)
+
+
+def _collect(session: Session) -> Collected:
+    project, workspace = session.project, session.workspace
+    labels = current_labels(workspace, project.objective)
+    return collect(
+        workspace, project.feedback, project.objective, labels, progress=session.progress
+    )
 
 
 @contextmanager

@@ -19,7 +19,7 @@ from metier.core.types import Json
 from metier.core.workspace import Workspace
 from metier.journey import verbs
 from metier.journey.resources import resources_for
-from metier.journey.session import SILENT, Session
+from metier.journey.session import SILENT, Session, base_name
 
 _HERE = "metier.journey.handlers:"
 ANYWHERE: Handlers = {
@@ -45,7 +45,7 @@ class Seat:
 def enqueue(session: Session, name: str, config: Mapping[str, Json]) -> Job:
     """Add a job, with the project's settings and what it needs, for any worker of this store."""
     project = session.project.model_dump(mode="json")
-    project["project"]["base"] = verbs.base_name(session)
+    project["project"]["base"] = base_name(session)
     needs = resources_for(session.project, name)
     return session.workspace.jobs.enqueue(name, {**config, "project": project}, needs)
 

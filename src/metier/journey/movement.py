@@ -15,14 +15,13 @@ from metier.core.errors import InputError
 from metier.core.objective import Target
 from metier.core.records import Cycle, EvaluationReport
 from metier.core.types import Estimate
-from metier.journey.session import Session
+from metier.journey.session import Session, make_bench
 from metier.scoring import primary_metric
 from metier.scoring.targets import describe, find_estimate
 
 if TYPE_CHECKING:
-    from metier.evaluate.recurrence import Recurrence
-
     from metier.evaluate.compare import Comparison
+    from metier.evaluate.recurrence import Recurrence
 
 
 @dataclass(frozen=True, slots=True)
@@ -57,7 +56,6 @@ class Movement:
 def movement(session: Session) -> Movement:
     """Compare the cycles that were evaluated, target by target."""
     from metier.evaluate.compare import Comparison
-    from metier.journey.verbs import make_bench
 
     found = _evaluated(session)
     if not found:

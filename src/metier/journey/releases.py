@@ -13,8 +13,7 @@ from metier.core.codec import to_json
 from metier.core.errors import InputError
 from metier.core.records import DataVersion, EvaluationReport, Release, TuneRun
 from metier.core.types import Json
-from metier.journey import verbs
-from metier.journey.session import Session
+from metier.journey.session import Session, make_bench
 from metier.models.adapters import NOTE
 from metier.models.base import find_base, fingerprint_folder
 from metier.models.prompt import TUNED as TUNED_PROMPT
@@ -39,7 +38,7 @@ def make_release(session: Session, run_id: str = ledger.LATEST) -> Release:
     run = ledger.get_run(ws, run_id)
     _weights(run)
     report = _evaluation(session, run)
-    bench = verbs.make_bench(session, run.version_id)
+    bench = make_bench(session, run.version_id)
     _refuse_changed(bench, report)
     gate = to_json(_decision(bench, report))
     return create_release(ws, _manifest(session, run, bench.version, report), gate)

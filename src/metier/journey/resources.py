@@ -35,10 +35,11 @@ def resources_for(project: Project, name: str) -> Resources:
 def tune_bytes(shape: Shape, project: Project) -> int:
     """Return the bytes a tune holds at most: weights, what is trained, activations, logits."""
     config = project.tune
-    lora = isinstance(config.method, Lora)
-    trained = shape.lora_parameters(config.method.r) if lora else shape.parameters
+    method = config.method
+    frozen = shape.weight_bytes() if isinstance(method, Lora) else 0
+    trained = shape.lora_parameters(method.r) if isinstance(method, Lora) else shape.parameters
     tokens = config.micro_batch_tokens or config.batch_tokens
     activations = tokens * shape.layers * shape.width * ACTIVATIONS * FLOAT
     logits = tokens * shape.vocabulary * FLOAT * LOGIT_COPIES
     copies = trained * FLOAT * TRAINED_COPIES
-    return (shape.weight_bytes() if lora else 0) + copies + activations + logits
+    return frozen + copies + activations + logits

@@ -10,10 +10,16 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from metier.config import Project, load_project
+from metier.core import ledger
 from metier.core.progress import Progress
 from metier.core.workspace import Workspace
+
+if TYPE_CHECKING:
+    from metier.evaluate.bench import Bench
+    from metier.models.base import Base
 
 SILENT = Progress()
 
@@ -42,3 +48,33 @@ def open_session(config_file: Path, progress: Progress = SILENT) -> Iterator[Ses
         root, store_url=project.store, artifacts_url=project.artifacts
     ) as workspace:
         yield Session(project, root, workspace, progress)
+
+
+def make_bench(session: Session, version: str = ledger.LATEST) -> Bench:
+    """What all rungs of a version share when they are measured."""
+    from metier.evaluate.bench import Bench
+
+    project = session.project
+    return Bench(
+        session.workspace,
+        ledger.get_version(session.workspace, version),
+        project.objective,
+        project.evaluate,
+        project.costs,
+        session.progress,
+    )
+
+
+def load_project_base(session: Session) -> Base:
+    """Load the project's base model."""
+    from metier.models.base import load_base
+
+    allowed = session.project.project.trust_remote_code
+    return load_base(base_name(session), allow_remote_code=allowed)
+
+
+def base_name(session: Session) -> str:
+    """Return the base's name; a relative path means relative to metier.toml."""
+    name = session.project.project.base
+    local = session.root / name
+    return str(local) if local.is_dir() else name

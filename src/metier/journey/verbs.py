@@ -20,14 +20,12 @@ from metier.core.errors import InputError, NotFound, nearest
 from metier.core.jobs import JobContext
 from metier.core.records import DataVersion, Difference, EvaluationReport, TuneRun
 from metier.core.types import Json
-from metier.journey.session import Session
+from metier.journey.session import Session, base_name, load_project_base, make_bench
 from metier.scoring import Assumptions, HeldOut, Need, needs
 
 if TYPE_CHECKING:
     from metier.data.build import BuildResult
-    from metier.evaluate.bench import Bench
     from metier.evaluate.verdict import Verdict
-    from metier.models.base import Base
     from metier.tune.inspect import Inspected
 
 T = TypeVar("T")
@@ -207,36 +205,6 @@ def write_report(session: Session, version: str = ledger.LATEST, out: Path | Non
     write_atomically(path, BytesIO(page.encode()))
     session.workspace.audit.append(None, "report.write", now.version.id, {"file": path.name})
     return path
-
-
-def make_bench(session: Session, version: str = ledger.LATEST) -> Bench:
-    """What all rungs of a version share when they are measured."""
-    from metier.evaluate.bench import Bench
-
-    project = session.project
-    return Bench(
-        session.workspace,
-        ledger.get_version(session.workspace, version),
-        project.objective,
-        project.evaluate,
-        project.costs,
-        session.progress,
-    )
-
-
-def load_project_base(session: Session) -> Base:
-    """Load the project's base model."""
-    from metier.models.base import load_base
-
-    allowed = session.project.project.trust_remote_code
-    return load_base(base_name(session), allow_remote_code=allowed)
-
-
-def base_name(session: Session) -> str:
-    """The base's name; a relative path means relative to metier.toml."""
-    name = session.project.project.base
-    local = session.root / name
-    return str(local) if local.is_dir() else name
 
 
 def as_job(

@@ -44,7 +44,7 @@ def show_demo(result: DemoResult, moved: Movement, folder: Path) -> None:
     """Print what the pilot brought, the last cycle, and where to look next."""
     if result.pilot is not None:
         say(f"pilot of {result.pilot.release.name}: customers {result.pilot.users}")
-        say(f"  collected {result.pilot.collected.total}, experts {result.pilot.experts}")
+        say(f"  collected {result.pilot.collected.new}, experts {result.pilot.experts}")
     show_cycle(result.cycle, moved)
     say(f"champion      {result.champion.name}")
     say(f"look around   metier serve --project {folder}")
