@@ -120,11 +120,10 @@ def make_session(folder: Path, stage: str = "cycles", objective: str = STRUCTURE
         measure(session, version, "zero_shot", 5)
     if version is not None and reached >= 3:
         first = make_cycle(session, version, wrong_every=7)
-        alias(workspace, "champion", first)
+        promote(workspace, first)
     if version is not None and reached >= 4:
         serve_some(workspace, first)
-        second = make_cycle(session, version, wrong_every=40)
-        alias(workspace, "challenger", second)
+        make_cycle(session, version, wrong_every=40)
     return session
 
 
@@ -215,9 +214,11 @@ def make_release(
     return create_release(session.workspace, manifest, gate)
 
 
-def alias(ws: Workspace, name: str, release: Release) -> None:
+def promote(ws: Workspace, release: Release) -> None:
+    """Make it the champion; it is the challenger no longer."""
     with ws.db.session() as session:
-        point_alias(ws, name, release.id, "desk", session)
+        point_alias(ws, "champion", release.id, "desk", session)
+        point_alias(ws, "challenger", None, "desk", session)
 
 
 def interaction(number: int, release: Release | None, wrong: bool = False) -> Interaction:
