@@ -6,8 +6,9 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
+from fastapi.testclient import TestClient
 
-from browser.desk_site import make_session
+from browser.desk_site import FakeGateway, client_of, make_session
 from metier.journey.session import Session
 
 
@@ -43,3 +44,10 @@ def desk(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Session]:
     session = make_session(tmp_path_factory.mktemp("desk"), "cycles")
     yield session
     session.workspace.close()
+
+
+@pytest.fixture
+def client(desk: Session) -> Iterator[TestClient]:
+    """A client of that desk's pages, with models that answer."""
+    with client_of(desk, FakeGateway(desk.workspace)) as made:
+        yield made

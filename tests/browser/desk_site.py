@@ -18,6 +18,7 @@ from pathlib import Path
 import uvicorn
 from fastapi import FastAPI
 from fastapi.staticfiles import StaticFiles
+from fastapi.testclient import TestClient
 
 from evaluate_fakes import FakeCompleter, row
 from metier.apps.http.pages import STATIC, make_pages
@@ -33,6 +34,7 @@ from metier.queue import NewItem, add_items
 from metier.registry import Manifest, create_release, point_alias
 from metier.serve.types import ChatReply, ChatRequest, Choice, ModelCard
 
+ORIGIN = "http://testserver"
 STAGES = ("nothing", "data", "baselines", "cycle", "cycles")
 ROUTES = ["account", "billing", "damaged", "delivery"]
 STRUCTURED = """
@@ -311,6 +313,11 @@ def make_app(session: Session, gateway: FakeGateway | None) -> FastAPI:
     app.include_router(make_pages(session, gateway))  # type: ignore[arg-type]
     app.mount("/static", StaticFiles(directory=STATIC))
     return app
+
+
+def client_of(session: Session, gateway: FakeGateway | None = None) -> TestClient:
+    """A client that posts as the pages themselves do."""
+    return TestClient(make_app(session, gateway), headers={"Origin": ORIGIN})
 
 
 @contextmanager

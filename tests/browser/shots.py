@@ -8,7 +8,7 @@ from itertools import product
 from pathlib import Path
 from typing import Any
 
-from playwright.sync_api import Browser, sync_playwright
+from playwright.sync_api import Browser, Page, sync_playwright
 
 CHROMIUM = Path("/usr/bin/chromium")
 FLAGS = [
@@ -26,6 +26,7 @@ PAGES = {
     "try": "/try",
     "label": "/label",
     "interactions": "/interactions",
+    "reply": "/interactions?which=said",
 }
 WIDTHS = (1280, 390)
 SCHEMES = ("light", "dark")
@@ -44,12 +45,19 @@ def chromium() -> Iterator[Browser]:
 
 
 def screenshots(
-    url: str, folder: Path, pages: dict[str, str] | None = None, browser: Browser | None = None
+    url: str,
+    folder: Path,
+    pages: dict[str, str] | None = None,
+    browser: Browser | None = None,
+    words: str = "",
 ) -> list[Path]:
-    """Visit the pages served at ``url``; write four pictures of each, ``page-width-scheme.png``."""
+    """Visit the pages served at ``url``; write four pictures of each, ``page-width-scheme.png``.
+
+    ``words`` are sent on the page Try it before its picture is taken.
+    """
     if browser is None:
         with chromium() as own:
-            return screenshots(url, folder, pages, own)
+            return screenshots(url, folder, pages, own, words)
     folder.mkdir(parents=True, exist_ok=True)
     written = []
     for width, scheme in product(WIDTHS, SCHEMES):
@@ -58,8 +66,21 @@ def screenshots(
         page = context.new_page()
         for name, path in (pages or PAGES).items():
             page.goto(url + path)
+            if name == "reply":
+                _open_first_reply(page)
+            if name == "try" and words:
+                page.fill("#message", words)
+                page.press("#message", "Enter")
+                page.locator(".react").nth(1).wait_for()
             page.wait_for_timeout(SETTLE_MS)
             written.append(folder / f"{name}-{width}-{scheme}.png")
             page.screenshot(path=str(written[-1]), full_page=True)
         context.close()
     return written
+
+
+def _open_first_reply(page: Page) -> None:
+    first = page.locator("td a.row")
+    if first.count():
+        first.first.click()
+        page.locator(".react").wait_for()

@@ -6,7 +6,7 @@ import asyncio
 import json
 import math
 import time
-from collections.abc import AsyncIterator, Sequence
+from collections.abc import AsyncIterator, Callable, Sequence
 from datetime import UTC, datetime
 from pathlib import Path
 
@@ -52,11 +52,13 @@ def run_page(request: Request, site: Here, key: str) -> Response:
 
 
 @router.get("/runs/{key}/events")
-async def run_events(site: Here, key: str) -> Response:
+async def run_events(request: Request, site: Here, key: str) -> Response:
     """Send a run's points as they are recorded, as server-sent events."""
     ws = site.session.workspace
     run = await run_in_threadpool(ledger.get_run, ws, key)
-    return StreamingResponse(follow(ws, run.id), media_type="text/event-stream")
+    served = getattr(request.app.state, "served", None)
+    events = follow(ws, run.id, stopping=lambda: bool(getattr(served, "draining", False)))
+    return StreamingResponse(events, media_type="text/event-stream")
 
 
 def run_rows(
@@ -149,10 +151,15 @@ def series_rows(points: Sequence[MetricPoint]) -> list[Row]:
 
 
 async def follow(
-    ws: Workspace, run_id: str, poll_s: float = POLL_S, stream_s: float = STREAM_S
+    ws: Workspace,
+    run_id: str,
+    poll_s: float = POLL_S,
+    stream_s: float = STREAM_S,
+    stopping: Callable[[], bool] = lambda: False,
 ) -> AsyncIterator[str]:
     """Yield server-sent events: ``points`` (first all, then those new or changed), ``state``, and
-    ``end`` once the run is over."""
+    ``end`` once the run is over. Ends early after ``stream_s`` seconds, or when the server is
+    ``stopping``."""
     sent: dict[tuple[str, int], float | None] = {}
     until = time.monotonic() + stream_s
     yield "retry: 300\n\n"
@@ -166,7 +173,7 @@ async def follow(
         if run.state != "running":
             yield _event("end", {"state": run.state})
             return
-        if time.monotonic() >= until:
+        if stopping() or time.monotonic() >= until:
             return
         yield _event("state", {"state": run.state, "seconds": seconds_of(run)})
         await asyncio.sleep(poll_s)

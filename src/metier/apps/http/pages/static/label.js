@@ -42,7 +42,8 @@ function point(field) {
 }
 
 function begin() {
-  seen = 0;
+  const desk = document.querySelector("#work > .desk");
+  seen = desk ? Number(desk.dataset.seconds) * 1000 : 0; // changing an answer adds to its time
   since = null;
   tick();
   if (!form()) return;
@@ -96,7 +97,7 @@ document.addEventListener("focusin", (event) => {
 document.addEventListener("htmx:configRequest", (event) => {
   if (event.detail.elt.id !== "answer") return;
   tick();
-  event.detail.parameters.seconds = (seen / 1000).toFixed(1);
+  event.detail.parameters.seconds = (seen / 1000).toFixed(2);
 });
 
 const closes = (element) => element.id === "answer" || element.id === "skip";
