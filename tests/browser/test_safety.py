@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import html
 import re
 from collections.abc import Callable
 
@@ -15,6 +16,7 @@ from browser.desk_site import (
     make_app,
 )
 from browser.shots import PAGES
+from metier.apps.http.app import make_app as make_whole_app
 from metier.apps.http.pages import STATIC
 from metier.apps.http.pages.frame import HEADERS
 from metier.core import ledger
@@ -32,6 +34,29 @@ def test_every_page_carries_the_policy_and_nothing_inline(client: TestClient) ->
         assert not re.search(
             r"<script(?![^>]* src=)|<style|\sstyle=|\son\w+=|https?://", answer.text
         )
+
+
+def test_every_link_leads_somewhere(desk: Session) -> None:
+    app = make_whole_app(desk, gateway=FakeGateway(desk.workspace))  # type: ignore[arg-type]
+    client = TestClient(app, base_url="http://127.0.0.1:8421")
+    waiting, seen = [*PAGES.values()], set[str]()
+    while waiting:
+        path = waiting.pop()
+        answer = client.get(path)
+        assert answer.status_code == 200, path
+        links = {html.unescape(one) for one in re.findall(r'(?:href|src)="(/[^"]*)"', answer.text)}
+        # One page of a kind is enough: the prefix of its id names the kind.
+        new = {one for one in links if kind_of(one) not in {kind_of(old) for old in seen}}
+        seen |= new
+        waiting += sorted(new)
+    assert {kind_of(one) for one in seen} >= {
+        "/runs/run", "/lineage/ver", "/lineage/eval", "/lineage/rel", "/interactions/chatcmpl",
+        "/lineage/item", "/lineage/fb", "/static/app.css",
+    }  # fmt: skip
+
+
+def kind_of(path: str) -> str:
+    return re.split(r"[_?#]|-0", path)[0]
 
 
 def test_a_post_from_elsewhere_is_refused(desk: Session) -> None:
