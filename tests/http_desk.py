@@ -20,6 +20,7 @@ from fastapi import FastAPI
 from metier.apps.http.app import make_app
 from metier.apps.http.server import Server, bind, url_of
 from metier.core.completer import Completer
+from metier.feedback.collect import collect
 from metier.journey.session import Session, open_session
 from metier.privacy import Egress
 from metier.serve import Gateway
@@ -68,6 +69,12 @@ def desk_app(session: Session, model: Completer, **settings: Any) -> FastAPI:
     return make_app(session, "api", gateway=gateway_of(session, model), **settings)
 
 
+def collect_failures(session: Session) -> None:
+    """Fill the queue of corrections."""
+    project = session.project
+    collect(session.workspace, project.feedback, project.objective, ())
+
+
 @contextmanager
 def listening(app: FastAPI) -> Iterator[str]:
     """The app on a port of its own; gives its URL."""
@@ -100,6 +107,19 @@ def raw_request(url: str, head: str, body: bytes = b"") -> socket.socket:
     lines = head.strip().replace("\n", "\r\n")
     connection.sendall(f"{lines}\r\nHost: {host}:{port}\r\n\r\n".encode() + body)
     return connection
+
+
+class IdleGateway:
+    """What a gateway needs beside answers, doing nothing."""
+
+    def start(self) -> None:
+        pass
+
+    def close(self) -> None:
+        pass
+
+    async def drain(self, seconds: float | None = None) -> None:
+        pass
 
 
 class FakeUpstream:

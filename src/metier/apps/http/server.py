@@ -46,14 +46,14 @@ def serve(
 
 
 class Server(uvicorn.Server):
-    """Takes requests while it drains, to refuse them in words; a second signal cuts it short."""
+    """Takes requests while it drains, to refuse them in words; a second signal cuts that short."""
 
     def __init__(self, app: FastAPI, on_ready: Callable[[], None]) -> None:
         super().__init__(server_config(app))
         self._served: Served = app.state.served
         self._on_ready = on_ready
         self._loop: asyncio.AbstractEventLoop | None = None
-        self._draining: asyncio.Task[None] | None = None
+        self._drains: list[asyncio.Task[None]] = []
 
     async def startup(self, sockets: list[socket.socket] | None = None) -> None:
         """Start, then tell that it is ready."""
@@ -62,22 +62,21 @@ class Server(uvicorn.Server):
         self._on_ready()
 
     def handle_exit(self, sig: int, frame: FrameType | None) -> None:
-        """Begin to drain; when asked again, stop at once."""
+        """Begin to drain; when asked again, give up what still runs."""
         if self._loop is None or not self.started:
             self.should_exit = True
-        elif self._served.draining:
-            self.should_exit = self.force_exit = True
         else:
+            within_s = 0.0 if self._served.draining else None
             self._served.draining = True
-            self._loop.call_soon_threadsafe(self._begin_drain)
+            self._loop.call_soon_threadsafe(self._begin_drain, within_s)
 
-    def _begin_drain(self) -> None:
-        self._draining = asyncio.create_task(self._drain())
+    def _begin_drain(self, within_s: float | None) -> None:
+        self._drains.append(asyncio.create_task(self._drain(within_s)))
 
-    async def _drain(self) -> None:
+    async def _drain(self, within_s: float | None) -> None:
         try:
             if self._served.gateway is not None:
-                await self._served.gateway.drain()
+                await self._served.gateway.drain(within_s)
         finally:
             self.should_exit = True
 
