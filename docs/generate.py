@@ -7,7 +7,9 @@ python docs/generate.py --check   exit 1 and say which page is out of date
 import sys
 import types
 import typing
+from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
 from pydantic import BaseModel
 from pydantic.fields import FieldInfo
@@ -119,9 +121,109 @@ def command_pages() -> str:
     return "\n".join(lines).rstrip() + "\n"
 
 
+def http_page() -> str:
+    """Paths of the HTTP API, the fields of what goes in and out, and its errors."""
+    from metier.apps.http.app import api_schema
+
+    schema = api_schema()
+    models = schema["components"]["schemas"]
+    lines = [
+        "# HTTP API",
+        "",
+        "Generated from the server's own description by `make docs`; a running server has it under",
+        "`/openapi.json`. Fields that are not listed are left aside.",
+        "",
+    ]
+    errors: dict[str, str] = {}
+    for path, operations in schema["paths"].items():
+        for method, operation in operations.items():
+            lines += operation_lines(f"{method.upper()} {path}", operation, models)
+            errors |= {
+                status: answer["description"]
+                for status, answer in operation["responses"].items()
+                if status >= "400" and path.startswith("/v1")
+            }
+    lines += ["## Errors", "", "| status | meaning |", "|---|---|"]
+    lines += [f"| {status} | {cell(words)} |" for status, words in sorted(errors.items())]
+    lines += ["", 'The body of each is `{"error": {…}}` with:', ""]
+    lines += fields_table("ErrorDetail", models)
+    return "\n".join(lines).rstrip() + "\n"
+
+
+def operation_lines(title: str, operation: dict[str, Any], models: dict[str, Any]) -> list[str]:
+    """A heading, what the path does, and the fields of its body and of its answer."""
+    lines = [f"## {title}", "", " ".join(operation["description"].split()), ""]
+    asked = operation.get("requestBody", {}).get("content", {})
+    answers = operation["responses"]["200"].get("content", {})
+    for head, content in (("It takes:", asked), ("It answers:", answers)):
+        schema = content.get("application/json", {}).get("schema", {})
+        if "$ref" in schema:
+            name = schema["$ref"].rpartition("/")[2]
+            lines += [head, "", *fields_table(name, models, needed=content is asked)]
+    if "text/event-stream" in answers:
+        lines += ["With `stream` it answers in server-sent events: chunks, then `[DONE]`.", ""]
+    if "204" in operation["responses"]:
+        lines += [f"Or 204: {operation['responses']['204']['description']}", ""]
+    return lines
+
+
+def fields_table(name: str, models: dict[str, Any], *, needed: bool = False) -> list[str]:
+    """The fields of a body; those of bodies inside it follow with a dot. ``needed`` marks those
+    that a request must have."""
+    lines = ["| field | type | meaning |", "|---|---|---|"]
+    required = set(models[name].get("required", []))
+    for field, type_words, meaning in fields_of(name, models):
+        if needed and field in required:
+            type_words += ", required"
+        lines.append(f"| `{field}` | {type_words} | {cell(meaning)} |")
+    return [*lines, ""]
+
+
+def fields_of(
+    name: str, models: dict[str, Any], before: str = ""
+) -> Iterator[tuple[str, str, str]]:
+    """Each field with its type and meaning, in order."""
+    for field, schema in models[name]["properties"].items():
+        yield before + field, json_type(schema), schema.get("description", "")
+        for inner, many in inner_models(schema):
+            yield from fields_of(inner, models, f"{before}{field}{'[]' if many else ''}.")
+
+
+def json_type(schema: dict[str, Any]) -> str:
+    """A JSON schema in words."""
+    if "const" in schema:
+        return f'`"{schema["const"]}"`'
+    if "enum" in schema:
+        return " or ".join(f'`"{one}"`' for one in schema["enum"])
+    if "anyOf" in schema:
+        return " or ".join(dict.fromkeys(json_type(one) for one in schema["anyOf"]))
+    if schema.get("type") == "array":
+        return f"list of {json_type(schema['items'])}"
+    names = {"string": "text", "boolean": "true/false", "$ref": "object"}
+    kind = "object" if "$ref" in schema else schema.get("type", "any value")
+    return names.get(kind, kind)
+
+
+def inner_models(schema: dict[str, Any]) -> Iterator[tuple[str, bool]]:
+    """The named bodies inside a field, and whether it holds a list of them."""
+    for one in schema.get("anyOf", [schema]):
+        target = one.get("items", one)
+        if "$ref" in target:
+            yield target["$ref"].rpartition("/")[2], "items" in one
+
+
+def cell(text: str) -> str:
+    """Text that fits into a cell of a table."""
+    return " ".join(text.split()).replace("|", "\\|")
+
+
 def main() -> None:
     """Write the pages that changed, or with --check only say which."""
-    pages = {"reference/metier-toml.md": config_page(), "reference/commands.md": command_pages()}
+    pages = {
+        "reference/metier-toml.md": config_page(),
+        "reference/commands.md": command_pages(),
+        "reference/http.md": http_page(),
+    }
     stale = []
     for name, text in pages.items():
         path = DOCS / name

@@ -15,7 +15,7 @@ from typing import Any
 from fastapi import FastAPI, Request
 from fastapi.exceptions import RequestValidationError
 from fastapi.responses import JSONResponse
-from pydantic import BaseModel
+from pydantic import BaseModel, Field
 from starlette.exceptions import HTTPException
 
 from metier.apps.http.served import API, RETRY_WHEN_STOPPING_S
@@ -43,10 +43,10 @@ _FIELD = re.compile(r"[A-Za-z_][A-Za-z0-9_-]{0,39}")
 class ErrorDetail(BaseModel):
     """What went wrong."""
 
-    message: str
-    type: str
-    param: str | None
-    code: str | None
+    message: str = Field(description="What was expected, what came, and what to do.")
+    type: str = Field(description="invalid_request_error, rate_limit_error, server_error, …")
+    param: str | None = Field(description="The field that is wrong, e.g. messages.0.role.")
+    code: str | None = Field(description="A word for programs, e.g. model_not_found.")
 
 
 class ErrorBody(BaseModel):

@@ -47,7 +47,11 @@ ANSWERS: dict[int | str, dict[str, Any]] = {
 
 @router.post("/chat/completions", response_model=ChatCompletion, responses=ANSWERS)
 async def create_chat_completion(body: ChatBody, request: Request, served: Here) -> Response:
-    """Answer a conversation. The reply is stored, and its id is the key for feedback."""
+    """Answer a conversation. The reply is stored, and its id is the key for feedback.
+
+    Fields that are not listed (`logprobs`, `response_format`, penalties, …) change nothing;
+    `tools` and `functions` are refused.
+    """
     if body.stream:
         stream = await served.answering.stream(body.request)
         events = chunks(stream, usage=body.wants_usage, request_id=request.state.request_id)

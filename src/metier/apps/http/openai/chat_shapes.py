@@ -28,7 +28,9 @@ class TextPart(BaseModel):
 class MessageIn(BaseModel):
     """One turn of the conversation."""
 
-    role: Literal["system", "developer", "user", "assistant", "tool"]
+    role: Literal["system", "developer", "user", "assistant", "tool"] = Field(
+        description="developer means system."
+    )
     content: Annotated[
         str | list[TextPart], Field(description="Text, or text parts; images cannot be read.")
     ]
@@ -72,7 +74,7 @@ def _part_text(part: Json) -> str:
 class StreamOptions(BaseModel):
     """What else a stream holds."""
 
-    include_usage: bool = False
+    include_usage: bool = Field(False, description="End a stream with the token counts.")
 
 
 class ChatBody(Body):
@@ -81,8 +83,10 @@ class ChatBody(Body):
     model: Annotated[str, Field(min_length=1, max_length=200)] = Field(
         description="An alias (champion), a release (v3) or an upstream; GET /v1/models lists them."
     )
-    messages: list[MessageIn] = Field(min_length=1, max_length=MOST_MESSAGES)
-    stream: bool | None = False
+    messages: list[MessageIn] = Field(
+        min_length=1, max_length=MOST_MESSAGES, description="The conversation, oldest turn first."
+    )
+    stream: bool | None = Field(False, description="Send the reply as it is made.")
     stream_options: StreamOptions | None = None
     n: int | None = Field(1, ge=1, description="Choices; equal ones at temperature 0.")
     max_completion_tokens: int | None = Field(
@@ -92,11 +96,18 @@ class ChatBody(Body):
     temperature: float | None = Field(
         0.0, ge=0, le=2, description="0, the default, is what evaluation measured."
     )
-    top_p: float | None = Field(1.0, gt=0, le=1)
+    top_p: float | None = Field(
+        1.0, gt=0, le=1, description="Draw from the likeliest tokens with this mass together."
+    )
     stop: StopText | list[StopText] | None = Field(
         None, description=f"At most {MOST_STOPS} texts at which the reply ends."
     )
-    seed: int | None = Field(None, ge=-LARGEST_INTEGER - 1, le=LARGEST_INTEGER)
+    seed: int | None = Field(
+        None,
+        ge=-LARGEST_INTEGER - 1,
+        le=LARGEST_INTEGER,
+        description="The same seed draws the same reply.",
+    )
     user: str | None = Field(
         None, max_length=512, description="Who asks; only a keyed hash of it is kept."
     )
@@ -164,7 +175,9 @@ class ChoiceOut(BaseModel):
     index: int
     message: MessageOut
     logprobs: None = None
-    finish_reason: Literal["stop", "length"]
+    finish_reason: Literal["stop", "length"] = Field(
+        description="length: `max_tokens` or the release's limit was reached."
+    )
 
     @classmethod
     def of(cls, index: int, choice: Choice) -> ChoiceOut:
@@ -179,13 +192,15 @@ class ChoiceOut(BaseModel):
 class ChatCompletion(BaseModel):
     """A reply; its id is what feedback names. ``system_fingerprint`` is the release."""
 
-    id: str
+    id: str = Field(description="What feedback names as `inference_id`.")
     object: Literal["chat.completion"] = "chat.completion"
-    created: int
-    model: str
+    created: int = Field(description="Seconds since 1970.")
+    model: str = Field(description="What was asked for.")
     choices: list[ChoiceOut]
     usage: UsageOut
-    system_fingerprint: str | None
+    system_fingerprint: str | None = Field(
+        description="The release that answered, as in the header X-Metier-Release."
+    )
 
     @classmethod
     def of(cls, reply: ChatReply) -> ChatCompletion:
@@ -203,11 +218,11 @@ class ChatCompletion(BaseModel):
 class ModelOut(BaseModel):
     """One name that can be asked for. ``release`` is what an alias points to now."""
 
-    id: str
+    id: str = Field(description="What `model` may be.")
     object: Literal["model"] = "model"
-    created: int
-    owned_by: str
-    release: str | None
+    created: int = Field(description="Seconds since 1970.")
+    owned_by: str = Field(description="metier, or upstream for a model of another server.")
+    release: str | None = Field(description="What an alias points to now.")
 
     @classmethod
     def of(cls, card: ModelCard) -> ModelOut:

@@ -25,14 +25,14 @@ class FeedbackBody(Body):
     inference_id: Annotated[str, Field(min_length=1, max_length=200)] = Field(
         description="The reply's id."
     )
-    tags: dict[str, str] = Field(default_factory=dict)
+    tags: dict[str, str] = Field(default_factory=dict, description="What else is known of it.")
     dryrun: bool = Field(False, description="Check it without storing it.")
 
 
 class FeedbackOut(BaseModel):
     """The stored feedback; null for a dry run."""
 
-    feedback_id: str | None
+    feedback_id: str | None = Field(description="Null for a dry run.")
 
 
 @router.post("/feedback")

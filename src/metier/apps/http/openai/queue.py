@@ -15,7 +15,10 @@ from metier.feedback.types import Work
 
 router = APIRouter(prefix="/queue", tags=["queue"])
 LONGEST_SECONDS = 7 * 86_400
-Worker = Annotated[str, Field(min_length=1, max_length=200, pattern=r"\S")]
+Worker = Annotated[
+    str,
+    Field(min_length=1, max_length=200, pattern=r"\S", description="A name for who looks at it."),
+]
 
 
 class NextBody(Body):
@@ -39,7 +42,9 @@ class SkipBody(Body):
     """Why an item is put aside."""
 
     worker: Worker
-    reason: Annotated[str, Field(min_length=1, max_length=1000, pattern=r"\S")]
+    reason: Annotated[
+        str, Field(min_length=1, max_length=1000, pattern=r"\S", description="In words.")
+    ]
 
 
 class Turn(BaseModel):
@@ -53,13 +58,13 @@ class WorkOut(BaseModel):
     """An item, leased until ``lease_until``. ``suggestion`` is the answer that the user gave."""
 
     item_id: str
-    interaction_id: str
+    interaction_id: str = Field(description="The reply's id.")
     queue: str
-    reasons: list[str]
-    conversation: list[Turn]
-    reply: str
-    suggestion: Json
-    lease_until: datetime | None
+    reasons: list[str] = Field(description="Why a person should look at it.")
+    conversation: list[Turn] = Field(description="What was asked, without identifiers.")
+    reply: str = Field(description="What was served.")
+    suggestion: Json = Field(description="The right answer as the user gave it, or null.")
+    lease_until: datetime | None = Field(description="When it goes to someone else.")
 
     @classmethod
     def of(cls, work: Work) -> WorkOut:
@@ -80,7 +85,7 @@ class ItemOut(BaseModel):
     """An item that was dealt with. ``case``: it became an example for the next versions."""
 
     item_id: str
-    case: bool
+    case: bool = Field(description="Whether it is an example for the next versions now.")
 
 
 @router.post("/next", response_model=WorkOut, responses={204: {"description": "Nothing waits."}})
