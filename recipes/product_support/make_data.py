@@ -9,9 +9,9 @@
 
 A message is put together from the sentences and word lists of ``language.toml``, then made messy:
 typos, broken encodings, personal data of people who do not exist, duplicates, wrong queues,
-irrelevant and empty rows. Test messages come from other sentences, products, problems and people
-than training messages, and live messages from a third language; the labels of both are right.
-The seed fixes every byte.
+irrelevant and empty rows. Training messages are in the language of the old exports; test messages
+and live messages are in today's, with other sentences, products, problems and people, and their
+labels are right. The seed fixes every byte.
 
     python make_data.py [--out FOLDER] [--seed 0]
 """
@@ -31,7 +31,7 @@ from pathlib import Path
 from typing import Any, Literal
 
 HERE = Path(__file__).parent
-Side = Literal["train", "test", "live"]
+Side = Literal["train", "today"]
 
 REGULAR, EXACT, NEAR, IRRELEVANT, EMPTY, TEST = 2300, 80, 110, 80, 30, 400
 LIVE_USERS, LIVE_MESSAGES = 200, range(1, 10)  # people, and how often one of them writes
@@ -353,11 +353,11 @@ def stamp(rng: random.Random, tickets: list[Ticket], start: int) -> list[Ticket]
 
 def make_test(rng: random.Random, words: dict[str, Any]) -> list[Ticket]:
     """Make the test messages: other words and people, no duplicates, right labels."""
-    writer, number = Writer(rng, words, "test"), 60_000
+    writer, number = Writer(rng, words, "today"), 60_000
     tickets: list[Ticket] = []
     seen: set[str] = set()
     while len(tickets) < TEST:
-        customer = make_customer(rng, words, "test", number + len(tickets))
+        customer = make_customer(rng, words, "today", number + len(tickets))
         ticket = make_messy(rng, writer.ticket(customer))
         if is_new(ticket, seen):
             tickets.append(ticket)
@@ -366,12 +366,12 @@ def make_test(rng: random.Random, words: dict[str, Any]) -> list[Ticket]:
 
 
 def make_live(rng: random.Random, words: dict[str, Any]) -> list[Ticket]:
-    """Make the live messages in the order they come in: a third language, no duplicates."""
-    writer = Writer(rng, words, "live")
+    """Make the live messages in the order they come in: today's language, no duplicates."""
+    writer = Writer(rng, words, "today")
     tickets: list[Ticket] = []
     seen: set[str] = set()
     for place in range(LIVE_USERS):
-        customer = make_customer(rng, words, "live", 80_000 + place)
+        customer = make_customer(rng, words, "today", 80_000 + place)
         wanted = len(tickets) + rng.choice(LIVE_MESSAGES)
         while len(tickets) < wanted:
             ticket = make_messy(rng, writer.ticket(customer))

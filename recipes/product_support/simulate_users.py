@@ -116,7 +116,7 @@ class Customers:
         self.replies = {row["message_id"]: row for row in self.sent.rows}
         self.known = {(row["message_id"], row["metric_name"]) for row in self.given.rows}
         words = tomllib.loads((HERE / "language.toml").read_text("utf-8"))
-        self.comments: list[str] = words["comments"]["live"]
+        self.comments: list[str] = words["comments"]["sentences"]
 
     def play(self, message: Row) -> None:
         """Send a message and say what its writer thinks of the answer; leave out what was done."""
