@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import logging
 from collections.abc import Iterator
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
@@ -29,7 +30,7 @@ from metier.core.errors import (
     UserError,
 )
 from metier.journey.session import Session
-from metier.serve import ChatReply, ChatRequest, ModelCard
+from metier.serve import ChatReply, ChatRequest, ModelCard, Piece
 
 SECRET = "my card is 4111 1111"
 ASKED = {"model": "champion", "messages": [{"role": "user", "content": SECRET}]}
@@ -40,6 +41,7 @@ class BrokenGateway(IdleGateway):
 
     def __init__(self) -> None:
         self.error: Exception = ValueError()
+        self.broken: BreakingStream | None = None
 
     def ready(self) -> bool:
         return False
@@ -51,7 +53,9 @@ class BrokenGateway(IdleGateway):
         raise self.error from ValueError(SECRET)
 
     async def stream(self, request: ChatRequest) -> Any:
-        raise self.error
+        if self.broken is None:
+            raise self.error
+        return self.broken
 
 
 @pytest.fixture(scope="module")
@@ -148,6 +152,54 @@ def test_the_access_log_holds_no_text_query_or_key(
     (line,) = [json.loads(r.message) for r in caplog.records if r.name == "metier.access"]
     assert set(line) == {"at", "id", "method", "path", "status", "ms"}
     assert (line["method"], line["path"], line["status"]) == ("POST", "/v1/chat/completions", 422)
+
+
+class BreakingStream:
+    """One piece, then an error."""
+
+    id, model, release = "chatcmpl-1", "champion", "v1"
+    created = datetime(2026, 1, 1, tzinfo=UTC)
+
+    def __init__(self, error: Exception) -> None:
+        self.error, self.begun, self.closed = error, False, False
+
+    def __aiter__(self) -> BreakingStream:
+        return self
+
+    async def __anext__(self) -> Piece:
+        if self.begun:
+            raise self.error
+        self.begun = True
+        return Piece(0, "It is")
+
+    async def aclose(self) -> None:
+        self.closed = True
+
+
+@pytest.mark.parametrize(
+    ("error", "kind", "said"),
+    [
+        (Draining("a server that goes on"), "server_error", "expected a server that goes on"),
+        (RuntimeError(SECRET), "server_error", "it is in the server's log as req_"),
+    ],
+)
+def test_a_stream_that_breaks_ends_with_its_error(
+    client: TestClient,
+    gateway: BrokenGateway,
+    caplog: pytest.LogCaptureFixture,
+    error: Exception,
+    kind: str,
+    said: str,
+) -> None:
+    broken = gateway.broken = BreakingStream(error)
+    with caplog.at_level(logging.DEBUG):
+        got = client.post("/v1/chat/completions", json=ASKED | {"stream": True})
+    assert got.status_code == 200 and broken.closed
+    events = [one.removeprefix("data: ") for one in got.text.strip().split("\n\n")]
+    assert events[-1] == "[DONE]"
+    told = json.loads(events[-2])["error"]
+    assert told["type"] == kind and said in told["message"]
+    assert SECRET not in caplog.text + got.text
 
 
 @pytest.mark.parametrize(

@@ -102,9 +102,10 @@ def server_config(app: FastAPI) -> uvicorn.Config:
 def bind(host: str, port: int) -> socket.socket:
     """Take an address. Raises UserError when it is in use, not this machine's, or not permitted."""
     try:
-        family, kind, proto, _, address = socket.getaddrinfo(
-            host.strip("[]"), port, type=socket.SOCK_STREAM, flags=socket.AI_PASSIVE
-        )[0]
+        found = socket.getaddrinfo(host.strip("[]"), port, type=socket.SOCK_STREAM)
+        # localhost has two addresses: most clients try the older kind.
+        found.sort(key=lambda one: one[0] != socket.AF_INET)
+        family, kind, proto, _, address = found[0]
         listening = socket.socket(family, kind, proto)
         try:
             listening.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
