@@ -65,7 +65,11 @@ def test_headers_that_are_too_large(desk: Desk) -> None:
     with raw_request(desk.url, "GET /health HTTP/1.1") as connection:
         assert connection.recv(65536).startswith(b"HTTP/1.1 200 ")
         connection.sendall(b"GET /health HTTP/1.1\r\nX-Large: " + b"x" * 40_000)  # and no end
-        assert connection.recv(65536).startswith(b"HTTP/1.1 400 ")
+        try:
+            answer = connection.recv(65536)
+        except ConnectionResetError:  # closed before all of it was read
+            answer = b""
+    assert not answer or answer.startswith(b"HTTP/1.1 400 ")
 
 
 def test_one_request_too_many(desk: Desk) -> None:
