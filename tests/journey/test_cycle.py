@@ -25,8 +25,8 @@ TUNE = (
 def cycle(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A project whose cycle was run once."""
     from metier.config import FILE_NAME
-    from metier.journey.session import open_session
     from metier.journey.cycles import run_cycle
+    from metier.journey.session import open_session
 
     folder = tmp_path_factory.mktemp("desk")
     write_rows(folder, 200)

@@ -31,6 +31,7 @@ if TYPE_CHECKING:
 ADAPTER_FOLDER = "adapter"
 CORRECTIONS = "corrections"
 POLL_S = 2.0
+Patience = Literal["ask", "wait", "now"]
 _SHAPES_A_CYCLE = ("project", "objective", "data", "tune", "evaluate")
 
 
@@ -77,24 +78,25 @@ class CycleResult:
     waits: tuple[Wait, ...]
 
 
-def run_cycle(session: Session, *, wait: bool = False) -> CycleResult | tuple[Wait, ...]:
+def run_cycle(session: Session, patience: Patience = "ask") -> CycleResult | tuple[Wait, ...]:
     """Run the open cycle to its end, or begin the next when there is something to learn.
 
-    Returns what it left, or whom it waits for before it can begin; with ``wait`` it asks again
-    until nobody is waited for.
+    Returns what it left, or whom the next one waits for. ``patience`` says what to do about people
+    who have not done their part: "ask" returns at once, "wait" stays until they have, "now" takes
+    what is there.
     """
 
     def work(_: object) -> CycleResult | tuple[Wait, ...]:
-        asked = what_is_asked(session)
         cycle = _latest(session)
-        if cycle is not None and cycle.finished_at and cycle.asked == asked:
-            return _result(session, cycle)
         if cycle is None or cycle.finished_at is not None:
-            waits = _people(session, wait)
+            waits = _people(session, patience)
             if waits:
                 return waits
-            asked = what_is_asked(session)  # people may have corrected more while it waited
+        asked = what_is_asked(session)
+        if cycle is None or (cycle.finished_at is not None and cycle.asked != asked):
             cycle = ledger.start_cycle(session.workspace, asked)
+        if cycle.finished_at is not None:
+            return _result(session, cycle)
         return _go_on(session, replace(cycle, asked=asked))
 
     return verbs.as_job(session, "cycle", {}, work, _told)
@@ -184,12 +186,12 @@ def _latest(session: Session) -> Cycle | None:
     return cycles[-1] if cycles else None
 
 
-def _people(session: Session, wait: bool) -> tuple[Wait, ...]:
-    """Whom the next cycle waits for; with ``wait``, only once nobody is left, so: nobody."""
+def _people(session: Session, patience: Patience) -> tuple[Wait, ...]:
+    """Whom the next cycle waits for; with "wait", only once nobody is left, so: nobody."""
     first = _open_items(session)
-    if not first or not session.project.feedback.wait_for_people:
+    if not first or patience == "now" or not session.project.feedback.wait_for_people:
         return ()
-    if not wait:
+    if patience == "ask":
         return (_experts(first),)
     with session.progress.task("waiting for people", total=first, unit="item") as task:
         left = first

@@ -27,6 +27,7 @@ app = typer.Typer(no_args_is_help=True, help="Run the whole cycle, or say where 
 def run(
     directory: Directory = HERE,
     wait: bool = typer.Option(False, "--wait", help="Wait until people have done their part."),
+    now: bool = typer.Option(False, "--now", help="Do not wait: take what people have done."),
     as_json: AsJson = False,
 ) -> None:
     """Run the cycle, or the next one where there is something to learn.
@@ -37,7 +38,7 @@ def run(
     from metier.journey.movement import movement
 
     with session(directory) as opened:
-        result = run_cycle(opened, wait=wait)
+        result = run_cycle(opened, "wait" if wait else "now" if now else "ask")
         moved = movement(opened) if isinstance(result, CycleResult) else None
     show(result, as_json, lambda: show_result(result, moved))
 
