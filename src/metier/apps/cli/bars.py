@@ -93,7 +93,8 @@ def plain_lines(stream: TextIO) -> Callable[[Event], None]:
         else:
             said[event.task] = now
             line = f"{counted} {latest[event.task]}"
-        stream.write(f"[{event.task}] {' '.join(line.split())}\n")
+        whose = f"[{event.task}] " if event.task else ""
+        stream.write(f"{whose}{' '.join(line.split())}\n")
         stream.flush()
 
     return sink
