@@ -93,13 +93,14 @@ def versions(directory: Directory = HERE, as_json: AsJson = False) -> None:
         (
             v.id,
             f"{v.created_at:%Y-%m-%d %H:%M}",
-            *(v.counts.get(name, 0) for name in ("train", "validation", "test")),
+            *(v.counts.get(name, 0) for name in ("train", "validation", "test", "regression")),
             len(v.labels),
             f"{v.looks_used} of {v.looks_budget}",
         )
         for v in found
     ]
-    headers = ["version", "frozen (UTC)", "train", "validation", "test", "labels", "test looks"]
+    splits = ["train", "validation", "test", "regression"]
+    headers = ["version", "frozen (UTC)", *splits, "labels", "test looks"]
     nothing = "no version yet: `metier data build` makes one"
     show(found, as_json, lambda: table(headers, rows) if rows else say(nothing))
 

@@ -31,7 +31,8 @@ def data_view(version: DataVersion) -> Row:
         else f"{kept:,} rows. "
     )
     return {
-        "summary": f"{read}Frozen {version.created_at:%d %B %Y}; a change makes a new version.",
+        "summary": f"{read}{_cases(card.get('cases', {}))}Frozen {version.created_at:%d %B %Y}; a "
+        "change makes a new version.",
         "steps": [_step(step) for step in card.get("steps", [])],
         "splits": [
             _split(name, count, splits.get(name, {})) for name, count in version.counts.items()
@@ -39,6 +40,18 @@ def data_view(version: DataVersion) -> Row:
         "labels": _balance(splits, tuple(version.counts)),
         "split_names": tuple(version.counts),
     }
+
+
+def _cases(cases: Mapping[str, Json]) -> str:
+    """Say what became of corrected replies; nothing where there are none."""
+    if not cases:
+        return ""
+    return (
+        f"{cases['corrected']:,} served replies were looked at by people: {cases['learned']:,} "
+        f"failures are learned from, {cases['held_back']:,} only measured, "
+        f"{cases['confirmed_right']:,} replies were right, {cases['refused_for_leakage']:,} failures "
+        "were refused for being too near a test row. "
+    )
 
 
 def _step(step: Mapping[str, Json]) -> Row:
