@@ -49,8 +49,8 @@ def _cases(cases: Mapping[str, Json]) -> str:
     return (
         f"{cases['corrected']:,} served replies were looked at by people: {cases['learned']:,} "
         f"failures are learned from, {cases['held_back']:,} only measured, "
-        f"{cases['confirmed_right']:,} replies were right, {cases['refused_for_leakage']:,} failures "
-        "were refused for being too near a test row. "
+        f"{cases['confirmed_right']:,} replies were right, {cases['refused_for_leakage']:,} "
+        "failures were refused for being too near a test row. "
     )
 
 
