@@ -20,15 +20,17 @@ LOGIT_COPIES = 2
 
 
 def resources_for(project: Project, name: str) -> Resources:
-    """Return what a job of that name needs; nothing where the base's shape cannot be read."""
-    if name not in ("tune", "baseline", "evaluate", "cycle"):
+    """Return what a job of that name needs; nothing where the base's shape cannot be read.
+
+    A cycle needs nothing of its own: its stages are jobs themselves.
+    """
+    if name not in ("tune", "baseline", "evaluate"):
         return Resources()
     try:
         shape = Shape.read(find_base(project.project.base))
     except (UserError, OSError, ValueError):
         return Resources()
-    tunes = name in ("tune", "cycle")
-    memory = tune_bytes(shape, project) if tunes else 2 * shape.weight_bytes()
+    memory = tune_bytes(shape, project) if name == "tune" else 2 * shape.weight_bytes()
     return Resources(gpus=min(1, Resources.here().gpus), memory_bytes=memory)
 
 

@@ -20,6 +20,7 @@ from metier.core.errors import InputError, NotFound, nearest
 from metier.core.jobs import JobContext
 from metier.core.records import DataVersion, Difference, EvaluationReport, TuneRun
 from metier.core.types import Json
+from metier.journey.resources import resources_for
 from metier.journey.session import Session, base_name, load_project_base, make_bench
 from metier.scoring import Assumptions, HeldOut, Need, needs
 
@@ -220,7 +221,8 @@ def as_job(
     Raises Busy when another process runs one of the same name.
     """
     workspace = session.workspace
-    result = workspace.jobs.run_inline(name, config, work, exclusive=name)
+    needs = resources_for(session.project, name)
+    result = workspace.jobs.run_inline(name, config, work, exclusive=name, resources=needs)
     workspace.audit.append(None, name, subject(result), dict(config))
     return result
 
