@@ -26,8 +26,8 @@ from pathlib import Path
 from metier.apps.cli.bars import plain_lines
 from metier.core.progress import Progress
 from metier.core.types import Estimate
+from metier.journey.cycles import CycleResult, run_cycle
 from metier.journey.session import open_session
-from metier.journey.verbs import CycleResult, run_cycle
 
 HERE = Path(__file__).resolve().parent
 RESULTS = HERE / "RESULTS.md"
