@@ -112,7 +112,9 @@ def measure(name: str, work: Path) -> str:
     config = prepare(name, work)
     started = time.monotonic()
     with open_session(config, Progress(plain_lines(sys.stderr))) as session:
-        result = run_cycle(session)
+        result = run_cycle(session, "now")
+        if not isinstance(result, CycleResult):
+            raise SystemExit(f"{name} waits for {result[0].who}")
         task = session.project.objective.task
         settings = session.project.tune
     seconds = time.monotonic() - started
