@@ -10,7 +10,7 @@ from typing import Any, ClassVar
 
 import pytest
 
-from metier.core.completer import Sampling, StreamingCompleter
+from metier.core.completer import Completion, Sampling, StreamingCompleter
 from metier.core.errors import EgressRefused, ModelUnavailable
 from metier.core.types import Conversation, Usage
 from metier.models.engines.endpoint import EndpointCompleter, EndpointSettings
@@ -152,7 +152,10 @@ def test_what_asking_again_cannot_cure_stops(url: str, status: int) -> None:
     assert "METIER_TEST_KEY" in caught.value.remedy
 
 
-@pytest.mark.parametrize("raw", [b"<html>", b"{}", b'{"choices": []}', b"[]"])
+@pytest.mark.parametrize(
+    "raw",
+    [b"<html>", b"{}", b'{"choices": []}', b"[]", b'{"choices": [{"message": {"content": [1]}}]}'],
+)
 def test_a_reply_that_is_none_is_an_error_on_the_row(url: str, raw: bytes) -> None:
     Server.raw = raw
     (found,) = EndpointCompleter(url, "m", allow, QUICK).complete(ASKED[:1], Sampling())
@@ -179,6 +182,54 @@ def test_streams(url: str) -> None:
     Server.statuses = [404]
     with pytest.raises(ModelUnavailable, match="go away"):
         list(completer.stream(ASKED[0], Sampling()))
+
+
+def event(**parts: Any) -> bytes:
+    return f"data: {json.dumps(parts)}\n\n".encode()
+
+
+def said(text: str, finish: str | None = None) -> bytes:
+    return event(choices=[{"delta": {"content": text}, "finish_reason": finish}])
+
+
+@pytest.mark.parametrize(
+    ("raw", "problem"),
+    [
+        (said("a"), "broke off"),
+        (said("a") + b"data: {\n\n", "no event"),
+        (said("a") + b"data: [1]\n\n", "no event"),
+        (event(choices=[{"delta": {"content": 5}}]), "no event"),
+        (said("a") + event(error={"message": "out of memory"}), "out of memory"),
+    ],
+)
+def test_a_stream_that_is_none_is_refused(url: str, raw: bytes, problem: str) -> None:
+    Server.raw = raw
+    with pytest.raises(ModelUnavailable, match=problem):
+        list(EndpointCompleter(url, "m", allow, QUICK).stream(ASKED[0], Sampling()))
+
+
+def test_a_stream_is_cut_at_line_feeds_only_and_what_cannot_be_encoded_is_replaced(
+    url: str,
+) -> None:
+    texts = ["one\u2028two\x85", "half \ud83d."]
+    parts = [json.dumps({"choices": [{"delta": {"content": one}}]}) for one in texts]
+    parts[0] = json.dumps(json.loads(parts[0]), ensure_ascii=False)
+    Server.raw = "".join(f"data: {one}\n\n" for one in parts).encode() + b"data: [DONE]\n\n"
+    found = list(EndpointCompleter(url, "m", allow, QUICK).stream(ASKED[0], Sampling()))
+    assert found == ["one\u2028two\x85", "half \ufffd."]
+
+
+def test_a_stream_says_how_it_ended(url: str) -> None:
+    Server.raw = (
+        said("a")
+        + said("", "length")
+        + event(usage={"prompt_tokens": 3, "completion_tokens": "?"}, choices=None)
+    )
+    pieces = EndpointCompleter(url, "m", allow, QUICK).stream(ASKED[0], Sampling())
+    with pytest.raises(StopIteration) as ended:
+        while True:
+            next(pieces)
+    assert ended.value.value == Completion("", "length", Usage(3, 0))
 
 
 def test_it_does_not_score() -> None:

@@ -135,6 +135,14 @@ def test_hostile_repetition_is_read_to_the_end(unit: str) -> None:
     assert find_identifiers(unit * (200_000 // len(unit)) + " me@a.org")[-1].kind == "email"
 
 
+@pytest.mark.parametrize("start", ["http://", "http://x?", "http://x?user"])
+@pytest.mark.parametrize("unit", ["a", "a:", "user", "1-"])
+def test_a_hostile_address_is_read_to_the_end(start: str, unit: str) -> None:
+    """While a pattern is matched nothing else in the process runs: one request would stop it."""
+    text = start + unit * (400_000 // len(unit))
+    assert find_identifiers(f"{text} me@a.org")[-1].kind == "email"
+
+
 def test_random_digits_do_not_become_everything() -> None:
     random = Random(3)
     texts = [f"item {random.randrange(10**9)} costs {random.random():.4f}" for _ in range(200)]

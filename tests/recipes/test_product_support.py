@@ -190,7 +190,9 @@ def test_card_numbers_pass_the_luhn_check(made: dict[int, Path]) -> None:
 def test_replies_take_up_the_product_and_the_order(made: dict[int, Path], seed: int) -> None:
     words = make_data.language()
     rows = rows_of(made[seed], "checked_by_leads.csv")
-    named = [row for row in rows if any(p in row["Agent reply"] for p in words["products"]["today"])]
+    named = [
+        row for row in rows if any(p in row["Agent reply"] for p in words["products"]["today"])
+    ]
     assert len(named) > 200
     ordered = [row for row in rows if "FH-" in row["Message"]]
     assert all("Order FH-" in row["Agent reply"] for row in ordered)

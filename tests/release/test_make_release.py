@@ -14,8 +14,7 @@ from metier.core.errors import InputError
 from metier.core.records import EvaluationReport, TuneRun
 from metier.evaluate import Contender, evaluate
 from metier.journey.releases import make_release
-from metier.journey.session import Session, open_session
-from metier.journey.session import make_bench
+from metier.journey.session import Session, make_bench, open_session
 from metier.models.base import fingerprint_folder
 from metier.models.prompt import TUNED
 from metier.registry import aliases, load_manifest

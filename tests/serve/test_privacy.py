@@ -74,6 +74,7 @@ def test_of_two_different_values_nobody_can_tell_which_is_meant(workspace: Works
             (f"{MAIL} or {MAIL}", f"Sent to {MAIL}"),
             (f"{MAIL} or leo@example.org", "Sent to [EMAIL]"),
             ("no address", "Sent to [EMAIL]"),
+            (f"why [EMAIL] for {MAIL}?", "Sent to [EMAIL]"),
         ):
             assert run(gateway.chat(question(text))).choices[0].text == expected
 
@@ -102,6 +103,11 @@ def test_every_turn_is_cleaned() -> None:
     assert cleaned.conversation.text == "[EMAIL]\nI\nto [EMAIL]"
     assert [(one.place, one.start) for one in cleaned.removed] == [(0, 0), (2, 3)]
     assert cleaned.originals == {"[EMAIL]": MAIL}
+
+
+def test_what_came_back_is_not_looked_through_again() -> None:
+    originals = {"[ORDER_NUMBER]": "[EMAIL]", "[EMAIL]": MAIL}
+    assert restore("[ORDER_NUMBER] [EMAIL]", originals, in_json=False) == f"[EMAIL] {MAIL}"
 
 
 @given(

@@ -71,10 +71,12 @@ def redact(text: str, findings: list[Finding] | None = None) -> tuple[str, list[
 
 _DIGIT = re.compile(r"\d")
 _URL = re.compile(r"(?i:https?|ftp)://[^\s<>\"'\])}]+")
-_USERINFO = re.compile(r"://[^/?#\s]*:?[^/?#\s]*@")
-_USER_QUERY = re.compile(
-    r"[?&#;](?:[\w.-]*(?:user|mail|token|session|password|passwd|secret|apikey|api_key|auth|phone"
-    r"|customer|account|patient)[\w.-]*|pwd|sid|uid|key|sig|name|ssn|dob|code)=[^&#;\s]",
+_USERINFO = re.compile(r"://[^/?#\s]*@")
+# Names and words are matched apart: one pattern for both would take quadratic time.
+_QUERY_NAME = re.compile(r"[?&#;]([\w.-]+)=(?=[^&#;\s])")
+_USER_NAME = re.compile(
+    r"user|mail|token|session|password|passwd|secret|apikey|api_key|auth|phone"
+    r"|customer|account|patient|^(?:pwd|sid|uid|key|sig|name|ssn|dob|code)$",
     re.IGNORECASE,
 )
 
@@ -84,8 +86,12 @@ def _urls(text: str) -> Iterator[Finding]:
         return
     for match in _URL.finditer(text):
         url = match.group().rstrip(".,;:!?")
-        if _USERINFO.search(url) or _USER_QUERY.search(url):
+        if _USERINFO.search(url) or _carries_user_data(url):
             yield Finding(match.start(), match.start() + len(url), "url")
+
+
+def _carries_user_data(url: str) -> bool:
+    return any(_USER_NAME.search(name) for name in _QUERY_NAME.findall(url))
 
 
 _LOCAL = re.compile(r"[\w.!#$%&'*+/=?^`{|}~-]{1,64}$")

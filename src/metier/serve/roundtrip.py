@@ -12,12 +12,15 @@ from __future__ import annotations
 
 import itertools
 import json
+import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 
 from metier.core.codec import dumps
 from metier.core.types import Conversation, Json, Part, Text
 from metier.privacy import redact
+
+_MARK = re.compile(r"\[[A-Z_]+\]")
 
 
 @dataclass(frozen=True, slots=True)
@@ -43,11 +46,17 @@ class Cleaned:
 
     @property
     def originals(self) -> dict[str, str]:
-        """Placeholder -> original, for the kinds of which there was one distinct value."""
-        kinds: dict[str, set[str]] = {}
+        """Placeholder -> original, for the kinds of which there was one distinct value, and no
+        placeholder that somebody had written."""
+        kinds: dict[str, list[str]] = {}
         for one in self.removed:
-            kinds.setdefault(one.kind, set()).add(one.text)
-        return {_placeholder(kind): min(texts) for kind, texts in kinds.items() if len(texts) == 1}
+            kinds.setdefault(_placeholder(one.kind), []).append(one.text)
+        text = self.conversation.text
+        return {
+            mark: texts[0]
+            for mark, texts in kinds.items()
+            if len(set(texts)) == 1 and text.count(mark) == len(texts)
+        }
 
     def text(self, text: str) -> str:
         """A text without identifiers, for keeping."""
@@ -81,10 +90,10 @@ class Restorer:
 
     def feed(self, piece: str) -> str:
         """Return what of the text so far is certain and was not returned yet."""
-        text = self._put_back(self.held + piece)
+        text = self.held + piece
         keep = self._open_end(text)
         self.held = text[len(text) - keep :]
-        return text[: len(text) - keep]
+        return self._put_back(text[: len(text) - keep])
 
     def rest(self) -> str:
         """Return what was held back; the text has ended."""
@@ -92,15 +101,15 @@ class Restorer:
         return text
 
     def _put_back(self, text: str) -> str:
-        for mark, original in self._originals.items():
-            text = text.replace(mark, original)
-        return text
+        """In one pass: what was put in is not looked through again."""
+        return _MARK.sub(lambda mark: self._originals.get(mark.group(), mark.group()), text)
 
     def _open_end(self, text: str) -> int:
         """How many of the last characters may be the beginning of a placeholder."""
         start = text.rfind("[")
         end = text[start:] if start >= 0 else ""
-        return len(end) if end and any(mark.startswith(end) for mark in self._originals) else 0
+        opens = any(mark.startswith(end) and mark != end for mark in self._originals)
+        return len(end) if opens else 0
 
 
 def clean(conversation: Conversation, identify: bool) -> Cleaned:

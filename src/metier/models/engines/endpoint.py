@@ -10,7 +10,7 @@ from __future__ import annotations
 import json
 import os
 import time
-from collections.abc import Callable, Generator, Iterator, Mapping, Sequence
+from collections.abc import Callable, Generator, Iterable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from typing import Any, Literal
@@ -72,11 +72,12 @@ class EndpointCompleter:
         if not conversations:
             return []
         self._check(self.url, self.settings.purpose, len(conversations))
-        with (
-            self._client() as client,
-            ThreadPoolExecutor(self.settings.parallel) as pool,
-        ):
-            return list(pool.map(lambda asked: self._one(client, asked, sampling), conversations))
+        with self._client() as client:
+            # Python waits for a pool's threads before it ends: none where there is no need.
+            if len(conversations) == 1 or self.settings.parallel == 1:
+                return [self._one(client, asked, sampling) for asked in conversations]
+            with ThreadPoolExecutor(self.settings.parallel) as pool:
+                return list(pool.map(lambda one: self._one(client, one, sampling), conversations))
 
     def score(
         self, conversations: Sequence[Conversation], choices: Sequence[str]
@@ -101,7 +102,9 @@ class EndpointCompleter:
                 if reply.status_code >= 400:
                     reply.read()
                     raise self._unavailable(_problem(reply))
-                return (yield from _pieces(reply.iter_lines()))
+                return (yield from _pieces(_lines(reply.iter_text())))
+        except _Unreadable as error:
+            raise self._unavailable(str(error)) from None
         except httpx.HTTPError as error:
             raise self._unavailable(f"{type(error).__name__}: {error}") from error
 
@@ -156,18 +159,21 @@ class EndpointCompleter:
         )
 
 
+class _Unreadable(Exception):
+    """What came is not what such a server sends."""
+
+
 def _completion(reply: httpx.Response, seconds: float) -> Completion:
     timing = Timing(seconds)
     try:
         body = reply.json()
         choice = body["choices"][0]
-        text = choice["message"]["content"] or ""
-    except (ValueError, KeyError, IndexError, TypeError):
+        text = _text(choice["message"]["content"])
+        finish, usage = choice.get("finish_reason"), _usage(body.get("usage"))
+    except (ValueError, KeyError, IndexError, TypeError, AttributeError):
         return Completion(
             "", "error", timing=timing, error=f"no choices in the reply: {reply.text[:200]}"
         )
-    finish = choice.get("finish_reason")
-    usage = _usage(body.get("usage") or {})
     return Completion(text, "length" if finish == "length" else "stop", usage, timing)
 
 
@@ -175,25 +181,52 @@ def _problem(reply: httpx.Response) -> str:
     return f"HTTP {reply.status_code}: {reply.text[:200].strip() or reply.reason_phrase}"
 
 
+def _lines(parts: Iterable[str]) -> Iterator[str]:
+    """Cut at line feeds only; ``splitlines`` also cuts at characters that stand in texts."""
+    rest = ""
+    for part in parts:
+        *whole, rest = (rest + part).split("\n")
+        yield from whole
+    yield rest
+
+
 def _pieces(lines: Iterator[str]) -> Generator[str, None, Completion]:
     """Read server-sent events: ``data: {...}`` lines up to ``data: [DONE]``."""
-    finish: Literal["stop", "length"] = "stop"
-    used: dict[str, Any] = {}
+    finish: Literal["stop", "length"] | None = None
+    used: Any = None
     for line in lines:
         if not line.startswith("data:"):
             continue
         data = line[5:].strip()
         if data == "[DONE]":
-            break
-        event = json.loads(data)
-        used = event.get("usage") or used
-        for choice in event.get("choices", []):
-            finish = "length" if choice.get("finish_reason") == "length" else finish
-            piece = (choice.get("delta") or {}).get("content")
-            if piece:
-                yield piece
+            return Completion("", finish or "stop", _usage(used))
+        try:
+            event = json.loads(data)
+            if event.get("error"):
+                raise _Unreadable(f"an error in the stream: {event['error']}"[:200])
+            used = event.get("usage") or used
+            choices = event.get("choices") or []
+            said = [_text((choice.get("delta") or {}).get("content")) for choice in choices]
+            ends = [choice.get("finish_reason") for choice in choices]
+        except (ValueError, TypeError, AttributeError):
+            raise _Unreadable(f"no event: {data[:200]}") from None
+        yield from filter(None, said)
+        for end in filter(None, ends):
+            finish = "length" if end == "length" else "stop"
+    if finish is None:
+        raise _Unreadable("a stream that broke off")
     return Completion("", finish, _usage(used))
 
 
-def _usage(used: Mapping[str, Any]) -> Usage:
-    return Usage(int(used.get("prompt_tokens") or 0), int(used.get("completion_tokens") or 0))
+def _text(content: Any) -> str:
+    """The text of a reply, without halves of surrogate pairs: no answer could be encoded with
+    them. Raises TypeError for what is no text."""
+    if not isinstance(content, str | None):
+        raise TypeError(type(content).__name__)
+    return (content or "").encode("utf-16", "surrogatepass").decode("utf-16", "replace")
+
+
+def _usage(used: Any) -> Usage:
+    counts = used if isinstance(used, dict) else {}
+    asked, answered = counts.get("prompt_tokens"), counts.get("completion_tokens")
+    return Usage(*(one if isinstance(one, int) else 0 for one in (asked, answered)))
