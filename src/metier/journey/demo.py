@@ -61,8 +61,8 @@ def run_demo(session: Session) -> DemoResult:
         _make_champion(session, result.release)
         pilot = _pilot(session)
         result = _cycle(session)
-        if result.release.gate.get("state") == "passed":
-            _make_champion(session, result.release)
+    if result.release.gate.get("state") == "passed":
+        _make_champion(session, result.release)
     champion = aliases(session.workspace).get("champion", result.release)
     return DemoResult(result, pilot, champion)
 
