@@ -14,7 +14,7 @@ import subprocess
 import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 from metier.core import ledger
@@ -23,7 +23,7 @@ from metier.core.records import Release
 from metier.core.types import Json
 from metier.feedback.collect import Collected, collect
 from metier.feedback.labels import current_labels
-from metier.journey.cycles import CycleResult, run_cycle
+from metier.journey.cycles import CycleResult, cycle_status, run_cycle
 from metier.journey.session import Session
 from metier.registry.releases import aliases, get_release
 from metier.release.promote import promote
@@ -63,6 +63,7 @@ def run_demo(session: Session) -> DemoResult:
         result = _cycle(session)
     if result.release.gate.get("state") == "passed":
         _make_champion(session, result.release)
+    result = replace(result, waits=cycle_status(session).waits)
     champion = aliases(session.workspace).get("champion", result.release)
     return DemoResult(result, pilot, champion)
 
