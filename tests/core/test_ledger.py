@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import subprocess
 import sys
+from datetime import UTC, datetime
 from pathlib import Path
 
 import pytest
@@ -12,8 +13,10 @@ import pytest
 import tiny_records
 from metier.core import ledger
 from metier.core.errors import InputError, NotFound, OutOfSpace
-from metier.core.records import MetricPoint
+from metier.core.ids import new_id
+from metier.core.records import MetricPoint, Probe
 from metier.core.steps import Change, Drop, Suspect
+from metier.core.types import Estimate
 from metier.core.workspace import Workspace
 from tiny_records import example, prediction, report, save
 
@@ -222,3 +225,30 @@ def test_a_full_disk_while_saving_keeps_what_was_there(
             save(workspace, {"train": [example(2)]})
     assert ledger.list_versions(workspace) == [kept]
     assert len(save(workspace, {"train": [example(2)]}).counts) == 1
+
+
+def test_probes_are_found_by_what_they_measured(any_workspace: Workspace) -> None:
+    ws = any_workspace
+    version = save(ws, {"train": [example(1)]})
+    made = [
+        Probe(
+            new_id("probe"),
+            datetime.now(UTC),
+            kind,
+            subject,
+            version.id,
+            None,
+            {"expected_calibration_error": Estimate(0.1, 0.05, float("nan"), 9, 9)},
+            {"why": [1, None]},
+        )
+        for kind, subject in (("calibration", "a"), ("calibration", "b"), ("calibration", "a"))
+    ]
+    assert [ledger.save_probe(ws, one) for one in made] == made
+    found = ledger.latest_probe(ws, "calibration", "a")
+    assert found is not None and found.id == made[2].id and found.detail == made[2].detail
+    assert ledger.latest_probe(ws, "memorisation", "a") is None
+    assert [one.id for one in ledger.list_probes(ws, version_id=version.id)] == [
+        one.id for one in made
+    ]
+    traced = [node.ref.id for node in ws.lineage.trace(made[0].id, "up")]
+    assert version.id in traced

@@ -121,6 +121,25 @@ class Difference:
 
 
 @dataclass(frozen=True, slots=True)
+class Probe:
+    """What a measurement beside the test set found: side effects of tuning, whether a metric or a
+    judge agrees with people, a learning curve, ...
+
+    ``kind`` names the measurement, ``subject`` what it is about (a run's id, a metric's name);
+    ``metrics`` are the numbers that targets can name, ``detail`` everything else.
+    """
+
+    id: str
+    created_at: datetime
+    kind: str
+    subject: str
+    version_id: str | None
+    run_id: str | None
+    metrics: Mapping[str, Estimate]
+    detail: Mapping[str, Json]
+
+
+@dataclass(frozen=True, slots=True)
 class Release:
     """A model version: what a run left, with everything that shapes its answers.
 

@@ -23,6 +23,7 @@ from metier.core.store.tables import (
     FeedbackRow,
     InteractionRow,
     PredictionRow,
+    ProbeRow,
     QuarantineRow,
     QueueItemRow,
     ReleaseRow,
@@ -49,6 +50,7 @@ _IDS: dict[str, list[InstrumentedAttribute[Any]]] = {
     "feedback": [FeedbackRow.id],
     "item": [QueueItemRow.id],
     "cycle": [CycleRow.id],
+    "probe": [ProbeRow.id],
 }
 _PREFIXES = {
     "src_": "source",
@@ -63,6 +65,7 @@ _PREFIXES = {
     "fb_": "feedback",
     "item_": "item",
     "cyc_": "cycle",
+    "probe_": "probe",
 }
 _ORDER = {"source": 0, "example": 1, "run": 2, "version": 3, "artifact": 4}
 

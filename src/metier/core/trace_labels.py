@@ -14,6 +14,7 @@ from metier.core.store.tables import (
     FeedbackRow,
     InteractionRow,
     PredictionRow,
+    ProbeRow,
     QuarantineRow,
     QueueItemRow,
     ReleaseRow,
@@ -45,6 +46,7 @@ class Labels:
             "feedback": self._feedback,
             "item": self._item,
             "cycle": self._cycle,
+            "probe": self._probe,
         }.get(ref.kind)
         return "" if tell is None else tell(ref.id)
 
@@ -81,6 +83,10 @@ class Labels:
         mine = PredictionRow.evaluation_id == ref_id
         count = self._session.scalar(select(func.count()).where(mine)) or 0
         return f"{row.rung} on {row.split}, {count:,} predictions"
+
+    def _probe(self, ref_id: str) -> str:
+        row = self._session.get_one(ProbeRow, ref_id)
+        return f"{row.kind} of {row.subject}"
 
     def _prediction(self, ref_id: str) -> str:
         row = self._session.get_one(PredictionRow, ref_id)

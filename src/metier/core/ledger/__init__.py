@@ -47,6 +47,7 @@ from metier.core.ledger.interactions import (
     new_interaction_id,
     save_interactions,
 )
+from metier.core.ledger.probes import latest_probe, list_probes, save_probe
 from metier.core.ledger.runs import (
     finish_run,
     get_run,
@@ -86,6 +87,7 @@ __all__ = [
     "get_interactions",
     "get_run",
     "get_version",
+    "latest_probe",
     "list_cases",
     "list_changes",
     "list_cycles",
@@ -93,6 +95,7 @@ __all__ = [
     "list_feedback",
     "list_interactions",
     "list_members",
+    "list_probes",
     "list_quarantine",
     "list_runs",
     "list_suspects",
@@ -111,6 +114,7 @@ __all__ = [
     "save_cases",
     "save_evaluation",
     "save_interactions",
+    "save_probe",
     "save_version",
     "start_cycle",
     "start_run",

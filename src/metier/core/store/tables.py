@@ -431,6 +431,20 @@ class CaseRow(Base):
     example: Mapped[dict[str, Any]]
 
 
+class ProbeRow(Base):
+    """What a measurement beside the test set found. ``probe`` is the record's JSON."""
+
+    __tablename__ = "probes"
+    id: Mapped[str] = mapped_column(primary_key=True)
+    created_at: Mapped[datetime]
+    kind: Mapped[str]
+    subject: Mapped[str]
+    version_id: Mapped[str | None] = mapped_column(ForeignKey("versions.id"))
+    run_id: Mapped[str | None] = mapped_column(ForeignKey("runs.id"), index=True)
+    probe: Mapped[dict[str, Any]]
+    __table_args__ = (Index("ix_probes_kind_subject", "kind", "subject"),)
+
+
 class ApiKeyRow(Base):
     """A key of the API; only the SHA-256 of its random secret is kept."""
 
