@@ -22,7 +22,18 @@ if TYPE_CHECKING:
     FloatArray = NDArray[np.float64]
 
 Kind = Literal["proportion", "mean", "ratio", "quantile", "probe"]
-Needs = Literal["answers", "timing", "usage", "costs", "probe"]
+Needs = Literal[
+    "answers",
+    "asked",
+    "timing",
+    "usage",
+    "costs",
+    "probe",
+    "scores",
+    "turns",
+    "first_token",
+    "handling",
+]
 
 
 @dataclass(frozen=True, slots=True)
@@ -32,7 +43,9 @@ class MetricInfo:
     ``kind`` decides interval and power formula: a proportion averages yes/no items, a mean any
     numbers, a ratio is a function of sums, a quantile of the order, a probe is measured by another
     part of metier. ``low``/``high`` bound the values (None: open). ``tasks`` are the task kinds it
-    is computed for; ``needs`` is what a record must carry.
+    is computed for; ``needs`` is what a record must carry. Without ``default`` it is computed only
+    where the objective lists or targets it; a ``proxy`` stands in for people's judgement, and gates
+    nothing until it was shown to agree with it.
     """
 
     name: str
@@ -45,6 +58,8 @@ class MetricInfo:
     low: float | None = 0.0
     high: float | None = 1.0
     per_class: bool = False
+    default: bool = True
+    proxy: bool = False
 
     @property
     def range(self) -> str:
