@@ -12,7 +12,10 @@ from __future__ import annotations
 
 from typing import Annotated, Any, Literal, Self
 
-from pydantic import BaseModel, ConfigDict, Field, model_validator
+from pydantic import Field, model_validator
+
+from metier.core.checks import Check
+from metier.core.section import Section as Section
 
 TaskKind = Literal[
     "classify", "multilabel", "extract", "answer", "summarize", "compose", "chat", "structured"
@@ -20,14 +23,6 @@ TaskKind = Literal[
 Stage = Literal["evaluate", "review", "pilot", "production"]
 STAGES: tuple[Stage, ...] = ("evaluate", "review", "pilot", "production")
 Reference = Literal["keyword", "zero_shot", "best_untuned", "champion", "current_process"]
-
-
-class Section(BaseModel):
-    """Base of every config section: frozen, no unknown keys, docstrings become help."""
-
-    model_config = ConfigDict(
-        frozen=True, extra="forbid", use_attribute_docstrings=True, allow_inf_nan=False
-    )
 
 
 class Target(Section):
@@ -81,10 +76,18 @@ class Objective(Section):
     fields: dict[str, Any] | None = None
     """structured only: JSON schema (type object) of the reply; each property is a field, an
     ``enum`` of strings makes it a closed set."""
-    target: list[Target] = []
+    target: list[Target] = Field(default=[])
     """Targets, each an [[objective.target]] table."""
-    constraint: list[Target] = []
+    constraint: list[Target] = Field(default=[])
     """Constraints that must hold beside the targets, each an [[objective.constraint]] table."""
+    metrics: list[str] = Field(default=[])
+    """Metrics to compute beyond the task's own, e.g. reading_ease; `metier metrics` lists them."""
+    check: list[Check] = Field(default=[])
+    """Rules of the project's own, each an [[objective.check]] table; a check is a metric under its
+    name."""
+    proxy_min_correlation: Annotated[float, Field(gt=0, lt=1)] = 0.3
+    """A proxy (e.g. empathy) may serve in a gate once its correlation with panel ratings has a
+    lower bound of at least this."""
     instruction: str = ""
     """What the model is told to do; shown to untuned and tuned models alike (empty: metier's own
     wording for the task)."""

@@ -23,6 +23,9 @@ from metier.evaluate.bench import Bench, Contender
 from metier.models.answer import answer
 from metier.models.prompt import expected, parse_reply
 
+MEASURING = {"target", "constraint", "metrics", "check", "proxy_min_correlation"}
+"""Parts of the objective that say how answers are measured, not what is asked."""
+
 
 def answers_key(bench: Bench, contender: Contender, split: str) -> str:
     """Return the hash of all that shapes the answers; versions with the same split share it."""
@@ -32,7 +35,7 @@ def answers_key(bench: Bench, contender: Contender, split: str) -> str:
             contender.fingerprint,
             bench.version.splits.get(split),
             split,
-            bench.objective.model_dump(exclude={"target", "constraint"}),
+            bench.objective.model_dump(exclude=MEASURING),
             list(bench.labels),
             [size, config.seed if size else 0],
             config.max_new_tokens,

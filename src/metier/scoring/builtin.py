@@ -9,8 +9,11 @@ from typing import Any
 from metier.core.objective import Objective
 from metier.core.types import Estimate, Score
 from metier.scoring import classification, efficiency, structured, text
+from metier.scoring.checks import check_metric
+from metier.scoring.materials import NOTHING, Materials
 from metier.scoring.records import field_view
 from metier.scoring.registry import metrics, scorers
+from metier.scoring.tasks import find_check
 from metier.scoring.types import DEFAULT, Metric, MetricInfo, Resampling, Statistic
 
 __all__ = ["make_metric", "metrics", "scorers"]
@@ -39,13 +42,22 @@ class OfField:
 
 
 def make_metric(
-    name: str, *, label: str | None = None, objective: Objective | None = None
+    name: str,
+    *,
+    label: str | None = None,
+    objective: Objective | None = None,
+    materials: Materials = NOTHING,
 ) -> Metric:
-    """Return the metric called ``name``: plain, ``field.metric``, or of one class (``label``).
+    """Return the metric called ``name``: plain, ``field.metric``, of one class (``label``), or one
+    of the objective's checks.
 
-    ``schema_valid`` needs the objective. Raises UserError naming the nearest metric when there is
-    none of that name.
+    ``schema_valid`` and checks need the objective; checks that read files need the materials.
+    Raises UserError naming the nearest metric when there is none of that name, InputError when a
+    check's file cannot be read.
     """
+    check = find_check(objective, name)
+    if check is not None:
+        return check_metric(check, materials)
     field, _, plain = name.rpartition(".")
     arguments: dict[str, Any] = {} if label is None else {"label": label}
     if plain == "schema_valid" and objective is not None:
