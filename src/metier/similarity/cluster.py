@@ -8,6 +8,7 @@ J. Computational and Applied Mathematics 20.
 from __future__ import annotations
 
 from collections.abc import Sequence
+from itertools import pairwise
 from typing import Any
 
 import numpy as np
@@ -51,7 +52,7 @@ def _vectors(texts: Sequence[str]) -> Any:
 
 def _pieces(text: str) -> list[str]:
     words = words_of(text)
-    return words + [f"{a} {b}" for a, b in zip(words, words[1:], strict=False)]
+    return words + [f"{a} {b}" for a, b in pairwise(words)]
 
 
 def _best_cut(vectors: Any, most: int) -> Any:

@@ -17,14 +17,15 @@ from dataclasses import dataclass
 from math import log, sqrt
 
 TOKEN = re.compile(r"\[[A-Z][A-Z_ ]*\]|[^\W_]+(?:['’-][^\W_]+)*")
-FUNCTION_WORDS = frozenset(
-    """a about after all also am an and any are as at be because been before being both but by can
+_FUNCTION = """
+    a about after all also am an and any are as at be because been before being both but by can
     could did do does doing done for from had has have having he her here him his how i if in into
     is it its just may me might more most much must my no nor not of off on once only or other our
     out over own shall she should so some such than that the their them then there these they this
     those though through to too under until up upon us very was we were what when where which while
-    who whom whose why will with would yes yet you your i'm i've i'd i'll it's don't""".split()
-)
+    who whom whose why will with would yes yet you your i'm i've i'd i'll it's don't
+"""
+FUNCTION_WORDS = frozenset(_FUNCTION.split())
 """English only: another language's are caught by how many texts hold them."""
 LONGEST = 3
 PRIOR = 10.0
