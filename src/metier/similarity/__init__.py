@@ -1,4 +1,4 @@
-"""How alike texts are: exact keys and near duplicates."""
+"""How alike texts are: exact keys, near duplicates; vectors in ``embeddings``."""
 
 from typing import Any
 
