@@ -8,7 +8,7 @@ from typing import Any
 
 from metier.core.objective import Objective
 from metier.core.types import Estimate, Score
-from metier.scoring import classification, efficiency, structured, text
+from metier.scoring import classification, efficiency, grounded, ranking, structured, text
 from metier.scoring.checks import check_metric
 from metier.scoring.materials import NOTHING, Materials
 from metier.scoring.records import field_view
@@ -17,7 +17,14 @@ from metier.scoring.tasks import find_check
 from metier.scoring.types import DEFAULT, Metric, MetricInfo, Resampling, Statistic
 
 __all__ = ["make_metric", "metrics", "scorers"]
-_REGISTERED = (classification, efficiency, structured, text)  # importing them registers them
+_REGISTERED = (  # importing them registers them
+    classification,
+    efficiency,
+    grounded,
+    ranking,
+    structured,
+    text,
+)
 
 
 @dataclass(frozen=True)
