@@ -12,6 +12,7 @@ A check is a metric under its name: the share of replies that pass. What each ty
 from __future__ import annotations
 
 import re
+from datetime import date
 from typing import Annotated, Literal, Self
 
 from pydantic import Field, field_validator, model_validator
@@ -195,8 +196,32 @@ class VoiceCheck(_Check):
         return tuple(name for name in (self.ours, self.theirs) if name)
 
 
+class FactsCheck(_Check):
+    """Replies may not contradict a table of facts, nor give a value that has expired."""
+
+    type: Literal["facts"]
+    file: Annotated[str, Field(min_length=1)]
+    """The table: CSV, TSV or JSON lines with subject, attribute and value, and where wanted unit,
+    pattern, valid_from and valid_until; relative to metier.toml. A bar parts other wordings."""
+    as_of: date | None = None
+    """The day that decides which facts hold; must be given where the table has dates."""
+    required: bool = False
+    """Whether a reply that leaves out a fact the question asked for fails."""
+
+    @property
+    def needs_question(self) -> bool:
+        """Where what was asked for must be given."""
+        return self.required
+
+    @property
+    def files(self) -> tuple[str, ...]:
+        """The table."""
+        return (self.file,)
+
+
 Check = Annotated[
-    PatternCheck
+    FactsCheck
+    | PatternCheck
     | CatalogueCheck
     | NumbersCheck
     | PartsCheck

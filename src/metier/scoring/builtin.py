@@ -8,7 +8,7 @@ from typing import Any
 
 from metier.core.objective import Objective
 from metier.core.types import Estimate, Score
-from metier.scoring import classification, efficiency, grounded, ranking, structured, text
+from metier.scoring import citations, classification, efficiency, factual, grounded, ranking, structured, text
 from metier.scoring.checks import check_metric
 from metier.scoring.materials import NOTHING, Materials
 from metier.scoring.records import field_view
@@ -18,8 +18,10 @@ from metier.scoring.types import DEFAULT, Metric, MetricInfo, Resampling, Statis
 
 __all__ = ["make_metric", "metrics", "scorers"]
 _REGISTERED = (  # importing them registers them
+    citations,
     classification,
     efficiency,
+    factual,
     grounded,
     ranking,
     structured,
@@ -69,5 +71,7 @@ def make_metric(
     arguments: dict[str, Any] = {} if label is None else {"label": label}
     if plain == "schema_valid" and objective is not None:
         arguments["schema"] = objective.fields or {}
+    if plain in factual.FACT_METRICS:
+        arguments["tables"] = factual.fact_tables(objective, materials)
     metric = metrics.make(plain, **arguments)
     return OfField(field, metric) if field else metric

@@ -44,6 +44,10 @@ class Materials:
             found = _column(list(csv.reader(text.splitlines(), delimiter=delimiter)), column, name)
         return [entry.strip() for entry in found if entry.strip()]
 
+    def text(self, name: str) -> str:
+        """Return a file's text. Raises InputError as ``column``."""
+        return _read(self.folder / name, name)
+
     def fingerprint(self, checks: Sequence[Check]) -> str:
         """Return a hash of the files that the checks read. Raises InputError as ``column``."""
         names = sorted({name for check in checks for name in check.files})
