@@ -24,10 +24,11 @@ from metier.core.records import FEEDBACK, DataVersion
 from metier.core.steps import Step, Suspect
 from metier.core.types import Example, Json
 from metier.core.workspace import Workspace
+from metier.data.canaries import account, make_canaries
 from metier.data.card import make_card
 from metier.data.cases import Joined, case_rows, join_cases
 from metier.data.clean import Clean, tidy_label
-from metier.data.config import DataConfig
+from metier.data.config import CanariesConfig, DataConfig
 from metier.data.deidentify import Deidentify
 from metier.data.divide import Divided, divide
 from metier.data.duplicates import ExactDuplicates, NearDuplicates
@@ -122,6 +123,10 @@ def build(
     labels = known.labels or _found_labels(splits, objective)
     closed = tuple(objective.enum_fields)
     card = make_card(imported, outcomes, splits, config, closed, joined.account)
+    if isinstance(config.canaries, CanariesConfig) and "train" in splits:
+        rows = make_canaries(config.canaries, objective, labels, ws)
+        splits = {**splits, "train": [*splits["train"], *rows]}
+        card["canaries"] = account(config.canaries)
     outcomes.add(joined.outcomes)
     drops = (*imported.rejected, *outcomes.drops)
     version = None
@@ -268,6 +273,7 @@ def _freeze(
         config=config.model_dump(mode="json"),
         card=card,
         sources=list(dict.fromkeys(sources)),
+        looks_budget=config.looks,
     )
 
 

@@ -43,6 +43,15 @@ class DuplicatesConfig(Section):
     them (they still stay on one side of the split)."""
 
 
+class CanariesConfig(Section):
+    """Made-up secrets planted in training rows, to measure what a tune memorises."""
+
+    count: Annotated[int, Field(ge=2, le=1000)] = 20
+    """Canaries per number of repetitions."""
+    repetitions: tuple[Annotated[int, Field(ge=1, le=1000)], ...] = (1, 5, 20)
+    """In how many training rows each of a group's canaries stands."""
+
+
 class DataConfig(Section):
     """Where the data comes from and what is done to it."""
 
@@ -71,6 +80,12 @@ class DataConfig(Section):
     the training side to quarantine."""
     near_leakage: Annotated[float, Field(ge=0.5, le=1)] = 0.9
     """Jaccard similarity from which two prompts on different sides count as a leak."""
+    canaries: CanariesConfig | Literal["none"] = "none"
+    """Made-up secrets to plant in train (`metier probe memorisation` looks for them); none: no
+    row is added."""
+    looks: Annotated[int, Field(ge=1, le=1000)] = 5
+    """Tuned models that may be measured on one frozen test set; the gate judges each at a level so
+    much higher that all together are wrong at most 5% of the time. Fixed when it is frozen."""
     workers: Annotated[int, Field(ge=0)] = 0
     """Processes for the steps; 0: one per core. The result is the same whatever the number."""
 

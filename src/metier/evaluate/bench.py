@@ -13,6 +13,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import cached_property
 
+from metier.core.canaries import is_canary
 from metier.core.completer import Completer, Sampling
 from metier.core.costs import Prices
 from metier.core.errors import InputError
@@ -23,6 +24,7 @@ from metier.core.records import REGRESSION, DataVersion
 from metier.core.types import Conversation, Example, Json, digest
 from metier.core.workspace import Workspace
 from metier.evaluate.config import EvaluateConfig
+from metier.evaluate.turns import every_turn
 from metier.models.choosing import Priors
 from metier.models.prompt import PromptVariant, render_prompt
 from metier.scoring import Resampling
@@ -60,16 +62,22 @@ class Bench:
         return {}
 
     def examples(self, split: str) -> list[Example]:
-        """Return the examples of a split with a target, in frozen order; [] of an absent split."""
+        """Return the examples of a split with a target, in frozen order; [] of an absent split.
+
+        Planted canaries are not among them: no baseline learns or shows them.
+        """
         if split not in self.version.splits:
             return []
         if split not in self._loaded:
             loaded = load_split(self.workspace, self.version, split)
-            self._loaded[split] = [example for example in loaded if example.target is not None]
+            self._loaded[split] = [
+                one for one in loaded if one.target is not None and not is_canary(one)
+            ]
         return self._loaded[split]
 
     def measured(self, split: str) -> list[Example]:
-        """Return the examples to measure on: all, or ``test_sample`` of them, always the same.
+        """Return the examples to measure on: all, or ``test_sample`` of them, always the same; with
+        ``turns = "every"`` one for each assistant turn of those.
 
         Raises InputError when the split is empty.
         """
@@ -82,7 +90,8 @@ class Bench:
                 if split == REGRESSION
                 else f"give [data] a {split} share or a source with split = {split!r}",
             )
-        return sample(found, self.sample_size(split), self.config.seed)
+        chosen = sample(found, self.sample_size(split), self.config.seed)
+        return every_turn(chosen) if self.config.turns == "every" else chosen
 
     def sample_size(self, split: str) -> int:
         """How many rows of a split are measured (0: all). Every regression case counts."""

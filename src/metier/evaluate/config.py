@@ -7,6 +7,7 @@ from typing import Annotated, Literal
 from pydantic import Field
 
 from metier.core.objective import Section
+from metier.evaluate.probes_config import ProbesConfig
 
 Rung = Literal["keyword", "tfidf", "nearest", "lead", "zero_shot", "few_shot"]
 PROMPTED_RUNGS: tuple[Rung, ...] = ("zero_shot", "few_shot")
@@ -31,11 +32,16 @@ class EvaluateConfig(Section):
     """Validation examples on which prompts, k and prior correction are chosen."""
     test_sample: Annotated[int, Field(ge=0)] = 0
     """Test examples to measure on, the same for every rung (0: all of them)."""
+    turns: Literal["last", "every"] = "last"
+    """Which assistant turns of a conversation are answered: the last, or every supervised one, each
+    after the turns that really came before it."""
     max_new_tokens: Annotated[int, Field(ge=1)] = 128
     """Longest reply, in tokens."""
     batch_size: Annotated[int, Field(ge=1)] = 64
     """Conversations handed to the model at once; a finished batch survives an interruption."""
     rare_class_items: Annotated[int, Field(ge=1)] = 5
     """Classes with fewer test items than this are reported apart."""
+    probes: ProbesConfig = ProbesConfig()
+    """How side effects of tuning are measured."""
     worst_examples: Annotated[int, Field(ge=0, le=200)] = 12
     """Worst answers shown in the report."""
