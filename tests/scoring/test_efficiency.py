@@ -1,3 +1,5 @@
+import math
+
 import pytest
 
 from metier.core.records import Prediction
@@ -77,3 +79,23 @@ def test_a_failed_completion_is_no_answer_and_its_time_does_not_count():
     assert record.got is None and "latency_s" not in record.detail
     assert record.detail["error"] == "connection reset"
     assert make_metric("accuracy")([record], Resampling(50)).value == 0.0
+
+
+def test_the_time_to_the_first_token_is_known_where_a_reply_was_streamed():
+    records = [Score(f"e{i}", None, detail={"first_token_s": i / 10}) for i in range(1, 101)]
+    assert make_metric("first_token_p50_s")(records, Resampling(100)).value == pytest.approx(5.0)
+    assert make_metric("first_token_p95_s")(records, Resampling(100)).value == pytest.approx(9.5)
+    found = make_metric("first_token_p95_s")([Score("e", None, detail={"latency_s": 1.0})])
+    assert math.isnan(found.value)
+    assert "1 of 1 items have no time to the first token and were left out" in found.warnings
+
+
+def test_handling_time_is_undefined_where_nobody_measured_it():
+    timed = [Score("e1", None, detail={"handling_s": 30}), Score("e2", None)]
+    found = make_metric("handling_time_mean_s")(timed)
+    assert found.value == 30.0
+    assert "1 of 2 items have no handling time and were left out" in found.warnings
+    for bad in (float("nan"), "30", None, True):
+        odd = Score("e", None, detail={"handling_s": bad})
+        none = make_metric("handling_time_mean_s")([odd])
+        assert math.isnan(none.value)

@@ -168,3 +168,25 @@ def test_values_left_by_a_scorer_are_averaged():
     found = make_metric("mean")(graded, FAST)
     assert found.value == pytest.approx(0.4) and found.n == 2
     assert any("2 of 4 items are undefined" in warning for warning in found.warnings)
+
+
+LINES = "The cat sat.\nIt ate a fish.\n\nThen it slept."
+OTHER = "Then the cat slept.\nIt sat and ate fish."
+
+
+@pytest.mark.parametrize(
+    ("got", "wanted"),
+    [(LINES, OTHER), (OTHER, LINES), (LINES, LINES), ("one line", OTHER), ("", LINES), ("\n", "x")],
+)
+def test_rouge_lsum_equals_the_packages_own(got, wanted):
+    from rouge_score.rouge_scorer import RougeScorer
+
+    expected = RougeScorer(["rougeLsum"]).score(wanted, got)["rougeLsum"].fmeasure
+    assert rouge_of("rougeLsum", got, wanted) == pytest.approx(expected)
+
+
+def test_rouge_lsum_by_hand():
+    # each reference line finds its two words in some line of the answer, though in another order
+    assert rouge_of("rougeLsum", "c d\na b", "a b\nc d") == pytest.approx(1.0)
+    assert rouge_of("rougeL", "c d\na b", "a b\nc d") == pytest.approx(1 / 2)
+    assert rouge_of("rougeLsum", "a b", "a c") == rouge_of("rougeL", "a b", "a c")

@@ -23,7 +23,7 @@ from metier.evaluate.bench import Bench, Contender
 from metier.models.answer import answer
 from metier.models.prompt import expected, parse_reply
 
-MEASURING = {"target", "constraint", "metrics", "check", "proxy_min_correlation"}
+MEASURING = {"target", "constraint", "metrics", "check", "refusals", "proxy_min_correlation"}
 """Parts of the objective that say how answers are measured, not what is asked."""
 
 
@@ -39,6 +39,7 @@ def answers_key(bench: Bench, contender: Contender, split: str) -> str:
             list(bench.labels),
             [size, config.seed if size else 0],
             config.max_new_tokens,
+            *([] if config.turns == "last" else [config.turns]),
         ]
     )
 

@@ -27,12 +27,13 @@ from metier.evaluate.config import EvaluateConfig
 from metier.evaluate.turns import every_turn
 from metier.models.choosing import Priors
 from metier.models.prompt import PromptVariant, render_prompt
+from metier.retrieval.knowledge import Knowledge
 from metier.scoring import Resampling
 
 
 @dataclass(frozen=True)
 class Bench:
-    """One frozen version, one objective, one way to measure."""
+    """One frozen version, one objective, one way to measure; ``knowledge`` is what may be shown."""
 
     workspace: Workspace
     version: DataVersion
@@ -40,6 +41,7 @@ class Bench:
     config: EvaluateConfig = field(default_factory=EvaluateConfig)
     prices: Prices = field(default_factory=Prices)
     progress: Progress = field(default_factory=Progress)
+    knowledge: Knowledge | None = None
 
     @property
     def labels(self) -> tuple[str, ...]:

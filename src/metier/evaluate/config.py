@@ -9,15 +9,32 @@ from pydantic import Field
 from metier.core.objective import Section
 from metier.evaluate.probes_config import ProbesConfig
 
-Rung = Literal["keyword", "tfidf", "nearest", "lead", "zero_shot", "few_shot"]
-PROMPTED_RUNGS: tuple[Rung, ...] = ("zero_shot", "few_shot")
+Rung = Literal[
+    "keyword",
+    "tfidf",
+    "nearest",
+    "lead",
+    "zero_shot",
+    "few_shot",
+    "rag",
+    "rag_few_shot",
+    "tuned_rag",
+]
+PROMPTED_RUNGS: tuple[Rung, ...] = ("zero_shot", "few_shot", "rag", "rag_few_shot")
+"""Rungs of the untuned language model."""
+GROUNDED_RUNGS: tuple[Rung, ...] = ("rag", "rag_few_shot")
+"""Those of them that are shown retrieved passages."""
 
 
 class EvaluateConfig(Section):
     """How candidates and baselines are measured."""
 
     rungs: Literal["auto"] | list[Rung] = "auto"
-    """Baselines to measure; auto takes every one that fits the task."""
+    """Baselines to measure; auto takes every one that fits the task, and with [retrieval] documents
+    those that are shown passages. tuned_rag is measured beside the tuned model."""
+    bases: list[str] = Field(default_factory=list)
+    """Further base models (folder or hub name) to measure untuned, each as rungs named
+    zero_shot:<base> and few_shot:<base>."""
     resamples: Annotated[int, Field(ge=100, le=100_000)] = 2000
     """Bootstrap resamples behind every interval."""
     level: Annotated[float, Field(gt=0.5, lt=1)] = 0.95
@@ -45,3 +62,7 @@ class EvaluateConfig(Section):
     """How side effects of tuning are measured."""
     worst_examples: Annotated[int, Field(ge=0, le=200)] = 12
     """Worst answers shown in the report."""
+    groups: list[str] = []
+    """Attributes of people to compare error rates over, each named in slices of a data source."""
+    positive: str = ""
+    """Label whose share is compared over these groups (structured: field=label; empty: none)."""

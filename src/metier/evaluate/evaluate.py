@@ -26,6 +26,7 @@ from metier.core.records import REGRESSION, EvaluationReport, Prediction
 from metier.core.types import Json, digest
 from metier.evaluate.answers import answer_split, answers_key, forget_batches
 from metier.evaluate.bench import Bench, Contender
+from metier.evaluate.beside import Beside, materials_of
 from metier.evaluate.measures import COST, measure
 
 
@@ -68,6 +69,7 @@ def measure_key(bench: Bench, contender: Contender) -> str:
             contender.run_id,
             dict(contender.chosen),
             list(contender.warnings),
+            materials_of(bench).fingerprint(bench.objective.check),
         ]
     )
 
@@ -92,7 +94,10 @@ def _report(
     if split == REGRESSION:  # targets, and the slices they name, are about the test set
         objective = objective.model_copy(update={"target": [], "constraint": []})
     with bench.progress.task(f"score {contender.rung}"):
-        measures = measure(objective, predictions, bench.resampling, bench.prices, contender.device)
+        beside = Beside(bench.measured(split), materials_of(bench))
+        measures = measure(
+            objective, predictions, bench.resampling, bench.prices, contender.device, beside
+        )
     return EvaluationReport(
         id=new_id("eval"),
         created_at=datetime.now(UTC),

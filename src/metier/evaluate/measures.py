@@ -11,6 +11,7 @@ from metier.core.errors import InputError
 from metier.core.objective import Objective, Target
 from metier.core.records import Confusion, Prediction
 from metier.core.types import Estimate, Score
+from metier.evaluate.beside import ALONE, Beside
 from metier.scoring import (
     MetricInfo,
     Resampling,
@@ -25,6 +26,7 @@ from metier.scoring import (
     slice_view,
     task_metrics,
 )
+from metier.scoring.records import carries
 from metier.scoring.targets import metric_key
 
 ClassEstimates = Mapping[str, Mapping[str, Estimate]]
@@ -50,15 +52,21 @@ def measure(
     resampling: Resampling,
     prices: Prices = DEFAULT_PRICES,
     device: str = "cpu",
+    beside: Beside = ALONE,
 ) -> Measures:
-    """Return every metric of the task, those of slices that targets name, and cost."""
-    records = records_of(predictions)
+    """Return every metric of the task, those of slices that targets name, and cost.
+
+    Metrics that need what no record has (scores, several turns) are left out, unless the objective
+    asks for them: then they are undefined, and say why.
+    """
+    records = records_of(predictions, beside.examples)
     metrics = {
-        name: make_metric(name, objective=objective)(records, resampling)
-        for name in task_metrics(objective)
-        if not metric_info(name).per_class
+        name: make_metric(name, objective=objective, materials=beside.materials)(
+            records, resampling
+        )
+        for name in measured_metrics(objective, records)
     }
-    metrics |= _slice_metrics(objective, records, resampling)
+    metrics |= _slice_metrics(objective, records, resampling, beside)
     cost = cost_estimate(metrics, prices, device)
     if cost is not None:
         metrics[COST] = cost
@@ -70,6 +78,17 @@ def measure(
         {name: confusion(view) for name, view in views.items() if fields[name] == "label"},
         tuple(_warnings(objective, predictions)),
     )
+
+
+def measured_metrics(objective: Objective, records: Sequence[Score]) -> list[str]:
+    """Return the metrics that records of the objective's task have something to say on."""
+    asked = {*objective.metrics, *(one.metric for one in objective.target + objective.constraint)}
+    found = []
+    for name in task_metrics(objective):
+        info = metric_info(name, objective)
+        if not info.per_class and (name in asked or carries(records, info.needs)):
+            found.append(name)
+    return found
 
 
 def label_fields(objective: Objective) -> dict[str, str]:
@@ -127,7 +146,7 @@ def _grade(name: str, record: Score) -> float | None:
 
 
 def _slice_metrics(
-    objective: Objective, records: Sequence[Score], resampling: Resampling
+    objective: Objective, records: Sequence[Score], resampling: Resampling, beside: Beside
 ) -> dict[str, Estimate]:
     found: dict[str, Estimate] = {}
     known = task_metrics(objective)
@@ -135,9 +154,8 @@ def _slice_metrics(
         if target.slice is None or target.label is not None or target.metric not in known:
             continue
         part = slice_records(records, target)
-        found[metric_key(target)] = make_metric(target.metric, objective=objective)(
-            part, resampling
-        )
+        metric = make_metric(target.metric, objective=objective, materials=beside.materials)
+        found[metric_key(target)] = metric(part, resampling)
     return found
 
 

@@ -8,7 +8,23 @@ from typing import Any
 
 from metier.core.objective import Objective
 from metier.core.types import Estimate, Score
-from metier.scoring import citations, classification, efficiency, factual, grounded, ranking, structured, text
+from metier.scoring import (
+    citations,
+    classification,
+    coverage,
+    efficiency,
+    factual,
+    grounded,
+    ranking,
+    readability,
+    refusal,
+    similar,
+    spans,
+    structured,
+    text,
+    tone,
+    turns,
+)
 from metier.scoring.checks import check_metric
 from metier.scoring.materials import NOTHING, Materials
 from metier.scoring.records import field_view
@@ -20,12 +36,19 @@ __all__ = ["make_metric", "metrics", "scorers"]
 _REGISTERED = (  # importing them registers them
     citations,
     classification,
+    coverage,
     efficiency,
     factual,
     grounded,
     ranking,
+    readability,
+    refusal,
+    similar,
+    spans,
     structured,
     text,
+    tone,
+    turns,
 )
 
 
@@ -71,6 +94,8 @@ def make_metric(
     arguments: dict[str, Any] = {} if label is None else {"label": label}
     if plain == "schema_valid" and objective is not None:
         arguments["schema"] = objective.fields or {}
+    if plain.startswith("refusal_") and objective is not None:
+        arguments["extra"] = objective.refusals
     if plain in factual.FACT_METRICS:
         arguments["tables"] = factual.fact_tables(objective, materials)
     metric = metrics.make(plain, **arguments)

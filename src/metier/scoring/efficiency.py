@@ -1,4 +1,4 @@
-"""Latency and tokens, from what each completion reported in the record's ``detail``."""
+"""Latency, tokens and handling time, from what each completion reported in the record's ``detail``."""
 
 from __future__ import annotations
 
@@ -37,19 +37,19 @@ def _mean(name: str, key: str, why: str) -> None:
         return mean_of(name, lambda record: _number(record, key), why)
 
 
-def _quantile(name: str, q: float) -> None:
+def _quantile(name: str, q: float, key: str, what: str) -> None:
     @metrics.register(name)
     def factory() -> Metric:
-        return Measured(metric_info(name), lambda records: _latency_quantile(records, q))
+        return Measured(metric_info(name), lambda records: _time_quantile(records, q, key, what))
 
 
-def _latency_quantile(records: Sequence[Score], q: float) -> Quantile:
-    values = [_number(record, "latency_s") for record in records]
+def _time_quantile(records: Sequence[Score], q: float, key: str, what: str) -> Quantile:
+    values = [_number(record, key) for record in records]
     kept = [record for record, value in zip(records, values, strict=True) if value is not None]
     notes = []
     if len(kept) < len(records):
         gone = len(records) - len(kept)
-        notes.append(f"{gone} of {len(records)} items have no latency and were left out")
+        notes.append(f"{gone} of {len(records)} items have no {what} and were left out")
     needed = items_for_quantile(q)
     if 0 < len(kept) < needed:
         notes.append(f"{len(kept)} items cannot bound this quantile from above: {needed} can")
@@ -61,5 +61,8 @@ def _latency_quantile(records: Sequence[Score], q: float) -> Quantile:
 _mean("latency_mean_s", "latency_s", "have no latency")
 _mean("input_tokens_mean", "input_tokens", "have no token count")
 _mean("output_tokens_mean", "output_tokens", "have no token count")
-_quantile("latency_p50_s", 0.5)
-_quantile("latency_p95_s", 0.95)
+_mean("handling_time_mean_s", "handling_s", "have no handling time")
+_quantile("latency_p50_s", 0.5, "latency_s", "latency")
+_quantile("latency_p95_s", 0.95, "latency_s", "latency")
+_quantile("first_token_p50_s", 0.5, "first_token_s", "time to the first token")
+_quantile("first_token_p95_s", 0.95, "first_token_s", "time to the first token")

@@ -6,9 +6,10 @@ take what they need from it, so one list of records serves them all:
     raw             the reply as written
     scores          log-probability by label, where a closed set was scored
     confidence      probability of the least certain closed choice
+    sources         ids of the retrieved chunks that were shown
     latency_s, first_token_s, input_tokens, output_tokens
     error           why there is no reply (then none of the above but raw)
-    asked           the text of the last user turn, where the questions were handed over
+    asked           the text of the last user turn, where the examples were handed over
     conversation, turn   of which conversation it is which assistant turn, from 1 (see ``turns``)
     handling_s      seconds a person spent on it, where somebody measured that
 """
@@ -21,7 +22,7 @@ from dataclasses import replace
 from math import isinf
 
 from metier.core.records import Prediction
-from metier.core.types import Completion, Json, Score
+from metier.core.types import Completion, Example, Json, Score
 from metier.scoring.types import Needs
 
 TURN_MARK = "#turn"
@@ -32,6 +33,7 @@ _CARRIED: dict[Needs, str] = {
     "first_token": "first_token_s",
     "handling": "handling_s",
     "asked": "asked",
+    "sources": "sources",
 }
 
 
@@ -70,6 +72,8 @@ def _measured(completion: Completion) -> dict[str, Json]:
         found["first_token_s"] = completion.timing.first_token_s
     if completion.confidence is not None:
         found["confidence"] = completion.confidence
+    if completion.sources:
+        found["sources"] = list(completion.sources)
     if completion.choice_logprobs:
         found["scores"] = log_scores(completion.choice_logprobs)
     return found
@@ -83,15 +87,13 @@ def log_scores(scores: Mapping[str, float]) -> dict[str, float]:
     }
 
 
-def records_of(
-    predictions: Iterable[Prediction], questions: Mapping[str, str] | None = None
-) -> list[Score]:
+def records_of(predictions: Iterable[Prediction], examples: Iterable[Example] = ()) -> list[Score]:
     """Return the ungraded records of predictions, in order.
 
-    ``questions`` gives the text of the last user turn by example id; metrics that judge a reply by
-    what was asked are undefined without.
+    From ``examples`` comes what was asked; metrics that judge a reply by that are undefined
+    without.
     """
-    known = questions or {}
+    known = {example.id: example.conversation.last_user for example in examples}
     records = [record_of(one, known.get(one.example_id)) for one in predictions]
     return with_turns(records)
 

@@ -65,23 +65,25 @@ def exact_match_of(got: Json, expected: Json) -> float:
     return float(type(got) is type(expected) and got == expected)
 
 
-def _references(record: Score) -> list[str] | None:
+def references_of(record: Score) -> list[str] | None:
+    """Return the acceptable texts, None when there is none."""
     if record.expected is None:
         return None
     given = record.expected if isinstance(record.expected, list | tuple) else [record.expected]
-    return [_text(reference) for reference in given] or None
+    return [text_of(reference) for reference in given] or None
 
 
-def _text(value: Json) -> str:
+def text_of(value: Json) -> str:
+    """Return an answer as text; a missing one is empty."""
     return "" if value is None else value if isinstance(value, str) else str(value)
 
 
 def _best(grade: Callable[[str, str], float]) -> Callable[[Score], float | None]:
     def best(record: Score) -> float | None:
-        references = _references(record)
+        references = references_of(record)
         if references is None:
             return None
-        return max(grade(_text(record.got), reference) for reference in references)
+        return max(grade(text_of(record.got), reference) for reference in references)
 
     return best
 
@@ -106,8 +108,9 @@ class _Words:
 
 
 def rouge_of(kind: str, got: str, expected: str) -> float:
-    """Return the ROUGE F-measure (``kind`` rouge1, rouge2 or rougeL), without stemming.
+    """Return the ROUGE F-measure (``kind`` rouge1, rouge2, rougeL, rougeLsum), without stemming.
 
+    rougeLsum takes each line for a sentence, as the package does; of one line it is rougeL.
     Source: Lin (2004), computed by the rouge-score package.
     """
     return float(_rouge(kind).score(expected, got)[kind].fmeasure)
@@ -120,6 +123,7 @@ def _register_means() -> None:
         "rouge1": _best(lambda got, expected: rouge_of("rouge1", got, expected)),
         "rouge2": _best(lambda got, expected: rouge_of("rouge2", got, expected)),
         "rougeL": _best(lambda got, expected: rouge_of("rougeL", got, expected)),
+        "rougeLsum": _best(lambda got, expected: rouge_of("rougeLsum", got, expected)),
     }
     for name, grade in grades.items():
         _register_mean(name, grade)
@@ -148,10 +152,10 @@ def _bleu_sums(records: Sequence[Score]) -> Sums:
     from sacrebleu.metrics.bleu import BLEU
 
     scorer = BLEU(effective_order=True)  # the order only shapes the sentence's own score
-    kept, left_out = _with_references(records)
+    kept, left_out = _withreferences_of(records)
     cells: list[tuple[int, int, float]] = []
     for row, (record, references) in enumerate(kept):
-        found = scorer.sentence_score(_text(record.got), references)
+        found = scorer.sentence_score(text_of(record.got), references)
         numbers = [*found.counts, *found.totals, found.sys_len, found.ref_len]
         cells += [(row, column, float(number)) for column, number in enumerate(numbers)]
     return Sums.of([record for record, _ in kept], cells, 10, _bleu_value, left_out)
@@ -175,10 +179,10 @@ def _bleu_value(sums: FloatArray) -> FloatArray:
     return np.asarray(np.where(nothing, 0.0, value), dtype=np.float64)
 
 
-def _with_references(
+def _withreferences_of(
     records: Sequence[Score],
 ) -> tuple[list[tuple[Score, list[str]]], tuple[str, ...]]:
-    pairs = [(record, _references(record)) for record in records]
+    pairs = [(record, references_of(record)) for record in records]
     kept = [(record, references) for record, references in pairs if references is not None]
     gone = len(records) - len(kept)
     notes = (f"{gone} of {len(records)} items have no reference and were left out",) if gone else ()
@@ -198,10 +202,10 @@ def chrf() -> Metric:
 
 
 def _chrf_sums(records: Sequence[Score]) -> Sums:
-    kept, left_out = _with_references(records)
+    kept, left_out = _withreferences_of(records)
     cells: list[tuple[int, int, float]] = []
     for row, (record, references) in enumerate(kept):
-        best = max((_chrf_counts(_text(record.got), r) for r in references), key=_chrf_single)
+        best = max((_chrf_counts(text_of(record.got), r) for r in references), key=_chrf_single)
         cells += [(row, column, number) for column, number in enumerate(best)]
     columns = 3 * _CHRF_ORDER
     return Sums.of([record for record, _ in kept], cells, columns, _chrf_value, left_out)

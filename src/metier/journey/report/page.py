@@ -17,6 +17,7 @@ from metier.core.ledger import load_predictions, load_split, metric_points
 from metier.core.records import EvaluationReport
 from metier.core.workspace import Workspace
 from metier.evaluate.measures import grade_items
+from metier.evaluate.turns import every_turn
 from metier.evaluate.worst import WorstExample, worst_examples
 from metier.journey.report import numbers, origin, views
 from metier.journey.report.cycles import cycles_view
@@ -119,7 +120,7 @@ def _worst(
 ) -> list[WorstExample]:
     predictions = load_predictions(ws, judged)
     examples = load_split(ws, inputs.version, judged.split)
-    texts = {example.id: example.conversation.last_user for example in examples}
+    texts = {example.id: example.conversation.last_user for example in every_turn(examples)}
     grades = grade_items(inputs.objective, predictions)
     return worst_examples(judged, predictions, texts, grades, limit)
 

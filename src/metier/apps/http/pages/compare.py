@@ -16,6 +16,7 @@ from metier.core.objective import Objective
 from metier.core.records import Difference, EvaluationReport, Prediction
 from metier.core.types import Json
 from metier.evaluate.measures import grade_items
+from metier.evaluate.turns import every_turn
 from metier.journey.report import numbers, svg
 from metier.journey.report.cycles import side as side_of
 from metier.journey.report.views import rung_name, unit_of
@@ -147,7 +148,8 @@ def pair_rows(site: Site, a: EvaluationReport, b: EvaluationReport) -> list[Row]
     """Return the items both answered, those on which their grades differ most first."""
     ws, objective = site.session.workspace, site.session.project.objective
     version = ledger.get_version(ws, a.version_id)
-    texts = {one.id: one.conversation.text for one in ledger.load_split(ws, version, a.split)}
+    examples = every_turn(ledger.load_split(ws, version, a.split))
+    texts = {one.id: one.conversation.text for one in examples}
     ours, theirs = (_answers(ledger.load_predictions(ws, one), objective) for one in (a, b))
     rows = [_pair(key, texts.get(key, ""), ours[key], theirs[key]) for key in ours if key in theirs]
     return sorted(rows, key=lambda row: (-abs(row["grade_a"] - row["grade_b"]), row["example"]))
