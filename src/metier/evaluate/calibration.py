@@ -13,7 +13,7 @@ under which the model abstains. An item without an answer counts as a full miss 
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass, replace
 
 import numpy as np
@@ -93,10 +93,14 @@ def calibration(
     *,
     bins: int = 15,
     precision: float = 0.95,
+    fields: Collection[str] = (),
     resampling: Resampling = DEFAULT,
 ) -> Calibration:
-    """Fit temperature and threshold on validation, and measure both on test."""
-    tried, held = stated(validation), stated(test)
+    """Fit temperature and threshold on validation, and measure both on test.
+
+    ``fields`` are the closed fields of a structured reply: its confidence is about them.
+    """
+    tried, held = stated(validation, fields), stated(test, fields)
     temperature = fit_temperature(tried)
     threshold = choose_threshold(tried, precision)
     warm = [replace(one, confidence=one.at(temperature), logprobs=()) for one in held]
@@ -124,7 +128,7 @@ def calibration(
     )
 
 
-def stated(predictions: Sequence[Prediction]) -> list[Stated]:
+def stated(predictions: Sequence[Prediction], fields: Collection[str] = ()) -> list[Stated]:
     """Return the confidence of each prediction and whether it was right."""
     found = []
     for one in predictions:
@@ -141,7 +145,7 @@ def stated(predictions: Sequence[Prediction]) -> list[Stated]:
                 one.example_id,
                 one.cluster,
                 None if failed else sure,
-                not failed and _right(one),
+                not failed and _right(one, fields),
                 tuple(scored.values()) if chosen >= 0 else (),
                 max(chosen, 0),
             )
@@ -286,11 +290,11 @@ def if_calibrated(answers: Sequence[Stated], edges: Floats, seed: int) -> tuple[
     return float(np.mean(errors)), float(np.quantile(errors, 0.95))
 
 
-def _right(one: Prediction) -> bool:
-    """Whether the closed part of an answer is right: what the confidence is about."""
+def _right(one: Prediction, fields: Collection[str]) -> bool:
+    """Whether the part of an answer that the confidence is about is right."""
     wanted, got = one.expected, one.parsed
     if isinstance(wanted, Mapping) and isinstance(got, Mapping):
-        return all(got.get(name) == value for name, value in wanted.items())
+        return all(got.get(name) == wanted.get(name) for name in fields or wanted)
     return bool(wanted == got)
 
 
