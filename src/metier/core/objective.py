@@ -12,9 +12,9 @@ from __future__ import annotations
 
 from typing import Annotated, Any, Literal, Self
 
-from pydantic import Field, model_validator
+from pydantic import AfterValidator, Field, model_validator
 
-from metier.core.checks import Check
+from metier.core.checks import Check, checked_pattern
 from metier.core.section import Section as Section
 
 TaskKind = Literal[
@@ -85,6 +85,9 @@ class Objective(Section):
     check: list[Check] = Field(default=[])
     """Rules of the project's own, each an [[objective.check]] table; a check is a metric under its
     name."""
+    refusals: list[Annotated[str, AfterValidator(checked_pattern)]] = Field(default=[])
+    """Regular expressions of the project's own wordings that decline to answer, beside the
+    built-in ones."""
     proxy_min_correlation: Annotated[float, Field(gt=0, lt=1)] = 0.3
     """A proxy (e.g. empathy) may serve in a gate once its correlation with panel ratings has a
     lower bound of at least this."""

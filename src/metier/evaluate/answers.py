@@ -22,6 +22,7 @@ from metier.core.types import Completion, Conversation, Example, Timing, digest
 from metier.evaluate.bench import Bench, Contender
 from metier.models.answer import answer
 from metier.models.prompt import expected, parse_reply
+from metier.scoring.citations import without_citations
 
 MEASURING = {"target", "constraint", "metrics", "check", "refusals", "proxy_min_correlation"}
 """Parts of the objective that say how answers are measured, not what is asked."""
@@ -87,7 +88,9 @@ def predictions_of(
     for example, completion in zip(examples, completions, strict=True):
         parsed = None
         if completion.error is None:
-            parsed = parse_reply(completion.text, bench.objective, bench.labels)
+            # Citations are no part of an answer: references have none.
+            text = without_citations(completion.text) if completion.sources else completion.text
+            parsed = parse_reply(text, bench.objective, bench.labels)
         wanted = None if example.target is None else expected(example.target, example.conversation)
         found.append(
             Prediction(

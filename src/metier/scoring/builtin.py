@@ -21,9 +21,11 @@ from metier.scoring import (
     similar,
     spans,
     structured,
+    style,
     text,
     tone,
     turns,
+    voice,
 )
 from metier.scoring.checks import check_metric
 from metier.scoring.materials import NOTHING, Materials
@@ -46,9 +48,11 @@ _REGISTERED = (  # importing them registers them
     similar,
     spans,
     structured,
+    style,
     text,
     tone,
     turns,
+    voice,
 )
 
 

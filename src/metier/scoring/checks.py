@@ -14,15 +14,32 @@ import re
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 
-from metier.core.checks import CatalogueCheck, Check, LengthCheck, PatternCheck
+from metier.core.checks import (
+    CatalogueCheck,
+    Check,
+    LengthCheck,
+    NumbersCheck,
+    PatternCheck,
+)
 from metier.core.errors import InputError
 from metier.core.objective import Objective
 from metier.core.types import Score
 from metier.scoring.base import Proportion, mean_statistic
 from metier.scoring.bootstrap import Sums
 from metier.scoring.materials import NOTHING, Materials
+from metier.scoring.quantities import BARE, Quantity, quantities
 from metier.scoring.records import field_view
-from metier.scoring.rules import PASSED, Outcome, Rule, checks, failed, reply_text
+from metier.scoring.rules import (
+    PASSED,
+    Noted,
+    Outcome,
+    Rule,
+    asked_text,
+    checks,
+    expected_text,
+    failed,
+    reply_text,
+)
 from metier.scoring.tasks import metric_info
 from metier.scoring.types import Metric
 from metier.scoring.words import sentences, words
@@ -62,11 +79,13 @@ def check_scorer(check: Check, materials: Materials = NOTHING) -> CheckScorer:
 def check_metric(check: Check, materials: Materials = NOTHING) -> Metric:
     """Return the check as a metric. Raises InputError when a file it reads cannot be used."""
     scorer = check_scorer(check, materials)
+    notes = scorer.rule.notes if isinstance(scorer.rule, Noted) else ()
 
     def build(records: Sequence[Score]) -> Sums:
         found = [scorer(record) for record in records]
         why = next((str(one.detail["why"]) for one in found if one.value is None), "are undefined")
-        return mean_statistic(records, [one.value for one in found], why)
+        sums = mean_statistic(records, [one.value for one in found], why)
+        return replace(sums, warnings=(*sums.warnings, *notes))
 
     stub = Objective.model_construct(check=[check])
     return Proportion(metric_info(check.name, stub), build)
@@ -116,6 +135,42 @@ def catalogue_rule(check: CatalogueCheck, materials: Materials) -> Rule:
         return _whole(text, True)
 
     return rule
+
+
+@checks.register("numbers")
+def numbers(check: NumbersCheck, materials: Materials) -> Rule:
+    """Every amount in the reply stands in the reference or the question, in whatever unit."""
+
+    def rule(text: str, record: Score) -> Outcome:
+        reference, asked = expected_text(record), asked_text(record)
+        allowed = {"reference": [reference], "question": [asked]}.get(
+            check.against, [reference, asked]
+        )
+        if not any(allowed):
+            return Outcome(None, "have nothing to hold their numbers against")
+        known = [one for source in allowed for one in quantities((source or "")[:MAX_CHARACTERS])]
+        named = _amounts(text, check.plain)
+        odd = [one.text for one in named if not any(map(one.equals, known))]
+        if odd:
+            return failed(f"numbers from elsewhere: {', '.join(dict.fromkeys(odd))}")
+        if check.complete and reference:
+            lost = [one.text for one in _missing(_amounts(reference, check.plain), text)]
+            if lost:
+                return failed(f"numbers left out: {', '.join(dict.fromkeys(lost))}")
+        return _whole(text, True)
+
+    return rule
+
+
+def _amounts(text: str, plain: bool) -> list[Quantity]:
+    """The numbers that count: those with a unit, or all."""
+    found = quantities(text[:MAX_CHARACTERS], spelled=False)
+    return [one for one in found if plain or one.kind != BARE]
+
+
+def _missing(wanted: Sequence[Quantity], text: str) -> list[Quantity]:
+    given = quantities(text[:MAX_CHARACTERS])
+    return [one for one in wanted if not any(map(one.equals, given))]
 
 
 @checks.register("length")

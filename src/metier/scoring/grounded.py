@@ -16,7 +16,7 @@ from collections.abc import Sequence
 import numpy as np
 
 from metier.core.types import Score
-from metier.scoring._refusal import is_refusal
+from metier.scoring.refusal import is_refusal
 from metier.scoring.base import Measured, mean_of
 from metier.scoring.bootstrap import FloatArray, Sums
 from metier.scoring.registry import metrics

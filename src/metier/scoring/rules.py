@@ -29,6 +29,18 @@ Rule = Callable[[str, Score], Outcome]
 checks: Registry[Rule] = Registry("checks")
 
 
+@dataclass(frozen=True, slots=True)
+class Noted:
+    """A rule with something that every reader of its numbers must know."""
+
+    rule: Rule
+    notes: tuple[str, ...]
+
+    def __call__(self, text: str, record: Score) -> Outcome:
+        """Apply the rule."""
+        return self.rule(text, record)
+
+
 def failed(why: str) -> Outcome:
     """Return a failure for a reason in words."""
     return Outcome(False, why)

@@ -22,7 +22,7 @@ from dataclasses import dataclass
 from functools import cache, cached_property
 
 from metier.core.types import Json, Score
-from metier.scoring._refusal import is_refusal
+from metier.scoring.refusal import is_refusal
 from metier.scoring.entities import Known, codes, names
 from metier.scoring.quantities import Quantity, english, quantities, words_of
 from metier.scoring.rules import asked_text, reply_text
