@@ -224,3 +224,30 @@ def test_ranks_put_the_most_similar_first_and_survive_wordless_texts() -> None:
     ranked = neighbour_ranks(["red apple", "green pear", "red apple pie"])
     assert ranked(["red apple pie"], 2) == [[2, 0]]
     assert neighbour_ranks(["!", "?"])(["x"], 1) == [[0]]
+
+
+def test_tfidf_says_how_likely_each_label_is():
+    asked = [Conversation.of(("user", "the invoice"))]
+    (reply,) = tfidf(labelled(), CLASSIFY).complete(asked, NOTHING)
+    assert reply.choice_logprobs is not None
+    assert max(reply.choice_logprobs, key=reply.choice_logprobs.__getitem__) == reply.text
+    assert sum(math.exp(v) for v in reply.choice_logprobs.values()) == pytest.approx(1.0)
+    assert keyword(labelled(), CLASSIFY).complete(asked, NOTHING)[0].choice_logprobs is None
+
+
+def test_labels_of_a_set_are_likely_each_on_its_own():
+    pairs = [
+        ("a x", ("a",)),
+        ("b x", ("b",)),
+        ("a b", ("a", "b")),
+        ("c", ()),
+        ("d a b", ("a", "b")),
+    ]
+    examples = [example(n, text, LabelsTarget(given)) for n, (text, given) in enumerate(pairs)]
+    completer = tfidf(examples, MULTI)
+    (reply,) = completer.complete([Conversation.of(("user", "a b"))], NOTHING)
+    assert reply.choice_logprobs is not None and set(reply.choice_logprobs) == {"a", "b"}
+    assert sum(math.exp(v) for v in reply.choice_logprobs.values()) > 1.0
+    assert not completer.capabilities.scores  # they do not exclude each other
+    with pytest.raises(NotImplementedError):
+        completer.score([Conversation.of(("user", "a"))], ["a"])

@@ -54,10 +54,10 @@ def worst_examples(
 
 
 def _confidence(prediction: Prediction) -> float:
-    """Return the probability of the chosen label, 0 where none was scored."""
+    """Return the probability of the chosen label (of a set: the least certain), else 0."""
     logprobs = prediction.completion.choice_logprobs
-    if not logprobs:
-        return 0.0
+    if not logprobs or not isinstance(prediction.parsed, str):
+        return prediction.completion.confidence or 0.0
     top = max(logprobs.values())
     total = sum(math.exp(value - top) for value in logprobs.values())
     chosen = logprobs.get(str(prediction.parsed), top)

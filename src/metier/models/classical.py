@@ -50,6 +50,8 @@ from metier.models.filling import FieldSpec, field_specs, value_name
 from metier.models.prompt import render_example, render_target, spoken
 
 ClassifierKind = type[KeywordRules] | type[TfidfRegression]
+MOST_SCORED = 500
+"""Labels whose log-probability is kept with a reply."""
 
 
 class ClassicalCompleter:
@@ -62,12 +64,14 @@ class ClassicalCompleter:
         reply: Callable[[Sequence[Conversation]], list[str]],
         *,
         log_probabilities: Callable[[Sequence[str]], Any] | None = None,
+        exclusive: bool = True,
         labels: Sequence[str] = (),
         rules: Sequence[Rule] = (),
         generative: bool = False,
     ) -> None:
         self._name, self._fingerprint, self._reply = name, fingerprint, reply
         self._log_probabilities, self._labels = log_probabilities, list(labels)
+        self._exclusive = exclusive
         self.rules = tuple(rules)
         self._generative = generative
 
@@ -83,22 +87,37 @@ class ClassicalCompleter:
 
     @property
     def capabilities(self) -> Capabilities:
-        """Scores where it classifies by probability."""
-        scores = self._log_probabilities is not None
+        """Scores where it classifies by probability, into labels that exclude each other."""
+        scores = self._log_probabilities is not None and self._exclusive
         return Capabilities(scores=scores, generative=self._generative)
 
     def complete(
         self, conversations: Sequence[Conversation], sampling: Sampling
     ) -> list[Completion]:
-        """Answer each conversation; ``sampling`` has no effect."""
+        """Answer each conversation; ``sampling`` has no effect.
+
+        With ``choice_logprobs`` where it classifies by probability: those of the ``MOST_SCORED``
+        likeliest labels.
+        """
         if not conversations:
             return []
         start = time.perf_counter()
         replies = self._reply(conversations)
         timing = Timing((time.perf_counter() - start) / len(replies), batch_size=len(replies))
+        scores = self._label_scores(conversations)
         return [
-            Completion(text, usage=_words(asked, text), timing=timing)
-            for asked, text in zip(conversations, replies, strict=True)
+            Completion(text, usage=_words(asked, text), timing=timing, choice_logprobs=found)
+            for asked, text, found in zip(conversations, replies, scores, strict=True)
+        ]
+
+    def _label_scores(self, asked: Sequence[Conversation]) -> list[dict[str, float] | None]:
+        if self._log_probabilities is None:
+            return [None] * len(asked)
+        table = self._log_probabilities([text_of(one) for one in asked])
+        best = (-table).argsort(axis=1, kind="stable")[:, :MOST_SCORED]
+        return [
+            {self._labels[i]: float(row[i]) for i in places}
+            for row, places in zip(table, best, strict=True)
         ]
 
     def score(
@@ -108,7 +127,7 @@ class ClassicalCompleter:
 
         Choices are labels, as they are or as words (``prompt.spoken``).
         """
-        if self._log_probabilities is None:
+        if self._log_probabilities is None or not self._exclusive:
             raise NotImplementedError(f"{self._name} does not give probabilities")
         place = {name: i for i, label in enumerate(self._labels) for name in (spoken(label), label)}
         table = self._log_probabilities([text_of(asked) for asked in conversations])
@@ -191,13 +210,15 @@ def _classified(
     fitted = kind(texts, answers)
     rules = fitted.rules if isinstance(fitted, KeywordRules) else ()
     if objective.task == "multilabel":
-        choose = partial(_choose_many, fitted, _threshold(fitted, texts, answers), objective)
-        return ClassicalCompleter(name, mark, choose, rules=rules)
+        reply = partial(_choose_many, fitted, _threshold(fitted, texts, answers), objective)
+    else:
+        reply = partial(_choose_one, fitted)
     return ClassicalCompleter(
         name,
         mark,
-        partial(_choose_one, fitted),
+        reply,
         log_probabilities=fitted.log_probabilities if isinstance(fitted, TfidfRegression) else None,
+        exclusive=objective.task != "multilabel",
         labels=fitted.labels,
         rules=rules,
     )

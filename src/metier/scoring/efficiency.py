@@ -1,4 +1,4 @@
-"""Latency, tokens and handling time, from what each completion reported in the record's ``detail``."""
+"""Latency, tokens and handling time, from what came with each reply in the record's ``detail``."""
 
 from __future__ import annotations
 
