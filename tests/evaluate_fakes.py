@@ -187,10 +187,15 @@ def paired(value: float, low: float, high: float):  # type: ignore[no-untyped-de
     asked: list[tuple[str, str, float]] = []
 
     def estimate(
-        target: Target, a: EvaluationReport, b: EvaluationReport, factor: float
+        target: Target,
+        a: EvaluationReport,
+        b: EvaluationReport,
+        factor: float,
+        level: float | None = None,
     ) -> Estimate:
         asked.append((a.rung, b.rung, factor))
-        return Estimate(value, low, high, n=400, clusters=400)
+        return Estimate(value, low, high, n=400, clusters=400, level=level or 0.95)
 
     estimate.asked = asked  # type: ignore[attr-defined]
+    estimate.single = lambda target, report, level: None  # type: ignore[attr-defined]
     return estimate

@@ -111,13 +111,44 @@ class EvaluationReport:
 
 @dataclass(frozen=True, slots=True)
 class Difference:
-    """Paired difference ``a - b`` of one metric on the same items."""
+    """Paired difference ``a - b`` of one metric on the same items.
+
+    ``p_adjusted`` is the p-value corrected for the comparisons made beside it (None: it stands
+    alone); ``detectable`` the least true difference that these items show 80% of the time.
+    """
 
     metric: str
     a: str
     b: str
     estimate: Estimate
     p_value: float
+    p_adjusted: float | None = None
+    detectable: float | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Look:
+    """One candidate's look at a sealed test set: its ``number`` (from 1) of ``budget``.
+
+    ``spent`` counts the looks at that test set so far, those of later candidates included.
+    """
+
+    number: int
+    budget: int
+    spent: int
+
+    @property
+    def allowed(self) -> bool:
+        """Whether the budget had room for it."""
+        return self.number <= self.budget
+
+    @property
+    def left(self) -> int:
+        """How many more there are."""
+        return max(0, self.budget - self.spent)
+
+    def __str__(self) -> str:
+        return f"look {self.number} of {self.budget}"
 
 
 @dataclass(frozen=True, slots=True)

@@ -7,7 +7,7 @@ cancels out: the interval is that of the difference, not of two separate numbers
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
 from metier.core.errors import InputError
 from metier.core.ledger import get_version, load_predictions
@@ -16,13 +16,19 @@ from metier.core.records import Difference, EvaluationReport
 from metier.core.types import Estimate, Score
 from metier.core.workspace import Workspace
 from metier.evaluate.bench import Bench
+from metier.evaluate.beside import materials_of, questions_of
 from metier.evaluate.measures import slice_records
 from metier.scoring import (
+    Metric,
+    Resampling,
     make_metric,
     paired_difference,
     records_of,
     task_metrics,
 )
+from metier.scoring.looks import at_level
+from metier.scoring.multiplicity import holm
+from metier.scoring.power import detectable
 
 
 @dataclass(frozen=True)
@@ -35,7 +41,8 @@ class Comparison:
     def records(self, report: EvaluationReport) -> list[Score]:
         """Return the records of a report, in the order of example ids."""
         if report.id not in self._records:
-            found = records_of(load_predictions(self.bench.workspace, report))
+            predictions = load_predictions(self.bench.workspace, report)
+            found = records_of(predictions, questions_of(self.bench, report))
             self._records[report.id] = sorted(found, key=lambda record: record.example_id)
         return self._records[report.id]
 
@@ -56,22 +63,51 @@ class Comparison:
         ]
         found = []
         for name in names:
-            metric = make_metric(name, objective=self.bench.objective)
+            metric = self._metric(name)
             paired = paired_difference(metric, first, second, self.bench.resampling)
-            found.append(Difference(name, a.id, b.id, paired.estimate, paired.p_value))
+            shown = detectable(paired.estimate)
+            one = Difference(name, a.id, b.id, paired.estimate, paired.p_value, None, shown)
+            found.append(one)
         return found
 
+    def single(self, target: Target, report: EvaluationReport, level: float) -> Estimate | None:
+        """Return what a target is about in one report, estimated at another level.
+
+        None for metrics that are not made of the graded answers, such as cost.
+        """
+        if target.metric not in task_metrics(self.bench.objective):
+            return None
+        metric = self._metric(target.metric, target.label)
+        return metric(slice_records(self.records(report), target), self._resampling(level))
+
+    def _resampling(self, level: float | None) -> Resampling:
+        own = self.bench.resampling
+        return own if level is None else at_level(own, level)
+
     def __call__(
-        self, target: Target, a: EvaluationReport, b: EvaluationReport, factor: float
+        self,
+        target: Target,
+        a: EvaluationReport,
+        b: EvaluationReport,
+        factor: float,
+        level: float | None = None,
     ) -> Estimate:
         """Return metric(a) - factor * metric(b) of what a target is about, paired."""
         check_comparable(self.bench.workspace, a, b)
         first, second = (slice_records(self.records(report), target) for report in (a, b))
         check_items(a, b, first, second)
-        metric = make_metric(target.metric, label=target.label, objective=self.bench.objective)
+        metric = self._metric(target.metric, target.label)
         return paired_difference(
-            metric, first, second, self.bench.resampling, factor=factor
+            metric, first, second, self._resampling(level), factor=factor
         ).estimate
+
+    def _metric(self, name: str, label: str | None = None) -> Metric:
+        return make_metric(
+            name,
+            label=label,
+            objective=self.bench.objective,
+            materials=materials_of(self.bench),
+        )
 
 
 def compare(bench: Bench, a: EvaluationReport, b: EvaluationReport) -> list[Difference]:
@@ -88,13 +124,30 @@ def compare_all(
     reports: Sequence[EvaluationReport],
     metrics: Sequence[str] | None = None,
 ) -> list[Difference]:
-    """Return the differences of the candidate to every other report."""
-    return [
+    """Return the differences of the candidate to every other report.
+
+    ``p_adjusted`` is corrected (Holm) for the number of reports compared on the same metric.
+    """
+    found = [
         difference
         for report in reports
         if report.id != candidate.id
         for difference in comparison.differences(candidate, report, metrics)
     ]
+    return adjusted(found)
+
+
+def adjusted(differences: Sequence[Difference]) -> list[Difference]:
+    """Return differences with p-values corrected (Holm) within each metric, in their order."""
+    families: dict[str, list[int]] = {}
+    for index, one in enumerate(differences):
+        families.setdefault(one.metric, []).append(index)
+    found = list(differences)
+    for family in families.values():
+        corrected = holm([differences[index].p_value for index in family])
+        for index, p_value in zip(family, corrected, strict=True):
+            found[index] = replace(differences[index], p_adjusted=p_value)
+    return found
 
 
 def check_comparable(ws: Workspace, a: EvaluationReport, b: EvaluationReport) -> None:

@@ -9,17 +9,20 @@ It may be "don't tune": when a baseline, also a keyword list or TF-IDF, is withi
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from types import MappingProxyType
 from typing import Literal
 
 from metier.core.objective import Objective
-from metier.core.records import Difference, EvaluationReport
+from metier.core.records import Difference, EvaluationReport, Look
 from metier.core.types import Estimate
 from metier.evaluate.config import PROMPTED_RUNGS
 from metier.scoring import metric_info, primary_metric
+from metier.scoring.intervals import percent
+from metier.scoring.looks import look_level, looks_words
 from metier.scoring.targets import (
-    CHAMPION,
+    NO_BASELINES,
     TUNED,
     Paired,
     TargetResult,
@@ -52,21 +55,26 @@ def verdict(
     reports: Sequence[EvaluationReport],
     differences: Sequence[Difference],
     paired: Paired,
+    untrusted: Mapping[str, str] = MappingProxyType({}),
+    *,
+    look: Look | None = None,
 ) -> Verdict:
     """Say what was found on one split of one version.
 
     ``differences`` are those of the candidate (``a``) to each other report (``b``), named by
-    report id. The candidate is the newest tuned report.
+    report id. The candidate is the newest tuned report. ``untrusted`` is as for ``judge``;
+    ``look`` is the candidate's at the test set: targets are then judged as the gate does.
     """
     metric = primary_metric(objective)
     tuned = [report for report in reports if report.rung == TUNED]
     candidate = max(tuned, key=lambda report: report.created_at) if tuned else None
-    baselines = [report for report in reports if report.rung not in (TUNED, CHAMPION)]
+    baselines = [report for report in reports if report.rung not in NO_BASELINES]
     best = best_of(baselines, metric)
     judged = candidate or best
     if judged is None:
         return Verdict("nothing_measured", "Nothing has been measured yet.", (), (), metric)
-    results = judge(objective, judged, reports, paired)
+    level = look_level(look.budget) if look else None
+    results = judge(objective, judged, reports, paired, untrusted, level=level)
     if candidate is None:
         decision, headline, words = _without_candidate(metric, judged, results)
     else:
@@ -75,7 +83,7 @@ def verdict(
     return Verdict(
         decision,
         headline,
-        (*words, *_target_words(results, judged)),
+        (*words, *_target_words(results, judged, look)),
         results,
         metric,
         candidate.id if candidate else None,
@@ -144,7 +152,9 @@ def _language_model_words(
     ]
 
 
-def _target_words(results: Sequence[TargetResult], judged: EvaluationReport) -> list[str]:
+def _target_words(
+    results: Sequence[TargetResult], judged: EvaluationReport, look: Look | None
+) -> list[str]:
     if not results:
         return ["No target is set, so there is nothing to pass or fail."]
     counts = Counter(result.state for result in results)
@@ -152,12 +162,20 @@ def _target_words(results: Sequence[TargetResult], judged: EvaluationReport) -> 
         _counted(counts["failed"], "fails", "fail"),
         _counted(counts["not_enough_data"], "needs more data", "need more data"),
         _counted(counts["reference_missing"], "lacks its reference", "lack their reference"),
+        _counted(counts["untrusted"], "may not be judged yet", "may not be judged yet"),
         _counted(counts["open"], "is open", "are open"),
     ]
     name = "the tuned model" if judged.rung == TUNED else _named(judged)
     total = _counted(len(results), "target or constraint", "targets and constraints")
     first = f"Of {total}, {name} passes {counts['passed']}"
-    return ["; ".join([first, *(part for part in counted if part)]) + "."]
+    return ["; ".join([first, *(part for part in counted if part)]) + ".", *_look_words(look)]
+
+
+def _look_words(look: Look | None) -> list[str]:
+    if look is None:
+        return []
+    spent = looks_words(look.spent, look.budget)
+    return [f"Judged at {percent(look_level(look.budget))}, {look} at this test set: {spent}."]
 
 
 def _counted(count: int, one: str, many: str) -> str:

@@ -23,7 +23,8 @@ from metier.journey.releases import make_release
 from metier.journey.session import Session
 from metier.queue.items import count_items
 from metier.registry.releases import aliases, get_release
-from metier.scoring.targets import CHAMPION
+from metier.scoring.looks import looks_words
+from metier.scoring.targets import CHAMPION, NO_BASELINES
 
 if TYPE_CHECKING:
     from metier.evaluate.verdict import Verdict
@@ -252,11 +253,13 @@ def _stages(session: Session, cycle: Cycle | None) -> Iterator[StageState]:
         return
     yield StageState("data", "done", f"{version.id} {dict(version.counts)}")
     reports = {report.rung: report for report in verbs.newest_per_rung(session, version.id)}
-    untuned = [rung for rung in reports if rung not in (verbs.TUNED, CHAMPION)]
+    untuned = [rung for rung in reports if rung not in NO_BASELINES]
     yield _stage("baselines", ", ".join(untuned), "metier baseline")
     yield _tune_state(session, version)
     candidate = reports.get(verbs.TUNED)
-    yield _stage("evaluate", candidate.id if candidate else "", "metier evaluate")
+    looks = looks_words(version.looks_used, version.looks_budget)
+    done = f"{candidate.id}; {looks}" if candidate else ""
+    yield _stage("evaluate", done, "metier evaluate")
     release = cycle.release_id if cycle else None
     yield _stage("gate", _gate_words(session, release) if release else "", "metier cycle run")
     written = (session.root / verbs.REPORT_NAME).exists()

@@ -19,6 +19,7 @@ from metier.models.base import find_base, fingerprint_folder
 from metier.models.prompt import TUNED as TUNED_PROMPT
 from metier.registry import Manifest, create_release, get_release, load_manifest
 from metier.release.gate import Decision, decide
+from metier.scoring.looks import look_level
 from metier.scoring.targets import TUNED, judge
 
 if TYPE_CHECKING:
@@ -102,7 +103,7 @@ def _refuse_changed(bench: Bench, report: EvaluationReport) -> None:
 
 
 def _decision(bench: Bench, candidate: EvaluationReport) -> Decision:
-    """Judge the candidate beside the newest report of every other rung."""
+    """Judge the candidate beside the newest report of every other rung, at its look's level."""
     from metier.evaluate import Comparison
 
     newest: dict[str, EvaluationReport] = {}
@@ -110,7 +111,11 @@ def _decision(bench: Bench, candidate: EvaluationReport) -> Decision:
         if report.split == SPLIT:
             newest[report.rung] = report
     reports = list((newest | {TUNED: candidate}).values())
-    return decide(judge(bench.objective, candidate, reports, Comparison(bench)))
+    look = ledger.look_of(bench.workspace, candidate)
+    results = judge(
+        bench.objective, candidate, reports, Comparison(bench), level=look_level(look.budget)
+    )
+    return decide(results, look)
 
 
 def _manifest(

@@ -18,11 +18,18 @@ from metier.core import ledger
 from metier.core.artifacts import write_atomically
 from metier.core.errors import InputError, NotFound, nearest
 from metier.core.jobs import JobContext
-from metier.core.records import DataVersion, Difference, EvaluationReport, TuneRun
+from metier.core.records import DataVersion, Difference, EvaluationReport, Look, TuneRun
 from metier.core.types import Json
 from metier.journey.resources import resources_for
-from metier.journey.session import Session, base_name, load_project_base, make_bench
+from metier.journey.session import (
+    Session,
+    base_name,
+    load_named_base,
+    load_project_base,
+    make_bench,
+)
 from metier.scoring import Assumptions, HeldOut, Need, needs
+from metier.scoring.looks import look_level
 
 if TYPE_CHECKING:
     from metier.data.build import BuildResult
@@ -36,17 +43,22 @@ TUNED = "tuned"
 
 @dataclass(frozen=True)
 class Standing:
-    """Where a version stands: its reports (one per rung), differences to the candidate, verdict."""
+    """Where a version stands: its reports (one per rung), differences to the candidate, verdict.
+
+    ``look`` is the candidate's at the test set (None: nothing tuned was measured).
+    """
 
     version: DataVersion
     reports: tuple[EvaluationReport, ...]
     differences: tuple[Difference, ...]
     verdict: Verdict
+    look: Look | None = None
 
 
 def check_objective(session: Session, seconds_per_label: float) -> list[Need]:
     """Say what each target asks of the test set, with what is known of it so far."""
-    assumptions = Assumptions(seconds_per_label=seconds_per_label)
+    level = look_level(session.project.data.looks)
+    assumptions = Assumptions(seconds_per_label=seconds_per_label, level=level)
     return needs(session.project.objective, _known_test_set(session), assumptions)
 
 
@@ -82,7 +94,13 @@ def measure_baselines(
     project = session.project.project
 
     def work(_: object) -> list[EvaluationReport]:
-        return run_baselines(bench, lambda: load_project_base(session), project.system, rungs)
+        return run_baselines(
+            bench,
+            lambda: load_project_base(session),
+            project.system,
+            rungs,
+            named=lambda name: load_named_base(session, name),
+        )
 
     config: Json = {"version": bench.version.id, "rungs": list(rungs or [])}
     return as_job(session, "baseline", config, work, lambda _: bench.version.id)
@@ -138,10 +156,13 @@ def evaluate_run(
 ) -> EvaluationReport:
     """Measure a finished run on a split of the version it was tuned on, or of another one.
 
-    Raises InputError when the run is not finished or was trained on test rows of that version.
+    With documents in ``[retrieval]`` the run is also measured with passages, as the rung
+    ``tuned_rag``. Raises InputError when the run is not finished or was trained on test rows of
+    that version.
     """
     from metier.evaluate.baselines import tuned_contender
     from metier.evaluate.evaluate import evaluate
+    from metier.evaluate.passages import library, tuned_rag, wants_tuned_rag
 
     found = ledger.get_run(session.workspace, run)
     if found.adapter is None:
@@ -155,7 +176,10 @@ def evaluate_run(
     def work(_: object) -> EvaluationReport:
         base = load_project_base(session) if found.base == base_name(session) else None
         contender = replace(tuned_contender(bench, found, base), rung=rung)
-        return evaluate(bench, contender, split=split)
+        report = evaluate(bench, contender, split=split)
+        if rung == TUNED and split == "test" and wants_tuned_rag(bench):
+            evaluate(bench, tuned_rag(library(bench), contender), split=split)
+        return report
 
     config: Json = {"run": found.id, "split": split, "version": bench.version.id}
     return as_job(session, "evaluate", config, work, lambda report: report.id)
@@ -179,8 +203,9 @@ def standing(session: Session, version: str = ledger.LATEST) -> Standing:
     comparison = Comparison(bench)
     candidate = next((report for report in reports if report.rung == TUNED), None)
     differences = compare_all(comparison, candidate, reports) if candidate else []
-    found = verdict(bench.objective, reports, differences, comparison)
-    return Standing(bench.version, tuple(reports), tuple(differences), found)
+    look = ledger.look_of(session.workspace, candidate) if candidate else None
+    found = verdict(bench.objective, reports, differences, comparison, look=look)
+    return Standing(bench.version, tuple(reports), tuple(differences), found, look)
 
 
 def write_report(session: Session, version: str = ledger.LATEST, out: Path | None = None) -> Path:

@@ -19,7 +19,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from metier.core.types import Estimate, Score
-from metier.scoring.intervals import NORMAL, wilson
+from metier.scoring.intervals import NORMAL, t_quantile, t_tail, wilson
 from metier.scoring.types import Resampling, Statistic
 
 FloatArray = NDArray[np.float64]
@@ -43,7 +43,8 @@ class Sums:
     """A statistic that depends on the data only through sums over items.
 
     ``matrix`` is sparse [clusters, k]; ``reduce`` maps sums [resamples, k] to values [resamples]
-    (or [resamples, m] where several numbers are wanted at once).
+    (or [resamples, m] where several numbers are wanted at once). ``bias`` is the known amount by
+    which the value lies off the truth in small samples; None: the resamples are asked for it.
     """
 
     clusters: tuple[str, ...]
@@ -51,6 +52,7 @@ class Sums:
     matrix: Any
     reduce: Callable[[FloatArray], FloatArray]
     warnings: tuple[str, ...] = ()
+    bias: float | None = None
 
     @classmethod
     def of(
@@ -138,9 +140,15 @@ def estimate(statistic: Statistic, resampling: Resampling, bounds: Bounds = None
     result = warned(result, *found.warnings)
     if found.agree:
         return _no_variation(result, bounds)
-    low, high = found.ends(resampling.level)
-    method = f"cluster bootstrap, {resampling.method}, {resampling.resamples} resamples"
-    return replace(result, low=low, high=high, method=method)
+    low, high = _within(bounds, *found.ends(resampling.level))
+    low, high = min(low, result.value), max(high, result.value)
+    return replace(result, low=low, high=high, method=f"cluster {found.name}")
+
+
+def _within(bounds: Bounds, low: float, high: float) -> tuple[float, float]:
+    least, most = bounds or (None, None)
+    low = low if least is None else max(low, least)
+    return low, high if most is None else min(high, most)
 
 
 def point(statistic: Statistic, resampling: Resampling) -> Estimate:
@@ -165,6 +173,7 @@ class Resamples:
     values: FloatArray
     correction: Correction
     warnings: tuple[str, ...]
+    name: str = ""
 
     @property
     def agree(self) -> bool:
@@ -188,22 +197,82 @@ class Resamples:
         return max(min(1.0, 2 * tail, 2 * (1 - tail)), least)
 
 
-def draw(statistic: Statistic, value: float, resampling: Resampling) -> Resamples:
-    """Resample a statistic whose value on the data is ``value``."""
-    count = len(statistic.clusters)
+@dataclass(frozen=True)
+class StudentT:
+    """The t interval over clusters: delete-one-cluster jackknife error, C - 1 degrees of freedom.
+
+    For a mean over clusters of one size this is Student's interval of the cluster means, and
+    ``intervals.cluster_t``. Source: Efron and Tibshirani (1993), eq. (11.5).
+    """
+
+    value: float
+    error: float
+    degrees: int
+    warnings: tuple[str, ...] = ()
+    name: str = "jackknife, t"
+
+    @classmethod
+    def of(cls, statistic: Statistic, value: float) -> StudentT:
+        """Measure the error of a statistic whose value on the data is ``value``."""
+        every = leave_one_out(statistic)
+        left = every[~np.isnan(every)]
+        count = len(left)
+        notes = ("undefined without some cluster, which was left out",) * (count < len(every))
+        if count < 2:
+            return cls(value, 0.0, 1, notes)
+        squares = float(np.sum((left - left.mean()) ** 2))
+        return cls(value, math.sqrt((count - 1) / count * squares), count - 1, notes)
+
+    @property
+    def agree(self) -> bool:
+        """The clusters do not differ, so that they show no uncertainty."""
+        return self.error < 1e-12
+
+    def ends(self, level: float) -> tuple[float, float]:
+        """Return the interval's ends."""
+        arm = t_quantile(level, self.degrees) * self.error
+        return self.value - arm, self.value + arm
+
+    def p_value(self) -> float:
+        """Return the two-sided p-value of 0; where no cluster differs, that of as many equal
+        signs."""
+        if self.agree:
+            return 2.0**-self.degrees
+        return t_tail(abs(self.value) / self.error, self.degrees)
+
+
+def draw(statistic: Statistic, value: float, resampling: Resampling) -> Resamples | StudentT:
+    """Resample a statistic whose value on the data is ``value``.
+
+    Where its small-sample bias is known, the draws are centred on the value without it: macro
+    averages over many small classes are biased by what no resample of the same few items shows.
+    """
+    if resampling.method == "t":
+        return StudentT.of(statistic, value)
+    count, name = len(statistic.clusters), f"bootstrap, {resampling.method}"
     parts = [statistic.at(weights) for weights in draws(count, statistic.n, resampling)]
     every = np.concatenate(parts)
     values = every[~np.isnan(every)]
+    name += f", {resampling.resamples} resamples"
     notes = []
     if len(values) < len(every):
         share = 1 - len(values) / len(every)
         notes.append(f"undefined in {share:.1%} of the resamples, which were left out")
     if len(values) < 2:
-        return Resamples(np.full(2, value), Correction(), tuple(notes))
-    correction = Correction()
+        return Resamples(np.full(2, value), Correction(), tuple(notes), name)
+    correction, bias = Correction(), known_bias(statistic)
     if resampling.method == "bca" and float(np.ptp(values)) > 0:
+        if bias is not None:
+            value -= bias
+            values = values - values.mean() + value
         correction = Correction.of(values, value, leave_one_out(statistic))
-    return Resamples(values, correction, tuple(notes))
+    return Resamples(values, correction, tuple(notes), name)
+
+
+def known_bias(statistic: Statistic) -> float | None:
+    """Return by how much a statistic is known to lie off the truth; None where it does not say."""
+    found = getattr(statistic, "bias", None)
+    return None if found is None else float(found)
 
 
 Bounds = tuple[float | None, float | None] | None

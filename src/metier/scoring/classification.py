@@ -11,7 +11,7 @@ from __future__ import annotations
 import json
 from collections import Counter
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
@@ -20,6 +20,7 @@ from metier.core.errors import InputError
 from metier.core.records import Confusion
 from metier.core.types import Estimate, Json, Score
 from metier.scoring.base import GradeScorer, Measured, mean_of
+from metier.scoring.bias import f1_macro_bias
 from metier.scoring.bootstrap import FloatArray, Sums, undefined
 from metier.scoring.intervals import effective_n, wilson
 from metier.scoring.registry import metrics, scorers
@@ -140,9 +141,11 @@ def _averaged(part: Part, weighted: bool = False) -> Part:
 
 def _over_references(name: str, reduce: Part) -> Metric:
     def build(records: Sequence[Score]) -> Sums:
-        return _label_sums(
-            records, reference_labels(records), reduce, small_class_warnings(records)
-        )
+        labels = reference_labels(records)
+        found = _label_sums(records, labels, reduce, small_class_warnings(records))
+        if name != "f1_macro":
+            return found
+        return replace(found, bias=f1_macro_bias(found.matrix, len(labels)))
 
     return Measured(metric_info(name), build)
 

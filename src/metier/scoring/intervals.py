@@ -1,6 +1,6 @@
 """Intervals and tests that need no resampling: Wilson, cluster-robust t, McNemar, binomial.
 
-All take plain numbers and use ``statistics.NormalDist``; scipy is imported only where a t or
+They take plain numbers and use ``statistics.NormalDist``; scipy is imported only where a t or
 binomial distribution is needed.
 """
 
@@ -8,7 +8,10 @@ from __future__ import annotations
 
 import math
 from collections.abc import Sequence
+from dataclasses import replace
 from statistics import NormalDist
+
+from metier.core.types import Estimate
 
 NORMAL = NormalDist()
 
@@ -18,6 +21,11 @@ def z_of(level: float) -> float:
     if not 0 < level < 1:
         raise ValueError(f"level must lie between 0 and 1, got {level}")
     return NORMAL.inv_cdf((1 + level) / 2)
+
+
+def percent(level: float) -> str:
+    """Write a level, e.g. ``95%`` or ``98.33%``."""
+    return f"{100 * level:.4g}%"
 
 
 def wilson(successes: float, n: float, level: float = 0.95) -> tuple[float, float]:
@@ -69,6 +77,13 @@ def t_quantile(level: float, degrees: float) -> float:
     return float(stdtrit(degrees, (1 + level) / 2))
 
 
+def t_tail(t: float, degrees: float) -> float:
+    """Return the two-sided p-value of a t statistic."""
+    from scipy.special import stdtr
+
+    return 2 * float(stdtr(degrees, -abs(t)))
+
+
 def cluster_t(
     sums: Sequence[float], sizes: Sequence[float], level: float = 0.95
 ) -> tuple[float, float, float]:
@@ -91,17 +106,58 @@ def cluster_t(
     return mean, mean - half, mean + half
 
 
-def mcnemar(only_a: int, only_b: int) -> float:
-    """Return the exact two-sided p-value of McNemar's test.
+def clustered_error(values: Sequence[float], clusters: Sequence[str]) -> float:
+    """Return the standard error of the mean of items in clusters.
+
+    sqrt(SE_CLT^2 + 1/n^2 sum over clusters of sum_{i != j} (s_i - mean)(s_j - mean)), where
+    SE_CLT^2 = sum (s_i - mean)^2 / n^2. Source: Miller (2024), arXiv 2411.00640, section 2.2.
+    ``cluster_t`` is this times C / (C - 1), with t quantiles.
+    """
+    n = len(values)
+    if n == 0 or len(clusters) != n:
+        raise ValueError(f"need one cluster per value, got {n} values, {len(clusters)} clusters")
+    mean = math.fsum(values) / n
+    totals: dict[str, float] = {}
+    for value, cluster in zip(values, clusters, strict=True):
+        totals[cluster] = totals.get(cluster, 0.0) + value - mean
+    # The cross terms and the squares of a cluster together are the square of its sum.
+    return math.sqrt(math.fsum(total**2 for total in totals.values())) / n
+
+
+def mcnemar(only_a: int, only_b: int, *, mid_p: bool = False) -> float:
+    """Return the two-sided p-value of McNemar's test, exact or mid-p.
 
     ``only_a`` items were right by a alone, ``only_b`` by b alone: a sign test on the discordant
-    pairs, p = min(1, 2 P(X <= min)) with X ~ Binomial(only_a + only_b, 1/2). Source: McNemar
-    (1947), Psychometrika 12; exact form in Fagerland, Lydersen, Laake (2013), BMC Med Res
-    Methodol 13:91.
+    pairs, p = min(1, 2 P(X <= min)) with X ~ Binomial(only_a + only_b, 1/2). The exact test is
+    cautious where these are few; mid-p takes half of P(X = min) and is near the nominal level.
+    Source: McNemar (1947), Psychometrika 12; both forms in Fagerland, Lydersen, Laake (2013), BMC
+    Med Res Methodol 13:91.
     """
     if only_a < 0 or only_b < 0:
         raise ValueError(f"counts cannot be negative, got {only_a} and {only_b}")
-    return min(1.0, 2 * binomial_cdf(min(only_a, only_b), only_a + only_b, 0.5))
+    fewer, total = min(only_a, only_b), only_a + only_b
+    tail = binomial_cdf(fewer, total, 0.5)
+    if mid_p:
+        tail -= (tail - binomial_cdf(fewer - 1, total, 0.5)) / 2
+    return min(1.0, 2 * tail)
+
+
+def widened(estimate: Estimate, level: float) -> Estimate:
+    """Return an estimate at another level, its arms scaled by the normal quantiles.
+
+    For estimates that cannot be made again from the items. The scaling errs where the arms are
+    far from normal: prefer to estimate again.
+    """
+    if level == estimate.level or not math.isfinite(estimate.high - estimate.low):
+        return replace(estimate, level=level)
+    factor = z_of(level) / z_of(estimate.level)
+    return replace(
+        estimate,
+        low=estimate.value - factor * (estimate.value - estimate.low),
+        high=estimate.value + factor * (estimate.high - estimate.value),
+        level=level,
+        method=f"{estimate.method}, widened from {estimate.level:g}".lstrip(", "),
+    )
 
 
 def binomial_cdf(k: int, n: int, p: float) -> float:

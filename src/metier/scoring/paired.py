@@ -21,6 +21,7 @@ from metier.scoring.bootstrap import (
     FloatArray,
     clusters_of,
     draw,
+    known_bias,
     leave_one_out,
     point,
     warned,
@@ -53,6 +54,14 @@ class Gap:
     def n(self) -> int:
         """Items that entered on the side that has fewer."""
         return min(self.a.n, self.b.n)
+
+    @property
+    def bias(self) -> float | None:
+        """What is known of either side's small-sample bias."""
+        ours, theirs = known_bias(self.a), known_bias(self.b)
+        if ours is None and theirs is None:
+            return None
+        return (ours or 0.0) - self.factor * (theirs or 0.0)
 
     @property
     def warnings(self) -> tuple[str, ...]:
@@ -105,8 +114,8 @@ def paired_difference(
         p_value = 1.0 if result.value == 0 else found.p_value()
         return Paired(_same_everywhere(result, metric), p_value)
     low, high = found.ends(resampling.level)
-    method = f"paired cluster bootstrap, {resampling.method}, {resampling.resamples} resamples"
-    return Paired(replace(result, low=low, high=high, method=method), found.p_value())
+    result = replace(result, low=low, high=high, method=f"paired cluster {found.name}")
+    return Paired(result, found.p_value())
 
 
 def _same_everywhere(result: Estimate, metric: Metric) -> Estimate:

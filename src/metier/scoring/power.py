@@ -17,6 +17,7 @@ from __future__ import annotations
 import math
 from collections.abc import Iterable
 
+from metier.core.types import Estimate
 from metier.scoring.intervals import NORMAL, wilson, z_of
 
 _POWER, _LEVEL = 0.8, 0.95
@@ -100,6 +101,19 @@ def detectable_proportion(
 def detectable_mean(sd: float, n: int, *, power: float = _POWER, level: float = _LEVEL) -> float:
     """Return the least change of a mean that ``n`` items show with ``power``."""
     return (z_of(level) + NORMAL.inv_cdf(power)) * sd / math.sqrt(n)
+
+
+def detectable(estimate: Estimate, *, power: float = _POWER) -> float | None:
+    """Return the least true distance from a bound that these items show with ``power``.
+
+    (z_a + z_b) standard errors, at the estimate's level and with the error its interval implies,
+    so it serves any metric and any paired difference. None without an interval.
+    """
+    arm = (estimate.high - estimate.low) / 2
+    if not math.isfinite(arm) or arm <= 0:
+        return None
+    z = z_of(estimate.level)
+    return (z + NORMAL.inv_cdf(power)) * arm / z
 
 
 def items_for_paired(

@@ -1,34 +1,52 @@
-"""Targets judged on intervals: passed, failed, not enough data, open, or reference missing.
+"""Targets judged on intervals: passed, failed, not enough data, open, reference missing, or
+untrusted.
 
 A target passes when the whole interval is on its good side, fails when the whole interval is on
 the bad side, and otherwise needs more data, with the number of items that would settle it if the
 observed value held. Relative targets are judged on paired differences to their reference. Targets
-of later stages, and those that nothing has measured yet, stay open.
+of later stages, and those that nothing has measured yet, stay open. A metric that was not shown
+to agree with people, where that is asked of it, is untrusted: it can pass nothing.
 """
 
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
+from types import MappingProxyType
 from typing import Literal, Protocol
 
 from metier.core.objective import Objective, Stage, Target
 from metier.core.records import EvaluationReport
 from metier.core.types import Estimate
+from metier.scoring.intervals import percent, widened
+from metier.scoring.power import detectable
 from metier.scoring.tasks import metric_info
 
-State = Literal["passed", "failed", "not_enough_data", "open", "reference_missing"]
+State = Literal["passed", "failed", "not_enough_data", "open", "reference_missing", "untrusted"]
 TUNED, CHAMPION = "tuned", "champion"
+NO_BASELINES = (TUNED, "tuned_rag", CHAMPION)
+"""Rungs that hold tuned weights; every other one is a baseline."""
 
 
 class Paired(Protocol):
-    """Gives the paired estimate of ``metric(a) - factor * metric(b)`` on the items they share."""
+    """Gives the paired estimate of ``metric(a) - factor * metric(b)`` on the items they share, and
+    estimates of one report at another level. ``level`` None: the level that reports are made at.
+    """
 
     def __call__(
-        self, target: Target, a: EvaluationReport, b: EvaluationReport, factor: float
+        self,
+        target: Target,
+        a: EvaluationReport,
+        b: EvaluationReport,
+        factor: float,
+        level: float | None = None,
     ) -> Estimate:
         """Return the estimate, resampled by cluster."""
+        ...
+
+    def single(self, target: Target, report: EvaluationReport, level: float) -> Estimate | None:
+        """Return what the target is about, estimated again; None where the items do not give it."""
         ...
 
 
@@ -40,7 +58,8 @@ class TargetResult:
     the bound in the metric's unit (for a relative target: what the reference's observed value
     implies); ``gap`` is how far the observed value is on the good side of it (negative: short of
     it). ``deciding`` is the interval that decided: the metric's own, or the paired difference.
-    ``more_items`` is how many further test items would settle it.
+    ``more_items`` is how many further test items would settle it; ``detectable`` the least true
+    distance from the bound that today's show 80% of the time.
     """
 
     kind: Literal["target", "constraint"]
@@ -56,6 +75,7 @@ class TargetResult:
     reference: str | None = None
     deciding: Estimate | None = None
     more_items: int | None = None
+    detectable: float | None = None
 
 
 def judge(
@@ -63,10 +83,22 @@ def judge(
     candidate: EvaluationReport,
     reports: Sequence[EvaluationReport],
     paired: Paired,
+    untrusted: Mapping[str, str] = MappingProxyType({}),
+    *,
+    level: float | None = None,
 ) -> tuple[TargetResult, ...]:
-    """Judge every target, then every constraint, of the objective for one candidate."""
-    targets = [_judge_one(target, candidate, reports, paired) for target in objective.target]
-    limits = [_judge_one(target, candidate, reports, paired) for target in objective.constraint]
+    """Judge every target, then every constraint, of the objective for one candidate.
+
+    ``untrusted`` maps metrics that may not gate to the reason; no target on one passes. ``level``
+    is that of the intervals that decide (None: as reported), e.g. ``looks.look_level(5)``.
+    """
+    court = _Court(candidate, reports, paired, level)
+
+    def one(target: Target) -> TargetResult:
+        result = _judge_one(target, court)
+        return _doubted(result, untrusted.get(target.metric))
+
+    targets, limits = map(one, objective.target), map(one, objective.constraint)
     return (*targets, *(replace(limit, kind="constraint") for limit in limits))
 
 
@@ -96,7 +128,7 @@ def find_reference(target: Target, reports: Sequence[EvaluationReport]) -> Evalu
     ``best_untuned`` is the best of all rungs without tuning, classical ones included.
     """
     if target.relative_to == "best_untuned":
-        untuned = [report for report in reports if report.rung not in (TUNED, CHAMPION)]
+        untuned = [report for report in reports if report.rung not in NO_BASELINES]
         return best_of(untuned, metric_key(target))
     named = [report for report in reports if report.rung == target.relative_to]
     return max(named, key=lambda report: report.created_at, default=None)
@@ -140,44 +172,59 @@ def bound_words(target: Target) -> str:
     return f"{target.increase_by:g} above {named}"
 
 
-def _judge_one(
-    target: Target,
-    candidate: EvaluationReport,
-    reports: Sequence[EvaluationReport],
-    paired: Paired,
-) -> TargetResult:
+@dataclass(frozen=True, slots=True)
+class _Court:
+    """Who is judged beside whom, on which intervals."""
+
+    candidate: EvaluationReport
+    reports: Sequence[EvaluationReport]
+    paired: Paired
+    level: float | None
+
+    def deciding(self, target: Target, measured: Estimate) -> Estimate:
+        """Return the candidate's estimate at the level that decides."""
+        if self.level is None or math.isclose(self.level, measured.level):
+            return measured
+        again = self.paired.single(target, self.candidate, self.level)
+        return widened(measured, self.level) if again is None else again
+
+
+def _judge_one(target: Target, court: _Court) -> TargetResult:
     if target.stage != "evaluate":
         words = f"open: measured at the {target.stage} stage, not reached yet"
         return _blank(target, "open", words)
-    measured = find_estimate(candidate, target)
+    measured = find_estimate(court.candidate, target)
     if measured is None:
         return _blank(target, "open", f"open: nothing has measured {describe(target)} yet")
     bound = target.at_least if target.at_least is not None else target.at_most
     if bound is not None:
-        return _settle(target, measured, measured, (bound, bound), target.at_least is not None)
-    return _judge_relative(target, measured, candidate, reports, paired)
+        deciding = court.deciding(target, measured)
+        return _settle(target, measured, deciding, (bound, bound), target.at_least is not None)
+    return _judge_relative(target, measured, court)
 
 
-def _judge_relative(
-    target: Target,
-    measured: Estimate,
-    candidate: EvaluationReport,
-    reports: Sequence[EvaluationReport],
-    paired: Paired,
-) -> TargetResult:
+def _doubted(result: TargetResult, why: str | None) -> TargetResult:
+    """A result as it may stand where the metric may not gate: whatever it says, it is no pass."""
+    if why is None or result.stage != "evaluate" or result.state == "open":
+        return result
+    return replace(result, state="untrusted", words=why, more_items=None)
+
+
+def _judge_relative(target: Target, measured: Estimate, court: _Court) -> TargetResult:
     upward = target.increase_by is not None
     factor = 1.0 if target.reduce_by is None else 1.0 - target.reduce_by
     shift = target.increase_by or 0.0
     if target.current_value is not None:
         goal = factor * target.current_value + shift
-        result = _settle(target, measured, measured, (goal, goal), upward)
+        deciding = court.deciding(target, measured)
+        result = _settle(target, measured, deciding, (goal, goal), upward)
         return replace(result, reference="current_process")
-    reference = find_reference(target, reports)
+    reference = find_reference(target, court.reports)
     estimate = find_estimate(reference, target) if reference else None
     if reference is None or estimate is None:
         words = f"reference missing: no {target.relative_to} evaluation on the same split"
         return replace(_blank(target, "reference_missing", words), measured=measured)
-    difference = paired(target, candidate, reference, factor)
+    difference = court.paired(target, court.candidate, reference, factor, court.level)
     goal = factor * estimate.value + shift
     result = _settle(target, measured, difference, (shift, goal), upward)
     return replace(result, reference=reference.rung)
@@ -194,18 +241,21 @@ def _settle(
     bound, goal = bound_and_goal
     gap = (measured.value - goal) * (1 if upward else -1)
     more: int | None = None
+    wide = "interval"
+    if not math.isclose(deciding.level, measured.level):
+        wide = f"{percent(deciding.level)} interval [{deciding.low:.3f}, {deciding.high:.3f}]"
     state: State
     if not (math.isfinite(deciding.low) and math.isfinite(deciding.high)):
         state = "not_enough_data"
         words = f"not enough data: {'; '.join(deciding.warnings) or 'no interval can be had'}"
     elif deciding.low >= bound if upward else deciding.high <= bound:
-        state, words = "passed", "passed: the whole interval is on the good side"
+        state, words = "passed", f"passed: the whole {wide} is on the good side"
     elif deciding.high < bound if upward else deciding.low > bound:
-        state, words = "failed", "failed: the whole interval is on the wrong side"
+        state, words = "failed", f"failed: the whole {wide} is on the wrong side"
     else:
         state, more = "not_enough_data", items_to_settle(deciding, bound)
         settle = _more_words(target, more, gap)
-        words = f"not enough data: the bound lies within the interval; {settle}"
+        words = f"not enough data: the bound lies within the {wide}; {settle}"
     return replace(
         _blank(target, state, words),
         measured=measured,
@@ -213,6 +263,7 @@ def _settle(
         gap=gap,
         deciding=deciding,
         more_items=more,
+        detectable=detectable(deciding),
     )
 
 

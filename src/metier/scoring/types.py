@@ -33,6 +33,7 @@ Needs = Literal[
     "turns",
     "first_token",
     "handling",
+    "sources",
 ]
 
 
@@ -76,13 +77,14 @@ class Resampling:
     """How intervals are made: ``resamples`` draws under ``seed``, two-sided at ``level``.
 
     ``bca`` corrects bias and skew (Efron 1987), which macro averages over many small classes
-    need: their resamples lie below the data.
+    need: their resamples lie below the data. ``t`` draws nothing: Student's interval over the
+    clusters, from the values without each of them in turn.
     """
 
     resamples: int = 2000
     seed: int = 0
     level: float = 0.95
-    method: Literal["percentile", "bca"] = "bca"
+    method: Literal["percentile", "bca", "t"] = "bca"
 
 
 DEFAULT = Resampling()

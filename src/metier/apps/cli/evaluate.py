@@ -14,7 +14,7 @@ from metier.apps.cli.tables import interval, reports_table
 from metier.core.errors import UserError, nearest
 
 if TYPE_CHECKING:
-    from metier.core.records import EvaluationReport
+    from metier.core.records import DataVersion, EvaluationReport
     from metier.core.types import Estimate
     from metier.evaluate.file_rows import Columns
     from metier.evaluate.from_file import FileEvaluation
@@ -67,11 +67,13 @@ def evaluate(
 def _evaluate_run(
     directory: Path, run: str, split: str, limits: dict[str, float], as_json: bool
 ) -> None:
+    from metier.core.ledger import get_version
     from metier.journey.verbs import evaluate_run
 
     with session(directory) as opened:
         report = evaluate_run(opened, run, split)
-    show(report, as_json, lambda: _show_report(report))
+        version = get_version(opened.workspace, report.version_id)
+    show(report, as_json, lambda: _show_report(report, version))
     _hold_to({report.rung: report.metrics}, limits)
 
 
@@ -85,10 +87,14 @@ def _hold_to(measured: Mapping[str, Mapping[str, Estimate]], limits: dict[str, f
     raise typer.Exit(TOO_LOW if missed else 0)
 
 
-def _show_report(report: EvaluationReport) -> None:
+def _show_report(report: EvaluationReport, version: DataVersion) -> None:
+    from metier.scoring.looks import looks_words
+
     reports_table([report])
     rows = [(name, interval(estimate), estimate.n) for name, estimate in report.metrics.items()]
     table(["metric", "95% interval", "n"], rows)
+    if report.split == "test":
+        say(looks_words(version.looks_used, version.looks_budget))
     say("next: metier report --open, or metier compare tuned tfidf")
 
 

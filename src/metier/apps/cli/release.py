@@ -11,12 +11,15 @@ import typer
 from metier.apps.cli.frame import HERE, AsJson, Directory, say, session, show, table
 from metier.apps.cli.tables import interval
 from metier.core.errors import UserError
+from metier.scoring.intervals import percent
+from metier.scoring.looks import looks_words
 
 if TYPE_CHECKING:
     from metier.core.records import Release
     from metier.registry.types import Check, Manifest
     from metier.release.gate import Decision
     from metier.release.promote import Plan
+    from metier.scoring.targets import TargetResult
 
 app = typer.Typer(
     no_args_is_help=True, help="List, gate, promote, roll back, export and verify releases."
@@ -225,6 +228,8 @@ def _show_gate(release: Release) -> None:
     decision = read_decision(release)
     say(f"{release.name}: {decision.words[0]}")
     _show_results(decision)
+    if decision.look is not None:
+        say(f"  {looks_words(decision.look.spent, decision.look.budget)}")
     for words in decision.words[1:]:
         say(f"  {words}")
     if decision.state == "passed":
@@ -238,15 +243,23 @@ def _show_results(decision: Decision) -> None:
             result.asked,
             result.state.replace("_", " "),
             interval(result.measured),
-            interval(result.deciding) if result.deciding != result.measured else "",
+            _decided_on(result),
             "" if result.measured is None else result.measured.n,
             "" if result.more_items is None else f"{result.more_items:,}",
         )
         for result in decision.results
     ]
-    headers = ["", "asked", "state", "measured", "paired difference", "n", "more items"]
+    headers = ["", "asked", "state", "measured", "decided on", "n", "more items"]
     if rows:
         table(headers, rows)
+
+
+def _decided_on(result: TargetResult) -> str:
+    """The interval that decided, where it is not the measured one: wider, or of a difference."""
+    found = result.deciding
+    if found is None or found == result.measured:
+        return ""
+    return f"{interval(found)} at {percent(found.level)}"
 
 
 def _show_checks(release: Release, checks: Sequence[Check]) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING
 
@@ -44,18 +45,45 @@ def reports_table(reports: Sequence[EvaluationReport]) -> None:
 
 
 def differences_table(found: Sequence[Difference], names: Mapping[str, str]) -> None:
-    """One row per metric and pair: the paired difference with interval and p-value."""
+    """One row per metric and pair: the paired difference with interval and p-value.
+
+    The p-value corrected for comparing with several stands beside it where there is one; warnings
+    follow the table.
+    """
+    several = len({(d.a, d.b) for d in found}) > 1
     rows = [
         [
             d.metric,
             f"{names.get(d.a, d.a)} - {names.get(d.b, d.b)}",
             f"{d.estimate.value:+.3f} [{d.estimate.low:+.3f}, {d.estimate.high:+.3f}]",
-            "< 0.001" if d.p_value < 0.001 else f"{d.p_value:.3f}",
+            p_words(d.p_value),
+            *([p_words(d.p_adjusted)] if several else []),
+            "" if d.detectable is None else f"{d.detectable:.3f}",
             str(d.estimate.n),
         ]
         for d in found
     ]
-    table(["metric", "difference", "paired, 95% interval", "p", "n"], rows)
+    corrected = ["p, all together"] if several else []
+    headers = ["metric", "difference", "paired, 95% interval", "p", *corrected, "detectable", "n"]
+    table(headers, rows)
+    for words, metrics in _warned(found).items():
+        print(f"  {', '.join(metrics)}: {words}")
+
+
+def p_words(p_value: float | None) -> str:
+    """``0.012``, ``< 0.001``, or nothing."""
+    if p_value is None or math.isnan(p_value):
+        return ""
+    return "< 0.001" if p_value < 0.001 else f"{p_value:.3f}"
+
+
+def _warned(found: Sequence[Difference]) -> dict[str, list[str]]:
+    """Warnings, each once, with the metrics it is about."""
+    by_words: dict[str, dict[str, None]] = {}
+    for one in found:
+        for words in one.estimate.warnings:
+            by_words.setdefault(words, {})[one.metric] = None
+    return {words: list(metrics) for words, metrics in by_words.items()}
 
 
 def targets_table(results: Sequence[TargetResult]) -> None:
@@ -68,11 +96,12 @@ def targets_table(results: Sequence[TargetResult]) -> None:
             result.asked,
             result.state.replace("_", " "),
             interval(result.measured),
+            "" if result.detectable is None else f"{result.detectable:.3f}",
             str(result.more_items) if result.more_items else "",
         ]
         for result in results
     ]
-    table(["", "asked", "state", "measured", "more items"], rows)
+    table(["", "asked", "state", "measured", "detectable", "more items"], rows)
 
 
 def movement_table(moved: Movement) -> None:

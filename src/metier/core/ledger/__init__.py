@@ -34,6 +34,7 @@ from metier.core.ledger.evaluations import (
     get_evaluation,
     list_evaluations,
     load_predictions,
+    look_of,
     save_evaluation,
 )
 from metier.core.ledger.find import LATEST
@@ -102,6 +103,7 @@ __all__ = [
     "list_versions",
     "load_predictions",
     "load_split",
+    "look_of",
     "metric_points",
     "new_interaction_id",
     "open_change",

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import replace
 
-from sqlalchemy import select
+from sqlalchemy import func, select
 from sqlalchemy.orm import Session
 
 from metier.core.codec import (
@@ -15,12 +15,13 @@ from metier.core.codec import (
     to_json,
 )
 from metier.core.ledger.find import LATEST, find
-from metier.core.ledger.versions import PARQUET, VERSION, versions_with
+from metier.core.ledger.versions import PARQUET, VERSION, ids_with, versions_with
 from metier.core.lineage import Ref
-from metier.core.records import EvaluationReport, Prediction
+from metier.core.records import EvaluationReport, Look, Prediction
 from metier.core.store.tables import EvaluationRow, PredictionRow, VersionRow
 from metier.core.workspace import Workspace
 
+CANDIDATE = "tuned"
 EVALUATION = ("evaluation", "metier evaluate")
 _INDEXED = (
     "id", "created_at", "version_id", "split", "rung", "completer", "fingerprint", "run_id",
@@ -32,9 +33,9 @@ def save_evaluation(
 ) -> EvaluationReport:
     """Store a report with its predictions; what is returned points to their artifact.
 
-    An evaluation of a tuned model (``run_id`` set) on "test" spends a look, once per fingerprint:
-    choosing between candidates by the test set is what wears it out. All versions with that test
-    set share its looks.
+    An evaluation of a candidate (rung "tuned", of a run) on "test" spends a look, once per
+    fingerprint: choosing between candidates by the test set is what wears it out. All versions
+    with that test set share its looks. Baselines and the champion beside it spend none.
     """
     artifact = ws.artifacts.put_bytes(predictions_to_parquet(predictions), PARQUET)
     saved = replace(report, predictions=artifact)
@@ -78,14 +79,38 @@ def load_predictions(ws: Workspace, report: EvaluationReport | str) -> list[Pred
     return predictions_from_parquet(ws.artifacts.get_bytes(found.predictions))
 
 
+def look_of(ws: Workspace, report: EvaluationReport) -> Look:
+    """Which look at its test set an evaluation was, of how many.
+
+    Measuring the same model again is the same look. What spends none has the number 0.
+    """
+    row = EvaluationRow
+    with ws.db.reading() as session:
+        here = session.get_one(VersionRow, report.version_id)
+        ids = ids_with(session, "test", here.splits.get("test")) or [here.id]
+        query = select(row.fingerprint).where(
+            row.version_id.in_(ids),
+            row.split == "test",
+            row.rung == CANDIDATE,
+            row.run_id.is_not(None),
+        )
+        seen = list(dict.fromkeys(session.scalars(query.order_by(row.id))))
+        counted = select(func.max(VersionRow.looks_used)).where(VersionRow.id.in_(ids))
+        spent = max(session.scalar(counted) or 0, len(seen))
+        counts = report.split == "test" and report.fingerprint in seen
+        number = seen.index(report.fingerprint) + 1 if counts else 0
+        return Look(number, here.looks_budget, spent)
+
+
 def _count_look(session: Session, report: EvaluationReport) -> None:
-    if report.split != "test" or report.run_id is None:
+    if (report.split, report.rung) != ("test", CANDIDATE) or report.run_id is None:
         return
     here = session.get_one(VersionRow, report.version_id)
     shared = versions_with(session, "test", here.splits.get("test")) or [here]
     seen = select(EvaluationRow.id).where(
         EvaluationRow.version_id.in_([one.id for one in shared]),
         EvaluationRow.split == "test",
+        EvaluationRow.rung == CANDIDATE,
         EvaluationRow.fingerprint == report.fingerprint,
     )
     if session.scalars(seen.limit(1)).first() is None:

@@ -149,11 +149,14 @@ def _store(
 ) -> DataVersion | None:
     """Insert a version with its members and edges; None when its hash is there already.
 
-    Looks belong to the test set: a version with that of earlier ones has theirs spent.
+    Looks belong to the test set: a version with that of earlier ones has the budget it was frozen
+    with, and theirs spent.
     """
     with ws.db.session() as session:
         shared = versions_with(session, "test", version.splits.get("test"))
-        version = replace(version, looks_used=max((one.looks_used for one in shared), default=0))
+        if shared:
+            used = max(one.looks_used for one in shared)
+            version = replace(version, looks_used=used, looks_budget=shared[0].looks_budget)
         row = columns(VersionRow, version) | {"built_at": version.created_at}
         ws.db.insert_new(session, VersionRow, [row])
         if session.get(VersionRow, version.id) is None:
@@ -165,13 +168,20 @@ def _store(
 
 def versions_with(session: Session, split: str, artifact: str | None) -> list[VersionRow]:
     """The versions whose split is that artifact, locked for writing, first to last; [] of None."""
-    if artifact is None:
+    ids = ids_with(session, split, artifact)
+    if not ids:
         return []
-    known = session.execute(select(VersionRow.id, VersionRow.splits))
-    ids = [row.id for row in known if row.splits.get(split) == artifact]
     query = select(VersionRow).where(VersionRow.id.in_(ids)).order_by(VersionRow.id)
     locked = query.with_for_update().execution_options(populate_existing=True)
     return list(session.scalars(locked))
+
+
+def ids_with(session: Session, split: str, artifact: str | None) -> list[str]:
+    """The ids of the versions whose split is that artifact; [] of None."""
+    if artifact is None:
+        return []
+    known = session.execute(select(VersionRow.id, VersionRow.splits))
+    return [row.id for row in known if row.splits.get(split) == artifact]
 
 
 def _built_again(ws: Workspace, found: str, sources: Sequence[Ref]) -> DataVersion | None:
