@@ -119,14 +119,14 @@ def test_an_empty_context_supports_nothing() -> None:
     assert found and not found[0].supported
 
 
-def test_groundedness_is_a_share_of_sentences() -> None:
+def test_groundedness_is_a_mean_share_of_sentences() -> None:
     records = [
         record("It is 5 km. It costs 3 EUR.", 1, context="It is 5 km."),
         record("It is 5 km.", 2, context="It is 5 km."),
         record("I don't know.", 3, context="It is 5 km."),
     ]
     found = make_metric("groundedness")(records)
-    assert found.value == pytest.approx(2 / 3)
+    assert found.value == pytest.approx(3 / 4)
     assert found.n == 2
     assert "1 of 3 items" in found.warnings[0]
 
@@ -140,6 +140,10 @@ def test_failed_and_empty_replies_count_against() -> None:
     assert make_metric("groundedness")(records).value == pytest.approx(1 / 3)
     for name in ("unsupported_numbers_rate", "unsupported_names_rate", "hallucination_rate"):
         assert make_metric(name)(records).value == pytest.approx(2 / 3), name
+
+
+def test_passages_that_are_not_at_hand_are_not_replaced_by_the_question() -> None:
+    assert record_support(record("It is 5 km.", asked="Is it 5 km?", sources=["c1"])) is None
 
 
 def test_no_sources_at_all_is_undefined_and_says_so() -> None:

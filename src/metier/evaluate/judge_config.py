@@ -70,7 +70,7 @@ class JudgeConfig(Section):
     @model_validator(mode="after")
     def _names_differ(self) -> Self:
         for kind, named in (("judge", self.model), ("dimension", self.dimension)):
-            names = [one.name for one in named]  # type: ignore[attr-defined]
+            names = [one.name for one in named]
             if len(set(names)) != len(names):
                 raise ValueError(f"each {kind} needs a name of its own")
         if not self.dimension:

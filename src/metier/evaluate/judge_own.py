@@ -3,18 +3,19 @@
 from __future__ import annotations
 
 import json
+import math
 from collections.abc import Mapping, Sequence
 
 from metier.core.completer import Completer
-from metier.core.types import Conversation, Json, Score
+from metier.core.types import Conversation, Json
 from metier.evaluate.judge import Judge, rate
 from metier.evaluate.judge_check import Case, Subject
 from metier.evaluate.judge_prompts import HIGH, LOW, nonce_of
 from metier.evaluate.judge_types import Item
-from metier.scoring.grounded import sentence_share
-from metier.scoring.support import Support
 
 DIMENSION = "helpful"
+SUPPORTED = 0.5
+"""Probability from which a claim counts as supported."""
 
 
 def own_subjects() -> list[Subject]:
@@ -29,20 +30,13 @@ def own_subjects() -> list[Subject]:
 def claim_share(judge: Judge, sources: Sequence[str], claims: Sequence[Sequence[str]]) -> float:
     """Return the share of all claims that a judge finds supported by their source.
 
-    A claim without a verdict is not supported.
+    A claim without a verdict is not supported. NaN when there is no claim at all.
     """
     pairs = [(s, claim) for s, some in zip(sources, claims, strict=True) for claim in some]
-    said = iter(judge.support(pairs))
-    held = [[_support(claim, next(said)) for claim in some] for some in claims]
-    records = [Score(str(i), None) for i in range(len(claims))]
-    found = sentence_share(records, held)
-    total = found.matrix.toarray().sum(axis=0)
-    return float(total[0] / total[1])
-
-
-def _support(claim: str, probability: float | None) -> Support:
-    good = probability is not None and probability >= 0.5
-    return Support(claim, probability or 0.0, why="" if good else "not supported")
+    said = judge.support(pairs)
+    if not pairs:
+        return math.nan
+    return sum(p is not None and p >= SUPPORTED for p in said) / len(pairs)
 
 
 def _rating(cases: Sequence[Case], model: Completer) -> float:

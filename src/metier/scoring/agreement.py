@@ -8,51 +8,18 @@ kappa, accuracy    the same choice, beyond chance; the same choice         pairs
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
 from itertools import combinations
 
 import numpy as np
-from numpy.typing import NDArray
 
 from metier.core.types import Estimate, Score
 from metier.scoring.base import Proportion, mean_statistic
 from metier.scoring.bootstrap import FloatArray, Sums, clusters_of, estimate
 from metier.scoring.types import DEFAULT, MetricInfo, Resampling
+from metier.scoring.validity import Correlation
 
 Range = tuple[float, float]
 CORRELATION: Range = (-1.0, 1.0)
-
-
-@dataclass(frozen=True)
-class RankCorrelation:
-    """Spearman's correlation as a function of cluster weights; ties get their mean rank.
-
-    An item that counts w times is w items with the same value. Source: Spearman (1904), Am. J.
-    Psychology 15; Pearson's correlation of mid-ranks.
-    """
-
-    clusters: tuple[str, ...]
-    index: NDArray[np.int64]
-    x: FloatArray
-    y: FloatArray
-    warnings: tuple[str, ...] = ()
-
-    @property
-    def n(self) -> int:
-        """Items that entered."""
-        return len(self.x)
-
-    def at(self, weights: FloatArray) -> FloatArray:
-        """Return values [resamples] for weights [resamples, clusters]."""
-        counts = weights[:, self.index]
-        a, b = _ranks(self.x, counts), _ranks(self.y, counts)
-        total = counts.sum(axis=1, keepdims=True)
-        with np.errstate(divide="ignore", invalid="ignore"):
-            a = a - (counts * a).sum(axis=1, keepdims=True) / total
-            b = b - (counts * b).sum(axis=1, keepdims=True) / total
-            spread = np.sqrt((counts * a * a).sum(axis=1) * (counts * b * b).sum(axis=1))
-            value = (counts * a * b).sum(axis=1) / spread
-        return np.asarray(np.where(spread > 1e-12, value, np.nan), dtype=np.float64)
 
 
 def spearman(
@@ -63,8 +30,8 @@ def spearman(
 ) -> Estimate:
     """Return Spearman's correlation; undefined where either side never varies."""
     names, index = clusters_of(records)
-    x, y = np.asarray(ours, dtype=np.float64), np.asarray(theirs, dtype=np.float64)
-    return estimate(RankCorrelation(names, index, x, y), resampling, CORRELATION)
+    columns = np.asarray(ours, dtype=np.float64), np.asarray(theirs, dtype=np.float64)
+    return estimate(Correlation(names, *columns, index, ranked=True), resampling, CORRELATION)
 
 
 def quadratic_kappa(
@@ -173,16 +140,3 @@ def _kappa_of(cost: FloatArray) -> Callable[[FloatArray], FloatArray]:
 def _places(values: Sequence[float], low: int, high: int) -> list[int]:
     """Round half up and clip to the scale; the index on it."""
     return [int(min(max(np.floor(value + 0.5), low), high)) - low for value in values]
-
-
-def _ranks(values: FloatArray, counts: FloatArray) -> FloatArray:
-    """Return mid-ranks [resamples, items] of values that count ``counts`` times each."""
-    _, group = np.unique(values, return_inverse=True)
-    size = int(group.max()) + 1 if len(group) else 0
-    member = np.zeros((len(values), size))
-    member[np.arange(len(values)), group] = 1.0
-    weight = counts @ member
-    before = np.cumsum(weight, axis=1) - weight
-    ranks = before + (weight + 1) / 2
-    result: FloatArray = ranks[:, group]
-    return result

@@ -98,7 +98,8 @@ def make_metric(
     arguments: dict[str, Any] = {} if label is None else {"label": label}
     if plain == "schema_valid" and objective is not None:
         arguments["schema"] = objective.fields or {}
-    if plain.startswith("refusal_") and objective is not None:
+    refusing = plain.startswith("refusal_") or plain in grounded.REFUSING
+    if refusing and objective is not None:
         arguments["extra"] = objective.refusals
     if plain in factual.FACT_METRICS:
         arguments["tables"] = factual.fact_tables(objective, materials)

@@ -109,7 +109,8 @@ def _fact(row: Mapping[str, Json], place: str) -> Fact:
     days = [_day(cells[key], place) for key in ("valid_from", "valid_until")]
     if days[0] and days[1] and days[0] > days[1]:
         raise InputError("valid_from before valid_until", got=f"{days[0]} and {days[1]} at {place}")
-    return Fact(*wordings, cells["unit"], pattern, *days)
+    subjects, attributes, values = wordings
+    return Fact(subjects, attributes, values, cells["unit"], pattern, days[0], days[1])
 
 
 def _cell(value: Json) -> str:

@@ -22,9 +22,9 @@ from dataclasses import dataclass
 from functools import cache, cached_property
 
 from metier.core.types import Json, Score
-from metier.scoring.refusal import is_refusal
 from metier.scoring.entities import Known, codes, names
 from metier.scoring.quantities import Quantity, english, quantities, words_of
+from metier.scoring.refusal import is_refusal
 from metier.scoring.rules import asked_text, reply_text
 from metier.scoring.words import sentences
 from metier.scoring.words import words as all_words
@@ -168,14 +168,22 @@ def content(text: str) -> list[str]:
 
 
 def source_of(record: Score) -> str | None:
-    """Return what a record's reply may draw on, None when nobody handed it over."""
+    """Return what a record's reply may draw on, None when nobody handed it over.
+
+    Where passages were shown (``detail["sources"]``) but not handed over, the question alone is
+    not the source: then there is none.
+    """
     given: Json = record.detail.get(CONTEXT)
     if isinstance(given, list | tuple):
         return "\n".join(str(part) for part in given)
-    return given if isinstance(given, str) else asked_text(record)
+    if isinstance(given, str):
+        return given
+    return None if record.detail.get("sources") else asked_text(record)
 
 
-def record_support(record: Score, rarity: Rarity = EVEN) -> list[Support] | None:
+def record_support(
+    record: Score, rarity: Rarity = EVEN, extra: Sequence[str] = ()
+) -> list[Support] | None:
     """Return the claims of a record's reply; None where they cannot or need not be held.
 
     None: there is no source, or the reply claims nothing (a refusal, a greeting). A reply that is
@@ -186,7 +194,7 @@ def record_support(record: Score, rarity: Rarity = EVEN) -> list[Support] | None
         return None
     if reply is None:
         return [Support("", 0.0, why="no reply")]
-    if is_refusal(reply):
+    if is_refusal(reply, extra):
         return None
     return support(reply, Source(source), rarity) or None
 
