@@ -7,17 +7,21 @@ project.objective.task, project.tune.lr
 from __future__ import annotations
 
 from pathlib import Path
+from typing import Self
 
-from pydantic import Field
+from pydantic import Field, model_validator
 
-from metier.core.config import load_toml, validate
+from metier.core.config import TomlDocument, load_toml, validate
 from metier.core.costs import Prices
-from metier.core.errors import NotFound
+from metier.core.errors import ConfigError, NotFound
 from metier.core.objective import Objective, Section
 from metier.data.config import DataConfig
 from metier.evaluate.config import EvaluateConfig
 from metier.feedback.config import FeedbackConfig
+from metier.models.schema_reader import refusals
 from metier.privacy.config import PrivacyConfig
+from metier.retrieval.config import RetrievalConfig
+from metier.scoring.tasks import objective_problems
 from metier.serve.config import ServeConfig
 from metier.tune.config import TuneConfig
 
@@ -50,6 +54,8 @@ class Project(Section):
     """How the base model is fine-tuned."""
     evaluate: EvaluateConfig = EvaluateConfig()
     """How candidates and baselines are measured."""
+    retrieval: RetrievalConfig = RetrievalConfig()
+    """Documents that answers may rest on, and how they are searched."""
     privacy: PrivacyConfig = PrivacyConfig()
     """What may leave the machine."""
     serve: ServeConfig = ServeConfig()
@@ -62,6 +68,13 @@ class Project(Section):
     """Database URL (SQLAlchemy); absent: SQLite in the workspace."""
     artifacts: str | None = None
     """Artifact store URL (fsspec); absent: a folder in the workspace."""
+
+    @model_validator(mode="after")
+    def _schema_can_be_followed(self) -> Self:
+        problems = refusals(self.objective.fields) if self.objective.fields else []
+        if problems:
+            raise ValueError("replies cannot be made to follow fields: " + "; ".join(problems))
+        return self
 
 
 def load_project(path: Path) -> Project:
@@ -78,7 +91,27 @@ def load_project(path: Path) -> Project:
             remedy="run `metier init` here, or go to the project's folder",
         )
     document = load_toml(path)
-    return validate(Project, document.data, document)
+    project = validate(Project, document.data, document)
+    _refuse_unknown_metrics(project.objective, document)
+    return project
+
+
+def _refuse_unknown_metrics(objective: Objective, document: TomlDocument) -> None:
+    """Raise ConfigError for metrics that are listed and are none, and checks that cannot be meant.
+
+    Targets are looked at by ``check_targets``, when they are about to be judged.
+    """
+    problems = [
+        f"{document.path.name}:{document.line_of(place)}: {words}"
+        for place, words in objective_problems(objective)
+        if place[1] in ("metrics", "check")
+    ]
+    if problems:
+        raise ConfigError(
+            f"metrics and checks of {document.path} that can be computed",
+            got="\n".join(problems),
+            remedy="correct these lines; `metier metrics` lists what can be computed",
+        )
 
 
 def find_project(start: Path) -> Path:

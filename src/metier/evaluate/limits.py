@@ -8,7 +8,7 @@ from dataclasses import dataclass
 
 from metier.core.errors import InputError, nearest
 from metier.core.types import Estimate
-from metier.scoring import metric_info
+from metier.scoring.tasks import shown_info
 
 
 @dataclass(frozen=True, slots=True)
@@ -37,7 +37,8 @@ def shortfalls(
                 raise InputError(
                     "a metric that was measured", got=repr(metric), remedy=nearest(metric, metrics)
                 )
-            estimate, upward = metrics[metric], metric_info(metric).higher_is_better
+            estimate = metrics[metric]
+            upward = shown_info(metric.partition("@")[0]).higher_is_better
             end = estimate.low if upward else estimate.high
             if math.isnan(end) or (end < limit if upward else end > limit):
                 side, asked = ("lower", "at least") if upward else ("upper", "at most")

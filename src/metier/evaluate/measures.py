@@ -28,6 +28,7 @@ from metier.scoring import (
 )
 from metier.scoring.records import carries
 from metier.scoring.targets import metric_key
+from metier.scoring.tasks import shown_info
 
 ClassEstimates = Mapping[str, Mapping[str, Estimate]]
 GRADES = {"label": "label_match", "labels": "exact_match", "text": "token_f1"}
@@ -213,4 +214,4 @@ def _label_warnings(
 
 def info_of(name: str) -> MetricInfo:
     """Return what is known of a metric, also of one on a slice (``name@key=value``)."""
-    return metric_info(name.partition("@")[0])
+    return shown_info(name.partition("@")[0])

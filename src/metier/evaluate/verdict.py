@@ -18,7 +18,7 @@ from metier.core.objective import Objective
 from metier.core.records import Difference, EvaluationReport, Look
 from metier.core.types import Estimate
 from metier.evaluate.config import PROMPTED_RUNGS
-from metier.scoring import metric_info, primary_metric
+from metier.scoring import primary_metric
 from metier.scoring.intervals import percent
 from metier.scoring.looks import look_level, looks_words
 from metier.scoring.targets import (
@@ -29,6 +29,7 @@ from metier.scoring.targets import (
     best_of,
     judge,
 )
+from metier.scoring.tasks import shown_info
 
 Decision = Literal["tuning_pays", "dont_tune", "no_baseline", "not_tuned", "nothing_measured"]
 
@@ -214,7 +215,7 @@ def _find(
 
 def _side(estimate: Estimate, metric: str) -> int:
     """Return 1 when the whole interval says better, -1 when worse, 0 when it holds zero."""
-    sign = 1 if metric_info(metric).higher_is_better else -1
+    sign = 1 if shown_info(metric).higher_is_better else -1
     if estimate.low > 0:
         return sign
     return -sign if estimate.high < 0 else 0

@@ -20,9 +20,9 @@ from metier.core.ids import new_id
 from metier.core.objective import Objective
 from metier.core.records import EvaluationReport, Probe
 from metier.core.types import Score
-from metier.core.workspace import Workspace
 from metier.journey.ratings import Rating, read_ratings
 from metier.journey.session import Session, make_bench
+from metier.journey.trust import PEARSON, SPEARMAN, VALIDITY
 from metier.scoring import Resampling, metric_info
 from metier.scoring.materials import Materials
 from metier.scoring.tasks import possible_metrics
@@ -30,8 +30,6 @@ from metier.scoring.tasks import possible_metrics
 if TYPE_CHECKING:
     from metier.core.types import Example
 
-VALIDITY = "validity"
-SPEARMAN, PEARSON = "spearman", "pearson"
 HELD_OUT = ("validation", "test", "regression", "challenge")
 
 
@@ -84,34 +82,6 @@ def validate_metric(
     saved = ledger.save_probe(session.workspace, found)
     session.workspace.audit.append(None, "metrics.validate", name, {"ratings": ratings.name})
     return saved
-
-
-def trust_of(ws: Workspace, objective: Objective) -> dict[str, str]:
-    """Return, for every metric that targets name and that may not gate yet, the reason in words."""
-    found = {}
-    for target in (*objective.target, *objective.constraint):
-        if target.stage != "evaluate" or target.metric not in possible_metrics(objective):
-            continue
-        if metric_info(target.metric, objective).proxy:
-            least = objective.proxy_min_correlation
-            why = doubt(ledger.latest_probe(ws, VALIDITY, target.metric), least)
-            if why:
-                command = f"metier metrics validate {target.metric} --ratings FILE"
-                found[target.metric] = f"proxy not validated: {why}; run `{command}`"
-    return found
-
-
-def doubt(probe: Probe | None, least: float) -> str:
-    """Return why a proxy may not gate; "" when the lower bound reaches ``least``."""
-    if probe is None:
-        return "nobody has held it against people's ratings"
-    found = probe.metrics[SPEARMAN]
-    if math.isfinite(found.low) and found.low >= least:
-        return ""
-    shown = f"correlation {found.value:.2f} [{found.low:.2f}, {found.high:.2f}] n={found.n}"
-    if not math.isfinite(found.low):
-        return f"its correlation with ratings has no interval ({'; '.join(found.warnings)})"
-    return f"{shown}, lower bound below {least:g}"
 
 
 def _check_metric(name: str, objective: Objective) -> None:

@@ -14,7 +14,7 @@ from metier.core.objective import Objective, Target
 from metier.core.types import Estimate
 from metier.scoring import power
 from metier.scoring.intervals import z_of
-from metier.scoring.tasks import check_targets, metric_info
+from metier.scoring.tasks import check_targets, shown_info
 from metier.scoring.types import MetricInfo
 
 LABELS_PER_ITEM = (1, 2, 3)
@@ -93,7 +93,7 @@ def _need(target: Target, test: HeldOut, assumptions: Assumptions) -> Need:
     row = Need("", target, "")
     if target.stage != "evaluate":
         return replace(row, words=f"open: measured at the {target.stage} stage")
-    info = metric_info(target.metric)
+    info = shown_info(target.metric)
     if info.kind == "probe":
         return replace(row, words=f"open: {target.metric} is not measured on the test set")
     goal, factor = _goal(target, test)

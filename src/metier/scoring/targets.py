@@ -21,7 +21,7 @@ from metier.core.records import EvaluationReport
 from metier.core.types import Estimate
 from metier.scoring.intervals import percent, widened
 from metier.scoring.power import detectable
-from metier.scoring.tasks import metric_info
+from metier.scoring.tasks import shown_info
 
 State = Literal["passed", "failed", "not_enough_data", "open", "reference_missing", "untrusted"]
 TUNED, CHAMPION = "tuned", "champion"
@@ -117,7 +117,7 @@ def find_estimate(report: EvaluationReport, target: Target) -> Estimate | None:
 
 def best_of(reports: Sequence[EvaluationReport], metric: str) -> EvaluationReport | None:
     """Return the report with the best observed value of ``metric``; None when none has it."""
-    sign = 1 if metric_info(metric.partition("@")[0]).higher_is_better else -1
+    sign = 1 if shown_info(metric.partition("@")[0]).higher_is_better else -1
     having = [r for r in reports if metric in r.metrics and math.isfinite(r.metrics[metric].value)]
     return max(having, key=lambda report: sign * report.metrics[metric].value, default=None)
 

@@ -156,12 +156,13 @@ def _fits_field(info: MetricInfo, kind: FieldKind) -> bool:
 def primary_metric(objective: Objective) -> str:
     """Return the metric that stands for the task where the objective names no target.
 
-    A target's own metric comes first; otherwise the field's usual headline.
+    A target's own metric comes first, unless it is a check, a proxy, or needs the question: those
+    say how a reply should be, not whether it is right. Otherwise the field's usual headline.
     """
     known = task_metrics(objective)
     for target in objective.target:
         plain = target.slice is None and target.label is None and target.stage == "evaluate"
-        if plain and target.metric in known:
+        if plain and target.metric in known and _can_stand(target.metric, objective):
             return target.metric
     if objective.task != "structured":
         return _PRIMARY[objective.task]
@@ -170,6 +171,11 @@ def primary_metric(objective: Objective) -> str:
     if kinds[field] == "value":
         return f"{field}.exact_match"
     return f"{field}.{_PRIMARY[_FIELD_TASKS[kinds[field]]]}"
+
+
+def _can_stand(name: str, objective: Objective) -> bool:
+    info = metric_info(name, objective)
+    return find_check(objective, name) is None and not info.proxy and info.needs != "asked"
 
 
 def check_targets(objective: Objective) -> None:

@@ -39,7 +39,7 @@ def validate(
 
 
 def _told(probe: Probe, least: float) -> None:
-    from metier.journey.validity import doubt
+    from metier.journey.trust import doubt
 
     for kind, found in probe.metrics.items():
         say(f"{kind:9} {found}")

@@ -8,7 +8,7 @@ from metier.core.types import Estimate
 from metier.journey.movement import Moved, Movement, Point
 from metier.journey.report import numbers, svg
 from metier.journey.report.views import Row, chart_bounds, unit_of
-from metier.scoring import metric_info
+from metier.scoring.tasks import shown_info
 
 CASES = {
     "all": "all failures collected so far",
@@ -60,6 +60,6 @@ def side(change: Estimate | None, metric: str) -> str:
     """Return good, bad or unsure: on which side of zero the whole interval of a change lies."""
     if change is None:
         return ""
-    sign = 1 if metric_info(metric.partition("@")[0]).higher_is_better else -1
+    sign = 1 if shown_info(metric.partition("@")[0]).higher_is_better else -1
     ends = sorted((sign * change.low, sign * change.high))
     return "good" if ends[0] > 0 else "bad" if ends[1] < 0 else "unsure"

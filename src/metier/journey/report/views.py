@@ -13,8 +13,8 @@ from metier.core.records import Confusion, Difference, EvaluationReport, MetricP
 from metier.core.types import Estimate
 from metier.evaluate.verdict import Verdict
 from metier.journey.report import numbers, svg
-from metier.scoring import metric_info
 from metier.scoring.targets import TargetResult
+from metier.scoring.tasks import shown_info
 
 Row = dict[str, Any]
 RARE_UNDER = 5
@@ -28,6 +28,7 @@ STATES = {
     "not_enough_data": ("?", "not enough data"),
     "open": ("○", "open"),
     "reference_missing": ("–", "reference missing"),
+    "untrusted": ("–", "not validated"),
 }
 DECISIONS = {
     "tuning_pays": ("good", "Tuning pays"),
@@ -43,6 +44,9 @@ RUNGS = {
     "lead": "First sentences",
     "zero_shot": "Base model, zero-shot",
     "few_shot": "Base model, few-shot",
+    "rag": "Base model with documents",
+    "rag_few_shot": "Base model with documents, few-shot",
+    "tuned_rag": "Tuned model with documents",
     "tuned": "Tuned model",
 }
 
@@ -54,7 +58,7 @@ def rung_name(report: EvaluationReport) -> str:
 
 def unit_of(metric: str) -> str:
     """Return the unit a metric's numbers carry."""
-    return metric_info(metric.partition("@")[0]).unit
+    return shown_info(metric.partition("@")[0]).unit
 
 
 def target_rows(results: Sequence[TargetResult]) -> list[Row]:
@@ -127,7 +131,7 @@ def ladder(reports: Sequence[EvaluationReport], verdict: Verdict) -> Row:
 
 def chart_bounds(metric: str, estimates: Sequence[Estimate]) -> svg.Bounds:
     """Return the limits of a chart: 0 to 1 for shares, from 0 to the largest otherwise."""
-    info = metric_info(metric)
+    info = shown_info(metric)
     if info.low == 0 and info.high is not None:
         return (0.0, float(info.high))
     return (0.0, svg.nice_bounds([v for e in estimates for v in (e.value, e.low, e.high)])[1])
@@ -182,7 +186,7 @@ def difference_rows(
 
 
 def _side(difference: Difference) -> str:
-    sign = 1 if metric_info(difference.metric).higher_is_better else -1
+    sign = 1 if shown_info(difference.metric).higher_is_better else -1
     if sign * difference.estimate.low > 0 and sign * difference.estimate.high > 0:
         return "good"
     if sign * difference.estimate.low < 0 and sign * difference.estimate.high < 0:
@@ -390,4 +394,4 @@ def _tokens(report: EvaluationReport) -> str:
 
 
 def _about(metric: str) -> str:
-    return metric_info(metric.partition("@")[0]).description
+    return shown_info(metric.partition("@")[0]).description
