@@ -17,6 +17,7 @@ from pathlib import Path
 
 from metier.core.errors import InputError, nearest
 from metier.core.types import Json
+from metier.evaluate.file_scores import read_scores
 from metier.sources import BadRow, Row, SourceConfig, read_rows
 
 NAMES: dict[str, tuple[str, ...]] = {
@@ -37,6 +38,10 @@ NAMES: dict[str, tuple[str, ...]] = {
     "system": ("system", "model", "model_name", "run", "engine"),
     "score": ("score", "rating", "grade"),
     "latency": ("latency_s", "latency", "seconds", "duration_s"),
+    "scores": ("scores", "label_scores", "probabilities", "probs", "logprobs", "choice_logprobs"),
+    "first_token": ("first_token_s", "time_to_first_token_s", "ttft_s", "ttft"),
+    "handling": ("handling_s", "handling_time_s", "handling_seconds"),
+    "turn": ("turn", "turn_number", "turn_index"),
 }
 SHOWN = 3
 
@@ -52,6 +57,10 @@ class Columns:
     system: str | None = None
     score: str | None = None
     latency: str | None = None
+    scores: str | None = None
+    first_token: str | None = None
+    handling: str | None = None
+    turn: str | None = None
 
     def named(self) -> dict[str, str]:
         """Return the roles that have a column."""
@@ -61,7 +70,9 @@ class Columns:
 
 @dataclass(frozen=True, slots=True)
 class Item:
-    """One answer of one system. ``place`` is ``file:line``; ``id`` pairs it across systems."""
+    """One answer of one system. ``place`` is ``file:line``; ``id`` pairs it across systems;
+    ``scores`` are log-probabilities by label, ``turn`` the place in the conversation (the group).
+    """
 
     id: str
     place: str
@@ -71,6 +82,10 @@ class Item:
     group: str = ""
     score: float | None = None
     latency_s: float | None = None
+    scores: Mapping[str, float] | None = None
+    first_token_s: float | None = None
+    handling_s: float | None = None
+    turn: float | None = None
 
 
 def read_table(path: Path) -> list[Row]:
@@ -142,6 +157,7 @@ def read_items(
     own = _strings(rows, columns.system, path) if columns.system else [path.stem] * len(rows)
     names = own if system is None else [system] * len(rows)
     ids = _strings(rows, columns.id, path) if columns.id else _positions(names)
+    scores = read_scores(rows, columns.scores)
     items = [
         Item(
             id=id,
@@ -152,8 +168,12 @@ def read_items(
             group=_text(row.values.get(columns.group)) if columns.group else "",
             score=_number(row, columns.score),
             latency_s=_number(row, columns.latency),
+            scores=own_scores,
+            first_token_s=_number(row, columns.first_token),
+            handling_s=_number(row, columns.handling),
+            turn=_number(row, columns.turn),
         )
-        for row, id, name in zip(rows, ids, names, strict=True)
+        for row, id, name, own_scores in zip(rows, ids, names, scores, strict=True)
     ]
     refuse_duplicates(items)
     return items

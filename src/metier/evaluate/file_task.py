@@ -14,6 +14,7 @@ from metier.core.objective import Objective, TaskKind
 from metier.core.types import Json, Score
 from metier.evaluate.file_rows import Item
 from metier.scoring import field_kinds, field_view
+from metier.scoring.records import log_scores
 
 LABEL_CHARS, LABEL_WORDS = 60, 8
 SHORT_TEXT_WORDS = 10
@@ -87,8 +88,19 @@ def _record(item: Item, objective: Objective) -> Score:
         expected, got = _labels(expected), _labels(got)
     elif objective.task == "structured":
         got = got if isinstance(got, Mapping) else None
-    detail = {} if item.latency_s is None else {"latency_s": item.latency_s}
-    return Score(item.id, item.score, expected, got, item.group, detail=detail)
+    return Score(item.id, item.score, expected, got, item.group, detail=_detail(item))
+
+
+def _detail(item: Item) -> dict[str, Json]:
+    found: dict[str, Json] = {
+        "latency_s": item.latency_s,
+        "first_token_s": item.first_token_s,
+        "handling_s": item.handling_s,
+        "scores": None if item.scores is None else log_scores(item.scores),
+    }
+    if item.turn is not None and item.group:
+        found |= {"turn": int(item.turn), "conversation": item.group}
+    return {name: value for name, value in found.items() if value is not None}
 
 
 def _label(value: Json) -> Json:

@@ -34,6 +34,7 @@ from metier.evaluate.file_rows import (
 )
 from metier.evaluate.file_task import answer_warnings, guess_task, label_fields, records_by_system
 from metier.scoring import (
+    MetricInfo,
     Resampling,
     confusion,
     field_view,
@@ -44,6 +45,7 @@ from metier.scoring import (
     rare_classes,
     task_metrics,
 )
+from metier.scoring.records import carries
 from metier.scoring.types import DEFAULT
 
 __all__ = [
@@ -89,7 +91,7 @@ def evaluate_file(path: Path, options: FileOptions | None = None) -> FileEvaluat
     references = {item.id: item.reference for item in items}
     objective, why = guess_task(list(references.values()), options.task)
     records = records_by_system(items, objective)
-    names = _metric_names(objective, items, options.metrics)
+    names = _metric_names(objective, records, options.metrics)
     systems = tuple(_measure(name, own, objective, names, options) for name, own in records.items())
     differences, notes = _differences(records, names, objective, options.resampling)
     return FileEvaluation(
@@ -145,15 +147,11 @@ def _references(path: Path, given: Columns) -> dict[str, Item]:
 
 
 def _metric_names(
-    objective: Objective, items: Sequence[Item], wanted: Sequence[str] | None
+    objective: Objective, records: Mapping[str, list[Score]], wanted: Sequence[str] | None
 ) -> list[str]:
-    timed = any(item.latency_s is not None for item in items)
-    known = [
-        name
-        for name in task_metrics(objective)
-        if not metric_info(name).per_class
-        and (metric_info(name).needs == "answers" or (timed and name.startswith("latency")))
-    ]
+    given = [record for own in records.values() for record in own]
+    objective = objective.model_copy(update={"metrics": list(wanted or ())})
+    known = [name for name in task_metrics(objective) if _measurable(metric_info(name), given)]
     for name in wanted or ():
         if name not in known:
             raise InputError(
@@ -164,6 +162,15 @@ def _metric_names(
     order = {name: place for place, name in enumerate(_LEADING)}
     leading = sorted(known, key=lambda name: order.get(name.rpartition(".")[2], len(order)))
     return list(wanted or leading)
+
+
+def _measurable(info: MetricInfo, records: Sequence[Score]) -> bool:
+    """Whether a file says what the metric needs; it never says tokens or costs."""
+    if info.per_class or info.needs in ("usage", "costs", "probe"):
+        return False
+    if info.needs == "timing":
+        return any("latency_s" in record.detail for record in records)
+    return carries(records, info.needs)
 
 
 def _groups(records: Sequence[Score]) -> int:
