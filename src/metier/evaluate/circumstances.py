@@ -44,7 +44,7 @@ def circumstances(
             found.append((p, trait.words, mask))
     kept: list[tuple[float, str, NDArray[np.bool_]]] = []
     for one in sorted(found, key=lambda one: one[:2]):
-        if len(kept) < SHOWN and all(_overlap(one[2], other[2]) < OVERLAP for other in kept):
+        if len(kept) < SHOWN and all(overlap(one[2], other[2]) < OVERLAP for other in kept):
             kept.append(one)
     return tuple(
         Circumstance(
@@ -79,6 +79,7 @@ def shared(term: str, facts: Sequence[Facts]) -> bool:
     return len({one.group for one in facts if term in one.terms}) >= CROWD
 
 
-def _overlap(a: NDArray[np.bool_], b: NDArray[np.bool_]) -> float:
+def overlap(a: NDArray[np.bool_], b: NDArray[np.bool_]) -> float:
+    """Return how alike two selections are (Jaccard)."""
     either = int((a | b).sum())
     return int((a & b).sum()) / either if either else 0.0

@@ -26,9 +26,10 @@ from metier.evaluate.failure_types import (
     share_of,
     some_ids,
 )
+from metier.evaluate.hard_classes import class_clusters
 from metier.evaluate.items import Judged
 from metier.evaluate.predicates import Facts
-from metier.scoring.classification import decisions
+from metier.scoring.classification import decisions, label_of
 from metier.scoring.intervals import binomial_cdf
 from metier.scoring.multiplicity import benjamini_hochberg
 from metier.scoring.records import field_view
@@ -74,7 +75,17 @@ def confusion_clusters(
     found = cells_against_chance(judged, tally)
     groups = _pairs(found)
     clusters = [_cluster(judged, facts, tally, group, field, resampling) for group in groups]
+    if not tally.several:
+        told = {i for one in found if one.adjusted_p < ALPHA for i in one.items}
+        labels = single_labels(judged, field)
+        clusters += class_clusters(judged, facts, labels, told, field, resampling)
     return sorted(clusters, key=lambda one: (not one.stands_out, -one.excess, one.name))
+
+
+def single_labels(judged: Judged, field: str) -> tuple[list[str | None], list[str | None]]:
+    """Return the expected and the given label of every item."""
+    view = field_view(judged.records, field) if field else judged.records
+    return [label_of(one.expected) for one in view], [label_of(one.got) for one in view]
 
 
 def tally_of(judged: Judged, field: str = "") -> Tally:

@@ -15,7 +15,7 @@ from metier.scoring.base import Proportion, mean_statistic
 from metier.scoring.tasks import metric_info
 from metier.scoring.types import Resampling
 
-Kind = Literal["confusion", "missed", "added", "unanswered", "theme", "form"]
+Kind = Literal["confusion", "missed", "added", "unanswered", "hard", "drawn", "theme", "form"]
 ALPHA = 0.05
 EXAMPLES = 5
 

@@ -86,14 +86,19 @@ class Judged:
 
 
 def judge_items(
-    objective: Objective, predictions: Sequence[Prediction], examples: Sequence[Example]
+    objective: Objective,
+    predictions: Sequence[Prediction],
+    examples: Sequence[Example],
+    item_metric: str | None = None,
 ) -> Judged:
     """Join predictions with their examples; items without a reference are left out.
 
-    A reply that failed counts as wrong. Raises InputError when a prediction's example is not among
+    ``item_metric`` (a mean over items) stands for another one than the objective's. A reply that
+    failed counts as wrong. Raises InputError when a prediction's example is not among
     ``examples``, or when none has a reference.
     """
-    metric, item_metric = primary_metric(objective), item_metric_of(objective)
+    metric = primary_metric(objective)
+    item_metric = item_metric or item_metric_of(objective)
     known: Mapping[str, Example] = {example.id: example for example in examples}
     lost = [one.example_id for one in predictions if one.example_id not in known]
     if lost:

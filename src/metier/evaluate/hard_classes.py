@@ -1,0 +1,116 @@
+"""Classes that are hard whatever they are taken for, and answers given too often whatever is right.
+
+What confusions of a pair have already told is left out: a class is hard where its *other* errors
+are more than the rest's error rate would give, and an answer is drawn on where the wrong answers
+that fall on it are more than its share of the data. One cluster of items counts once; p-values are
+corrected over all classes and both questions (Benjamini and Hochberg 1995).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence, Set
+
+import numpy as np
+
+from metier.evaluate.circumstances import circumstances
+from metier.evaluate.failure_types import ALPHA, FailureCluster, Kind, share_of, some_ids
+from metier.evaluate.items import Judged
+from metier.evaluate.predicates import Facts
+from metier.scoring.intervals import binomial_cdf
+from metier.scoring.multiplicity import benjamini_hochberg
+from metier.scoring.types import Resampling
+
+Question = tuple[str, Kind, frozenset[int], frozenset[int], float]
+"""Label, kind, the items concerned, those that fail, and the chance of each by the rest."""
+
+
+def class_clusters(
+    judged: Judged,
+    facts: Sequence[Facts],
+    labels: tuple[list[str | None], list[str | None]],
+    told: Set[int],
+    field: str,
+    resampling: Resampling,
+) -> list[FailureCluster]:
+    """Return the clusters of whole classes of one field with a single label.
+
+    ``labels`` are the expected and the given ones, by item; the items of ``told`` are explained by
+    a pair already and do not count as failures.
+    """
+    asked = [*_hard(labels, told), *_drawn(labels, told)]
+    clusters = judged.clusters
+    p_values = [_p(clusters, concerned, failing, rate) for _, _, concerned, failing, rate in asked]
+    adjusted = benjamini_hochberg(p_values)
+    return [
+        _cluster(judged, facts, one, p, field, resampling)
+        for one, p in zip(asked, adjusted, strict=True)
+        if p < ALPHA
+    ]
+
+
+def _hard(labels: tuple[list[str | None], list[str | None]], told: Set[int]) -> list[Question]:
+    wanted, got = labels
+    wrong = {i for i, (w, g) in enumerate(zip(wanted, got, strict=True)) if w != g} - told
+    found: list[Question] = []
+    for label in sorted({one for one in wanted if one is not None}):
+        mine = frozenset(i for i, one in enumerate(wanted) if one == label)
+        others = len(wanted) - len(mine)
+        rate = len(wrong - mine) / max(others, 1)
+        found.append((label, "hard", mine, frozenset(wrong & mine), rate))
+    return found
+
+
+def _drawn(labels: tuple[list[str | None], list[str | None]], told: Set[int]) -> list[Question]:
+    wanted, got = labels
+    found: list[Question] = []
+    for label in sorted({one for one in got if one is not None} & {w for w in wanted if w}):
+        wrong = {
+            i
+            for i, (w, g) in enumerate(zip(wanted, got, strict=True))
+            if w not in (g, label) and i not in told
+        }
+        failing = frozenset(i for i in wrong if got[i] == label)
+        sizes = sum(one == label for one in wanted)
+        # An error of another class can fall on every class but its own.
+        usual = sizes / max(len(wanted) - len(wanted) / max(len(set(wanted)), 1), 1)
+        found.append((label, "drawn", frozenset(wrong), failing, min(usual, 1.0)))
+    return found
+
+
+def _p(
+    clusters: np.typing.NDArray[np.int64], concerned: Set[int], failing: Set[int], rate: float
+) -> float:
+    hit = len(set(clusters[sorted(failing)].tolist()))
+    tried = len(set(clusters[sorted(concerned)].tolist()))
+    return 1 - binomial_cdf(hit - 1, tried, max(rate, 1e-6)) if hit else 1.0
+
+
+def _cluster(
+    judged: Judged,
+    facts: Sequence[Facts],
+    question: Question,
+    adjusted_p: float,
+    field: str,
+    resampling: Resampling,
+) -> FailureCluster:
+    label, kind, concerned, failing, rate = question
+    places = sorted(concerned)
+    part, failed = judged.part(places), np.asarray([i in failing for i in places], dtype=bool)
+    known = [facts[i] for i in places]
+    where = f"{field}: " if field else ""
+    name = f"{where}misses `{label}`, whatever else it takes it for"
+    if kind == "drawn":
+        name = f"{where}answers `{label}` where it is wrong, for errors of several classes"
+    return FailureCluster(
+        name=name,
+        kind=kind,
+        field=field,
+        labels=(label,),
+        failed=len(failing),
+        of=len(places),
+        share=share_of(part, failed, resampling),
+        by_chance=rate * len(places),
+        adjusted_p=adjusted_p,
+        when=circumstances(part, known, failed, resampling, without=("expected",)),
+        example_ids=some_ids(part, failed),
+    )
