@@ -251,7 +251,8 @@ class Completion:
 
     ``choice_logprobs`` holds log P(choice | conversation) where a closed set was scored;
     ``confidence`` is the probability of the least certain closed choice in the reply (None: the
-    reply has none).
+    reply has none); ``sources`` are the ids of the retrieved chunks that were shown, in the order
+    of the numbers they are cited by.
     """
 
     text: str
@@ -261,6 +262,7 @@ class Completion:
     choice_logprobs: Mapping[str, float] | None = None
     error: str | None = None
     confidence: float | None = None
+    sources: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)

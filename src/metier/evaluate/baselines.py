@@ -2,7 +2,8 @@
 
     closed sets   keyword rules, TF-IDF + logistic regression
     texts         the nearest training example's reply; first sentences (summarize)
-    any task      the untuned model: zero-shot, few-shot
+    any task      the untuned model: zero-shot, few-shot; with retrieved passages (see passages);
+                  other bases, as ``zero_shot:<base>``
 
 Language-model rungs are asked in every variant of ``models/prompts.toml``; variant, number and
 choice of examples, and prior correction are chosen on validation, never on test.
@@ -11,7 +12,7 @@ choice of examples, and prior correction are chosen on validation, never on test
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from functools import cache, partial
+from dataclasses import replace
 from itertools import product
 from typing import TYPE_CHECKING, get_args
 
@@ -20,11 +21,12 @@ from metier.core.errors import InputError, nearest
 from metier.core.ledger import load_split
 from metier.core.objective import TaskKind
 from metier.core.records import EvaluationReport, TuneRun
-from metier.core.types import Conversation
+from metier.evaluate.asking import as_completer, device_of, frame_of
 from metier.evaluate.bench import Bench, Contender
 from metier.evaluate.choose import ChoiceRows, choice_rows, choose
-from metier.evaluate.config import PROMPTED_RUNGS, Rung
+from metier.evaluate.config import GROUNDED_RUNGS, PROMPTED_RUNGS, Rung
 from metier.evaluate.evaluate import evaluate
+from metier.evaluate.passages import GROUNDED_TASKS, Library, library, rag, rag_few_shot
 from metier.models import prompt
 from metier.scoring.targets import TUNED
 
@@ -32,6 +34,7 @@ if TYPE_CHECKING:
     from metier.models.base import Base
 
 LoadModel = Callable[[], "Base | Completer"]
+LoadNamed = Callable[[str], "Base | Completer"]
 CLOSED: tuple[Rung, ...] = ("keyword", "tfidf", "zero_shot", "few_shot")
 WRITTEN: tuple[Rung, ...] = ("nearest", "zero_shot", "few_shot")
 RUNGS: dict[TaskKind, tuple[Rung, ...]] = {
@@ -45,12 +48,22 @@ RUNGS: dict[TaskKind, tuple[Rung, ...]] = {
     "chat": WRITTEN,
 }
 LEAD_SENTENCES = (1, 2, 3, 5, 8)
+OF_OTHER_BASES: tuple[Rung, ...] = ("zero_shot", "few_shot")
 
 
-def rungs_of(bench: Bench) -> tuple[Rung, ...]:
-    """Return the baselines to measure: those configured, or all that fit the task."""
-    asked = bench.config.rungs
-    return RUNGS[bench.objective.task] if asked == "auto" else tuple(asked)
+def rungs_of(bench: Bench) -> tuple[str, ...]:
+    """Return the baselines to measure: those configured, or all that fit the task.
+
+    With documents in ``[retrieval]`` those that are shown passages are among them; further bases
+    come last.
+    """
+    asked, task = bench.config.rungs, bench.objective.task
+    own = [one for one in (RUNGS[task] if asked == "auto" else asked) if one != "tuned_rag"]
+    documents = bench.knowledge is not None and bench.knowledge.config.configured
+    if asked == "auto" and documents and task in GROUNDED_TASKS:
+        own.extend(GROUNDED_RUNGS)
+    others = [f"{rung}:{base}" for base in bench.config.bases for rung in OF_OTHER_BASES]
+    return (*own, *others)
 
 
 def run_baselines(
@@ -59,55 +72,81 @@ def run_baselines(
     system: str = "",
     rungs: Sequence[str] | None = None,
     *,
+    named: LoadNamed | None = None,
     force: bool = False,
 ) -> list[EvaluationReport]:
     """Measure baselines on the test split, in the order given (None: those of the config).
 
     ``load`` gives the untuned model and is called when a rung needs it (None: those rungs are
-    left out); ``system`` is the project's system prompt. Stored reports that fit are returned as
-    they are unless ``force``. Raises UserError naming the nearest rung for an unknown one.
+    left out), ``named`` other bases by name; ``system`` is the project's system prompt. Stored
+    reports that fit are returned as they are unless ``force``. Raises UserError naming the nearest
+    rung for an unknown one.
     """
     wanted = [_known(rung) for rung in rungs] if rungs else rungs_of(bench)
-    prompted = [rung for rung in wanted if rung in PROMPTED_RUNGS]
+    prompted = [rung for rung in wanted if _kind(rung) in PROMPTED_RUNGS]
     if prompted and load is None:
         bench.progress.note(f"left out for want of a language model: {', '.join(prompted)}")
         wanted = [rung for rung in wanted if rung not in prompted]
-    model = cache(lambda: as_completer(load())) if load is not None else None
-    return [evaluate(bench, baseline(bench, rung, model, system), force=force) for rung in wanted]
+    models, shelf = _Models(load, named), library(bench)
+    return [
+        evaluate(bench, baseline(bench, rung, models.of(rung), system, shelf), force=force)
+        for rung in wanted
+    ]
 
 
 def baseline(
-    bench: Bench, rung: Rung, load: LoadModel | None = None, system: str = ""
+    bench: Bench,
+    rung: str,
+    load: LoadModel | None = None,
+    system: str = "",
+    shelf: Library | None = None,
 ) -> Contender:
     """Build one baseline: fitted on training rows, or its prompt chosen on validation.
 
-    Raises InputError when a language-model rung is asked for without ``load``.
+    ``load`` gives the model that the rung names; ``shelf`` the indexed documents, where they are at
+    hand. Raises InputError when a language-model rung is asked for without ``load``.
     """
-    if rung not in PROMPTED_RUNGS:
-        return _classical(bench, rung)
+    kind = _kind(_known(rung))
+    if kind not in PROMPTED_RUNGS:
+        return _classical(bench, kind)
     if load is None:
         raise InputError(f"a language model for the rung {rung!r}", got="none")
-    completer, rows = as_completer(load()), choice_rows(bench)
-    if rung == "few_shot":
+    completer = as_completer(load())
+    if kind in GROUNDED_RUNGS:
+        build = rag if kind == "rag" else rag_few_shot
+        return build(shelf or library(bench), completer, system)
+    rows = choice_rows(bench)
+    if kind == "few_shot":
         options = _few_shot(bench, completer, system, rows)
     else:
         options = _zero_shot(bench, completer, system)
-    return choose(bench, options, rows)
+    return replace(choose(bench, options, rows), rung=rung)
 
 
-def as_completer(model: Base | Completer) -> Completer:
-    """Return a loaded base as a Completer of this machine; a Completer as it is."""
-    if isinstance(model, Completer):
-        return model
-    from metier.models.engines.local import LocalCompleter
+class _Models:
+    """Loads what a rung asks, and holds one model at a time."""
 
-    return LocalCompleter(model)
+    def __init__(self, load: LoadModel | None, named: LoadNamed | None) -> None:
+        self._load, self._named = load, named
+        self._held: tuple[str, Completer] | None = None
 
+    def of(self, rung: str) -> LoadModel | None:
+        """Return what loads the model that a rung names; None when nothing can."""
+        base = rung.partition(":")[2]
+        if (self._named if base else self._load) is None:
+            return None
+        return lambda: self._get(base)
 
-def device_of(completer: Completer) -> str:
-    """Return what a completer's time costs: "gpu" for a local model on one, else "cpu"."""
-    model = getattr(completer, "model", None)
-    return "gpu" if getattr(getattr(model, "device", None), "type", "cpu") != "cpu" else "cpu"
+    def _get(self, base: str) -> Completer:
+        if self._held is None or self._held[0] != base:
+            self._held = None  # let go of one before the next is loaded
+            if base and self._named is not None:
+                self._held = (base, as_completer(self._named(base)))
+            elif self._load is not None:
+                self._held = (base, as_completer(self._load()))
+            else:
+                raise InputError("a language model", got="none")
+        return self._held[1]
 
 
 def tuned_contender(bench: Bench, run: TuneRun, base: Base | None = None) -> Contender:
@@ -143,12 +182,30 @@ def tuned_contender(bench: Bench, run: TuneRun, base: Base | None = None) -> Con
     )
 
 
-def _known(rung: str) -> Rung:
+def _kind(rung: str) -> Rung:
+    """Return the rung without the base it names."""
+    plain = rung.partition(":")[0]
     for known in get_args(Rung):
-        if rung == known:
+        if plain == known:
             found: Rung = known
             return found
     raise InputError("the name of a baseline", got=repr(rung), remedy=nearest(rung, get_args(Rung)))
+
+
+def _known(rung: str) -> str:
+    """Return the rung. Raises InputError when there is no such baseline."""
+    kind, colon, base = _kind(rung), *rung.partition(":")[1:]
+    if kind == "tuned_rag":
+        raise InputError(
+            "the name of a baseline",
+            got="'tuned_rag', which needs a tuned model",
+            remedy="run `metier evaluate`: it is measured there when [retrieval] names documents",
+        )
+    if colon and (kind not in OF_OTHER_BASES or not base):
+        raise InputError(
+            "zero_shot:<base> or few_shot:<base>", got=repr(rung), remedy="name rung and base"
+        )
+    return rung
 
 
 def _refuse_seen(bench: Bench, run: TuneRun) -> None:
@@ -195,7 +252,7 @@ def _few_shot(bench: Bench, base: Completer, system: str, rows: ChoiceRows) -> l
 
     options = []
     for variant in prompt.untuned_variants(bench.objective.task):
-        frame = partial(_frame, bench=bench, variant=variant, system=system)
+        frame = frame_of(bench, variant, system)
         for k, selection in product(bench.config.few_shot_k, bench.config.few_shot_examples):
             shown = few_shot(
                 base,
@@ -217,9 +274,3 @@ def _few_shot(bench: Bench, base: Completer, system: str, rows: ChoiceRows) -> l
                 )
             )
     return options
-
-
-def _frame(
-    conversation: Conversation, *, bench: Bench, variant: prompt.PromptVariant, system: str
-) -> Conversation:
-    return prompt.render_prompt(conversation, bench.objective, bench.labels, variant, system)

@@ -7,6 +7,7 @@ from typing import Annotated, Literal
 from pydantic import Field
 
 from metier.core.objective import Section
+from metier.evaluate.judge_config import JudgeConfig
 from metier.evaluate.probes_config import ProbesConfig
 
 Rung = Literal[
@@ -60,6 +61,10 @@ class EvaluateConfig(Section):
     """Classes with fewer test items than this are reported apart."""
     probes: ProbesConfig = ProbesConfig()
     """How side effects of tuning are measured."""
+    cache: bool = True
+    """Keep replies and scores in the workspace, so that no model is asked the same twice."""
+    judge: JudgeConfig = JudgeConfig()
+    """Models that judge replies."""
     worst_examples: Annotated[int, Field(ge=0, le=200)] = 12
     """Worst answers shown in the report."""
     groups: list[str] = []

@@ -53,6 +53,7 @@ def open_session(config_file: Path, progress: Progress = SILENT) -> Iterator[Ses
 def make_bench(session: Session, version: str = ledger.LATEST) -> Bench:
     """What all rungs of a version share when they are measured."""
     from metier.evaluate.bench import Bench
+    from metier.retrieval.knowledge import Knowledge
 
     project = session.project
     return Bench(
@@ -62,19 +63,28 @@ def make_bench(session: Session, version: str = ledger.LATEST) -> Bench:
         project.evaluate,
         project.costs,
         session.progress,
+        Knowledge(project.retrieval, session.root),
     )
 
 
 def load_project_base(session: Session) -> Base:
     """Load the project's base model."""
+    return load_named_base(session, session.project.project.base)
+
+
+def load_named_base(session: Session, name: str) -> Base:
+    """Load a base model by name; a relative path means relative to metier.toml."""
     from metier.models.base import load_base
 
     allowed = session.project.project.trust_remote_code
-    return load_base(base_name(session), allow_remote_code=allowed)
+    return load_base(_located(session, name), allow_remote_code=allowed)
 
 
 def base_name(session: Session) -> str:
     """Return the base's name; a relative path means relative to metier.toml."""
-    name = session.project.project.base
+    return _located(session, session.project.project.base)
+
+
+def _located(session: Session, name: str) -> str:
     local = session.root / name
     return str(local) if local.is_dir() else name
