@@ -1,10 +1,12 @@
 """Costs: what an hour of each thing is worth, and what a thousand replies then cost.
 
-The defaults are round figures to start from, not quotes: set your own in ``[costs]``.
+The defaults are round figures to start from, not quotes: set your own in ``[costs]``, with the day
+they were true and where they come from.
 """
 
 from __future__ import annotations
 
+from datetime import date
 from typing import Annotated
 
 from pydantic import Field
@@ -16,6 +18,12 @@ Usd = Annotated[float, Field(ge=0)]
 
 class Prices(Section):
     """Prices that cost figures are computed from, in US dollars."""
+
+    as_of: date = date(2026, 11, 1)
+    """Day on which these prices were true."""
+    source: dict[str, str] = Field(default_factory=dict)
+    """Where a price comes from, by its key here, e.g. usd_per_gpu_hour = "cloud price list"; a
+    price without a source is a round figure to start from."""
 
     usd_per_cpu_hour: Usd = 0.10
     """One hour of the machine when it works on its CPU."""

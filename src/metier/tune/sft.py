@@ -71,8 +71,11 @@ def tune(
     system: str = "",
     progress: Progress = SILENT,
     resume: bool | str = True,
+    only: Sequence[str] | None = None,
 ) -> TuneRun:
     """Fine-tune ``base`` on the version's training split and store what comes of it.
+
+    ``only`` (example ids) leaves the other training rows out; the run says so in its config.
 
     ``resume`` True continues the newest run that stopped half-way with the same data, base,
     prompts and settings, if there is one; False starts anew; an id continues that run. The base's
@@ -85,15 +88,27 @@ def tune(
         Busy: another process is working on the same run.
     """
     base = load_base(base) if isinstance(base, str) else base
-    train, validation = _encode(config, version, ws, base, objective, system, progress)
-    identity = _identity(config, base, train, validation)
-    run = _find_or_start(config, version, ws, base, system, identity, resume)
+    rows = _rows(version, ws, only)
+    train, validation = _encode(config, version, ws, base, objective, system, progress, rows)
+    kept: dict[str, Json] = {
+        "system": system,
+        "identity": _identity(config, base, train, validation),
+    }
+    if only is not None:
+        kept[ledger.PART] = len(rows)
+    run = _find_or_start(config, version, ws, base, kept, resume)
     folder = ws.work_dir / FOLDER / run.id
     with _alone(folder, run), _state_on_failure(ws, run):
         plan = packing.plan([e.tokens for e in train.examples], *_planned(config))
         with progress.task("tune", total=len(plan.steps), unit="step") as task:
             job = _Job(config, ws, base, run, train, validation, folder, task)
             return _train(job, plan)
+
+
+def _rows(version: DataVersion, ws: Workspace, only: Sequence[str] | None) -> list[Example]:
+    rows = ledger.load_split(ws, version, "train")
+    wanted = None if only is None else frozenset(only)
+    return rows if wanted is None else [row for row in rows if row.id in wanted]
 
 
 def _encode(
@@ -104,10 +119,10 @@ def _encode(
     objective: Objective,
     system: str,
     progress: Progress,
+    rows: Sequence[Example],
 ) -> tuple[Encodings, Encodings | None]:
     speak = spoken(objective, version.labels, system)
     limit = min(config.max_tokens, base.max_tokens)
-    rows = ledger.load_split(ws, version, "train")
     held_out = _sample(version, ws, config)
     with progress.task("encode", total=len(rows) + len(held_out), unit="example") as task:
         weigh = _weigh(config, base, objective)
@@ -175,10 +190,10 @@ def _find_or_start(
     version: DataVersion,
     ws: Workspace,
     base: Base,
-    system: str,
-    identity: str,
+    kept: dict[str, Json],
     resume: bool | str,
 ) -> TuneRun:
+    identity = kept["identity"]
     if isinstance(resume, str):
         run = ledger.get_run(ws, resume)
         if run.config.get("identity") != identity:
@@ -195,8 +210,7 @@ def _find_or_start(
     ]
     if resume and stopped:
         return ledger.resume_run(ws, stopped[-1].id)
-    kept = config.model_dump(mode="json") | {"system": system, "identity": identity}
-    return ledger.start_run(ws, version, base.name, kept)
+    return ledger.start_run(ws, version, base.name, config.model_dump(mode="json") | kept)
 
 
 @contextmanager

@@ -50,6 +50,7 @@ from metier.core.ledger.interactions import (
 )
 from metier.core.ledger.probes import latest_probe, list_probes, save_probe
 from metier.core.ledger.runs import (
+    PART,
     finish_run,
     get_run,
     list_runs,
@@ -70,6 +71,7 @@ from metier.core.ledger.versions import (
 
 __all__ = [
     "LATEST",
+    "PART",
     "BadInput",
     "Member",
     "Noted",

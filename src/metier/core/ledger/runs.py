@@ -89,6 +89,10 @@ def finish_run(
         return _run(row)
 
 
+PART = "only_rows"
+"""In the config of a run on some of the training rows: how many. Learning curves make them."""
+
+
 def resume_run(ws: Workspace, run_id: str) -> TuneRun:
     """Note that a run which had stopped goes on. Raises NotFound."""
     with ws.db.session() as session:
@@ -98,7 +102,10 @@ def resume_run(ws: Workspace, run_id: str) -> TuneRun:
 
 
 def get_run(ws: Workspace, key: str = LATEST) -> TuneRun:
-    """Find a tuning run. Raises NotFound."""
+    """Find a tuning run; the latest is one on all the data. Raises NotFound."""
+    whole = [run for run in list_runs(ws) if PART not in run.config] if key == LATEST else []
+    if whole:
+        return whole[-1]
     with ws.db.reading() as session:
         return _run(find(session, RunRow, key, *RUN))
 
