@@ -17,6 +17,7 @@ from metier.core.errors import ConfigError, NotFound
 from metier.core.objective import Objective, Section
 from metier.data.config import DataConfig
 from metier.evaluate.config import EvaluateConfig
+from metier.evaluate.decide_config import DecideConfig
 from metier.feedback.config import FeedbackConfig
 from metier.models.schema_reader import refusals
 from metier.privacy.config import PrivacyConfig
@@ -54,6 +55,8 @@ class Project(Section):
     """How the base model is fine-tuned."""
     evaluate: EvaluateConfig = EvaluateConfig()
     """How candidates and baselines are measured."""
+    decide: DecideConfig = DecideConfig()
+    """The work as it is done today, to weigh options against."""
     retrieval: RetrievalConfig = RetrievalConfig()
     """Documents that answers may rest on, and how they are searched."""
     privacy: PrivacyConfig = PrivacyConfig()
