@@ -20,7 +20,7 @@ def test_shared_beginnings_share_nodes() -> None:
     assert trie.tokens == (1, 2, 3)
     assert trie.parents == (-1, 0, 0)
     assert trie.depths == (0, 1, 1)
-    assert trie.ancestors().tolist() == [[1, 0, 0], [1, 1, 0], [1, 0, 1]]
+    assert trie.ancestors.tolist() == [[1, 0, 0], [1, 1, 0], [1, 0, 1]]
 
 
 @given(sequences, st.integers(2, 20))

@@ -1,8 +1,10 @@
-"""Answering a split in batches that survive an interruption.
+"""Answering a split in batches that survive an interruption, each question asked once.
 
 Each finished batch is a Parquet file of predictions under
 ``.metier/work/evaluate/<key>/``, written under another name and renamed, so that a file that is
-there is whole. The key is a hash over who answers, how, and what.
+there is whole. The key is a hash over who answers, how, and what. Single answers are kept under
+``.metier/work/completions`` (see ``models.caching``), so that another version, rung or learning
+curve that puts the same question to the same model is answered from there.
 """
 
 from __future__ import annotations
@@ -15,12 +17,15 @@ from dataclasses import replace
 from pathlib import Path
 
 from metier.core.codec import predictions_from_parquet, predictions_to_parquet
+from metier.core.completer import Completer
 from metier.core.errors import BoundaryError, MetierError, boundary
 from metier.core.ids import new_id
 from metier.core.records import Prediction
 from metier.core.types import Completion, Conversation, Example, Timing, digest
+from metier.core.workspace import Workspace
 from metier.evaluate.bench import Bench, Contender
 from metier.models.answer import answer
+from metier.models.caching import CompletionStore, cached
 from metier.models.prompt import expected, parse_reply
 from metier.scoring.citations import without_citations
 
@@ -68,6 +73,24 @@ def answer_split(
             found += predictions
             task.advance(len(batch))
     return found
+
+
+def asked_once(bench: Bench, completer: Completer) -> Completer:
+    """Return the completer with its answers kept; as it is where that is off or saves nothing."""
+    if not bench.config.cache or not completer.capabilities.generative:
+        return completer
+    return cached(completer, completion_store(bench.workspace))
+
+
+def asking_anew(bench: Bench) -> Bench:
+    """Return the bench with kept answers left aside."""
+    return replace(bench, config=bench.config.model_copy(update={"cache": False}))
+
+
+def completion_store(workspace: Workspace) -> CompletionStore:
+    """Return the store of a workspace's answers; its keys need the workspace's own key to make."""
+    path = workspace.work_dir / "completions" / "completions.sqlite"
+    return CompletionStore(path, workspace.sealed.group_hash("completions").encode())
 
 
 def batch_folder(bench: Bench, key: str) -> Path:
@@ -137,7 +160,7 @@ def _answer(bench: Bench, contender: Contender, asked: Sequence[Conversation]) -
     start = time.perf_counter()
     with boundary(f"completer {contender.completer.name}"):
         completions = answer(
-            contender.completer,
+            asked_once(bench, contender.completer),
             asked,
             bench.objective,
             bench.labels,

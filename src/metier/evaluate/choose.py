@@ -18,7 +18,7 @@ from pathlib import Path
 from metier.core.errors import boundary
 from metier.core.objective import Objective
 from metier.core.types import Completion, Conversation, Example, Json, digest
-from metier.evaluate.answers import predictions_of
+from metier.evaluate.answers import asked_once, predictions_of
 from metier.evaluate.bench import Bench, Contender, sample
 from metier.models.answer import answer, estimate_priors
 from metier.models.choosing import Priors, corrected_best, mean_log_prior
@@ -133,9 +133,10 @@ def _answer(
     priors: Priors | None,
 ) -> list[Completion]:
     found: list[Completion] = []
+    completer = asked_once(bench, option.completer)
     for start in range(0, len(asked), bench.config.batch_size):
         batch = asked[start : start + bench.config.batch_size]
-        found += answer(option.completer, batch, objective, bench.labels, bench.sampling, priors)
+        found += answer(completer, batch, objective, bench.labels, bench.sampling, priors)
     return found
 
 
@@ -143,10 +144,12 @@ def _priors(
     bench: Bench, option: Contender, asked: Sequence[Conversation], plain: Sequence[Completion]
 ) -> Priors:
     scores = [one.choice_logprobs for one in plain if one.choice_logprobs is not None]
-    if scores and len(scores) == len(plain):
+    if bench.objective.task == "classify" and scores and len(scores) == len(plain):
         rows = [[found[label] for label in bench.labels] for found in scores]
         return {"": mean_log_prior(bench.labels, rows)}
-    return estimate_priors(option.completer, asked, bench.objective, bench.labels)
+    return estimate_priors(
+        asked_once(bench, option.completer), asked, bench.objective, bench.labels
+    )
 
 
 def _correct(

@@ -24,7 +24,7 @@ from metier.core.ledger import (
 )
 from metier.core.records import REGRESSION, EvaluationReport, Prediction
 from metier.core.types import Json, digest
-from metier.evaluate.answers import answer_split, answers_key, forget_batches
+from metier.evaluate.answers import answer_split, answers_key, asking_anew, forget_batches
 from metier.evaluate.bench import Bench, Contender
 from metier.evaluate.beside import Beside, materials_of
 from metier.evaluate.measures import COST, measure
@@ -49,7 +49,9 @@ def evaluate(
         previous = load_predictions(bench.workspace, stored[-1])
         predictions = [replace(one, id=new_id("pred")) for one in previous]
     else:
-        predictions = answer_split(bench, contender, examples, asked)
+        predictions = answer_split(
+            asking_anew(bench) if force else bench, contender, examples, asked
+        )
     report = _report(bench, contender, split, predictions)
     settings = {**report.settings, "answers_key": asked, "measure_key": how}
     saved = save_evaluation(bench.workspace, replace(report, settings=settings), predictions)
@@ -64,7 +66,7 @@ def measure_key(bench: Bench, contender: Contender) -> str:
         [
             bench.objective.model_dump(),
             [config.resamples, config.level, config.seed, config.rare_class_items],
-            bench.prices.model_dump(),
+            bench.prices.model_dump(exclude={"as_of", "source"}),
             contender.device,
             contender.run_id,
             dict(contender.chosen),

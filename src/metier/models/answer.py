@@ -20,6 +20,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
+from math import exp, inf, log1p
 
 from metier.core.completer import Completer, Sampling
 from metier.core.objective import Objective
@@ -49,8 +50,9 @@ def answer(
 ) -> list[Completion]:
     """Answer conversations (rendered by ``render_prompt``) in the shape of the task.
 
-    ``text`` is the reply as ``parse_reply`` reads it; for classify ``choice_logprobs`` holds the
-    uncorrected log-probabilities by label. ``confidence`` is the probability among the scored
+    ``text`` is the reply as ``parse_reply`` reads it; ``choice_logprobs`` holds log-probabilities
+    by label: for classify those of the reply, uncorrected, for multilabel those of the label being
+    named first. ``confidence`` is the probability among the scored
     choices: of the label, or of the least certain closed field or listed label. Usage and timing
     add up over all passes.
     """
@@ -123,6 +125,7 @@ class _Listing:
     chosen: list[str]
     parts: list[Completion]
     sure: list[float] = field(default_factory=list)
+    first: dict[str, float] | None = None
     done: bool = False
 
 
@@ -144,14 +147,25 @@ def _list_labels(
         begun = [_begin(reply, written, labels) for reply in open_ones]
         scored = completer.choose(begun, choices, closing)
         for reply, (row, completion) in zip(open_ones, scored, strict=True):
+            if reply.first is None:
+                reply.first = _named_first(row, labels)
             _take_best(reply, row, labels)
             reply.parts.append(completion)
     found = []
     for reply in replies:
         text = render_target(LabelsTarget(tuple(reply.chosen)), objective)
         sure = min(reply.sure, default=None)
-        found.append(replace(joined(text, reply.parts), confidence=sure))
+        whole = joined(text, reply.parts)
+        found.append(replace(whole, confidence=sure, choice_logprobs=reply.first))
     return found
+
+
+def _named_first(row: Sequence[float], labels: Sequence[str]) -> dict[str, float]:
+    """Return log P(label comes first): followed by another one, or by the end."""
+    pairs = zip(row[: len(labels)], row[len(labels) : 2 * len(labels)], strict=True)
+    tops = [(max(pair), min(pair)) for pair in pairs]
+    sums = [top + (log1p(exp(low - top)) if top > -inf else 0.0) for top, low in tops]
+    return dict(zip(labels, sums, strict=True))
 
 
 def _begin(reply: _Listing, written: Sequence[str], labels: Sequence[str]) -> Conversation:

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
 from math import exp, log
-from typing import Protocol, runtime_checkable
+from typing import Literal, Protocol, runtime_checkable
 
 from metier.core.completer import Completer, Sampling
 from metier.core.types import Completion, Conversation, Timing, Usage
@@ -18,6 +18,18 @@ Priors = Mapping[str, Mapping[str, float]]
 """Per field ("" for a task's only label): log of the mean probability of each label."""
 
 SMALLEST = 1e-12
+
+
+class Grammar(Protocol):
+    """What a reply may look like while it is being written (``schema_text.Grammar`` is one)."""
+
+    def fits(self, text: str) -> bool:
+        """Whether the text can still become a whole reply."""
+        ...
+
+    def whole(self, text: str) -> bool:
+        """Whether the reply may end here."""
+        ...
 
 
 @runtime_checkable
@@ -42,10 +54,12 @@ class FillingCompleter(Completer, Protocol):
         sampling: Sampling,
         ends: Callable[[str], int | None] | None,
         alphabet: str | None = None,
+        grammar: Grammar | None = None,
     ) -> list[Completion]:
         """Continue until ``ends`` says how many characters to keep.
 
-        Only tokens spelled with characters of ``alphabet`` are written (None: any).
+        Only tokens spelled with characters of ``alphabet`` are written, and only such that
+        ``grammar`` finds fitting (None: any).
         """
         ...
 
@@ -86,4 +100,5 @@ def joined(text: str, parts: Sequence[Completion]) -> Completion:
         sum(part.timing.total_s for part in parts), first.first_token_s, first.batch_size
     )
     cut_short = any(part.finish_reason == "length" for part in parts)
-    return Completion(text, "length" if cut_short else "stop", usage, timing)
+    finish: Literal["stop", "length"] = "length" if cut_short else "stop"
+    return Completion(text, finish, usage, timing, sources=parts[0].sources)

@@ -16,7 +16,7 @@ from metier.core.completer import Capabilities, Completer, Sampling
 from metier.core.errors import InputError
 from metier.core.objective import Objective
 from metier.core.types import Completion, Conversation, Example, LabelTarget, Message, digest
-from metier.models.choosing import FillingCompleter
+from metier.models.choosing import FillingCompleter, Grammar
 from metier.models.classical import text_of
 from metier.models.classifiers import neighbour_ranks
 from metier.models.prompt import render_example
@@ -114,9 +114,10 @@ class FillingFewShotCompleter(FewShotCompleter):
         sampling: Sampling,
         ends: Callable[[str], int | None] | None,
         alphabet: str | None = None,
+        grammar: Grammar | None = None,
     ) -> list[Completion]:
         """Fill with demonstrations."""
-        return self._inner.fill(self.prompts(conversations), sampling, ends, alphabet)
+        return self._inner.fill(self.prompts(conversations), sampling, ends, alphabet, grammar)
 
 
 def few_shot(

@@ -15,6 +15,8 @@ from typing import Any
 import torch
 from torch import Tensor
 
+from metier.models.choosing import Grammar
+
 Ends = Callable[[str], int | None]
 """Where the text ends: the number of characters to keep, or None to go on."""
 
@@ -29,13 +31,14 @@ class Row:
     tokens: list[int] = field(default_factory=list)
     text: str = ""
     finish: str = ""
+    begun_at: float | None = None
     first_token_at: float | None = None
 
 
 @dataclass(frozen=True)
 class Decoding:
     """What is the same for all rows. ``ends`` looks at the text so far; ``allowed`` [vocabulary]
-    is True for tokens that may be written (None: all)."""
+    is True for tokens that may be written (None: all); ``grammar`` has the last word."""
 
     decode: Callable[[list[int]], str]
     stop_ids: frozenset[int]
@@ -44,6 +47,7 @@ class Decoding:
     top_p: float = 1.0
     ends: Ends | None = None
     allowed: Tensor | None = None
+    grammar: Grammar | None = None
 
 
 def left_pad(prompts: Sequence[Sequence[int]], pad_id: int) -> tuple[Tensor, Tensor]:
@@ -130,14 +134,15 @@ def new_cache() -> Any:
 
 def run(model: Any, rows: list[Row], how: Decoding, shared: SharedPrefix | None) -> Iterator[None]:
     """Decode all rows to their end, yielding after every step; results are in the rows."""
+    begin(rows)
     with torch.inference_mode():
         state = prefill(model, [row.prompt for row in rows], how.pad_id, shared)
     active = list(rows)
     while active:
         with torch.inference_mode():
-            chosen = _choose(state.logits, active, how)
+            chosen = choose_tokens(state.logits, active, how)
         for row, token in zip(active, chosen, strict=True):
-            _push(row, token, how)
+            push_token(row, token, how)
         yield
         keep = [index for index, row in enumerate(active) if not row.finish]
         active = [active[index] for index in keep]
@@ -145,6 +150,13 @@ def run(model: Any, rows: list[Row], how: Decoding, shared: SharedPrefix | None)
             return
         with torch.inference_mode():
             state = _step(model, state, keep, [row.tokens[-1] for row in active])
+
+
+def begin(rows: Sequence[Row]) -> None:
+    """Note that the prompts of these rows go in now."""
+    now = time.perf_counter()
+    for row in rows:
+        row.begun_at = now
 
 
 def _step(model: Any, state: Prefilled, keep: list[int], tokens: list[int]) -> Prefilled:
@@ -167,7 +179,8 @@ def _step(model: Any, state: Prefilled, keep: list[int], tokens: list[int]) -> P
     return Prefilled(out.past_key_values, mask, lengths + 1, out.logits[:, -1])
 
 
-def _push(row: Row, token: int, how: Decoding) -> None:
+def push_token(row: Row, token: int, how: Decoding) -> None:
+    """Append a token to a row, and find out whether the row ends with it."""
     if row.first_token_at is None:
         row.first_token_at = time.perf_counter()
     if token in how.stop_ids:
@@ -185,17 +198,51 @@ def _push(row: Row, token: int, how: Decoding) -> None:
         row.finish = "length"
 
 
-def _choose(logits: Tensor, rows: Sequence[Row], how: Decoding) -> list[int]:
+def choose_tokens(logits: Tensor, rows: Sequence[Row], how: Decoding) -> list[int]:
+    """Return the next token of each row; ``logits`` [rows, vocabulary]."""
     scores = logits.float()
     if how.allowed is not None:
         scores = scores.masked_fill(~how.allowed, float("-inf"))
     if how.temperature <= 0:
-        return [int(token) for token in scores.argmax(dim=-1).tolist()]
+        best = [int(token) for token in scores.argmax(dim=-1).tolist()]
+        if how.grammar is None:
+            return best
+        return [
+            token if _fits(row, token, how) else _best_fitting(line, row, how)
+            for token, line, row in zip(best, scores, rows, strict=True)
+        ]
     probabilities = _nucleus((scores / how.temperature).softmax(dim=-1), how.top_p).cpu()
     return [
-        int(torch.multinomial(p, 1, generator=row.generator))
-        for p, row in zip(probabilities, rows, strict=True)
+        _draw(p, row, how, line) for p, row, line in zip(probabilities, rows, scores, strict=True)
     ]
+
+
+def _draw(probabilities: Tensor, row: Row, how: Decoding, scores: Tensor) -> int:
+    """Draw a token; one that does not fit is struck out and another drawn."""
+    while True:
+        token = int(torch.multinomial(probabilities, 1, generator=row.generator))
+        if how.grammar is None or _fits(row, token, how):
+            return token
+        probabilities[token] = 0.0
+        if not float(probabilities.sum()) > 0:
+            return _best_fitting(scores, row, how)
+
+
+def _best_fitting(scores: Tensor, row: Row, how: Decoding) -> int:
+    """Return the likeliest token that fits; a stop token when none does."""
+    for token in scores.argsort(descending=True).tolist():
+        if _fits(row, token, how):
+            return int(token)
+    return min(how.stop_ids)
+
+
+def _fits(row: Row, token: int, how: Decoding) -> bool:
+    if how.grammar is None:
+        return True
+    if token in how.stop_ids:
+        return how.grammar.whole(row.text)
+    text = how.decode([*row.tokens, token])
+    return text != row.text and how.grammar.fits(text)
 
 
 def _nucleus(probabilities: Tensor, top_p: float) -> Tensor:

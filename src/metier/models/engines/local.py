@@ -1,8 +1,9 @@
 """LocalCompleter: a base model on this machine, alone or with an adapter.
 
-Replies are decoded in batches sorted by length; what all prompts begin with (the system turn with
-its list of labels, fixed demonstrations) goes through the model once. Closed sets are scored
-exactly: prompt first, then all choices as one trie in a single pass (see ``trie``).
+Replies are decoded in continuous batches, longest prompts first (see ``slots``); what all prompts
+begin with (the system turn with its list of labels, fixed demonstrations) goes through the model
+once. Closed sets are scored exactly: prompt first, then all choices as one trie in a single pass
+(see ``trie``).
 
 Both short cuts rest on how the model treats masks and caches, so the first call compares them
 with the plain way on two tiny inputs; where they differ, the plain way is used and
@@ -24,9 +25,11 @@ from metier.core.completer import Capabilities, Sampling
 from metier.core.types import Completion, Conversation, Timing, Usage
 from metier.models import adapters, chat
 from metier.models.base import Base
+from metier.models.choosing import Grammar
 from metier.models.engines.decode import Decoding, Ends, Row, SharedPrefix, run
 from metier.models.engines.fit import Prompt, fit_prompts
 from metier.models.engines.scoring import ChoiceScorer, Shortcuts
+from metier.models.engines.slots import Room, run_queue
 
 Closing = Sequence[str | None]
 """Per choice the text that follows it; None: the end of the turn."""
@@ -70,6 +73,7 @@ class LocalCompleter:
         self._end_text, end_id = chat.end_of_turn(base.tokenizer)
         self._stop_ids = _stop_ids(base, end_id)
         self.shortcuts = Shortcuts(self.model, base.tokenizer, end_id)
+        self._spelled: dict[str, torch.Tensor] = {}
         self._scorer = ChoiceScorer(self.model, self.shortcuts, base.tokenizer.pad_token_id)
 
     @property
@@ -104,10 +108,14 @@ class LocalCompleter:
         sampling: Sampling,
         ends: Ends | None,
         alphabet: str | None = None,
+        grammar: Grammar | None = None,
     ) -> list[Completion]:
-        """Like ``complete``, with the end found by ``ends`` and only characters of ``alphabet``."""
-        how = self._decoding(sampling, ends, alphabet)
+        """Like ``complete``, with the end found by ``ends``, only characters of ``alphabet``, and
+        only what ``grammar`` finds fitting."""
+        how = self._decoding(sampling, ends or (_never if grammar else None), alphabet, grammar)
         work = self._prepare(conversations, sampling.max_tokens)
+        if self._continuous(work, sampling):
+            return self._decode_queue(work, sampling, how)
         results: list[Completion | None] = [None] * len(conversations)
         for batch in self._batches(work.prompts, sampling.max_tokens):
             for index, completion in self._decode(batch, work, sampling, how):
@@ -174,7 +182,7 @@ class LocalCompleter:
     def _prepare(self, conversations: Sequence[Conversation], reserve: int) -> _Work:
         """Encode, and run the shared prefix; what that takes is part of every reply's time."""
         # The check of the short cuts happens once per model, not once per reply.
-        _ = self.shortcuts.reason, self.shortcuts.padding
+        _ = self.shortcuts.reason, self.shortcuts.padding, self.shortcuts.places
         start = time.perf_counter()
         prompts = fit_prompts(self.base, conversations, reserve)
         shared = self._shared(prompts)
@@ -231,8 +239,32 @@ class LocalCompleter:
             pass
         seconds = (time.perf_counter() - start) / len(batch) + work.seconds
         for index, row in zip(batch, rows, strict=True):
-            first = None if row.first_token_at is None else row.first_token_at - start
-            yield index, _completion(row, work.prompts[index], Timing(seconds, first, len(batch)))
+            timing = Timing(seconds, _waited(row), len(batch))
+            yield index, _completion(row, work.prompts[index], timing)
+
+    def _continuous(self, work: _Work, sampling: Sampling) -> bool:
+        """Whether places can be refilled: where the model takes masks of ours at every length."""
+        longest = max((len(prompt.ids) for prompt in work.prompts), default=0)
+        return (
+            longest > 0
+            and self.shortcuts.allowed(longest + sampling.max_tokens)
+            and self.shortcuts.places
+        )
+
+    def _decode_queue(self, work: _Work, sampling: Sampling, how: Decoding) -> list[Completion]:
+        """Decode all prompts, longest first, in places that are refilled as rows end."""
+        rows = [self._row(prompt, i, sampling) for i, prompt in enumerate(work.prompts)]
+        queue = sorted(rows, key=lambda row: -len(row.prompt))
+        room = Room(self.batch_tokens, self.most_rows)
+        start = time.perf_counter()
+        for _ in run_queue(self.model, queue, how, work.shared, room):
+            pass
+        seconds = (time.perf_counter() - start) / len(rows) + work.seconds
+        size = min(len(rows), room.places(len(queue[0].prompt) + queue[0].limit))
+        return [
+            _completion(row, prompt, Timing(seconds, _waited(row), size))
+            for row, prompt in zip(rows, work.prompts, strict=True)
+        ]
 
     def _row(self, prompt: Prompt, index: int, sampling: Sampling) -> Row:
         generator = None
@@ -244,7 +276,13 @@ class LocalCompleter:
                 generator.manual_seed((sampling.seed * 1_000_003 + index) % (1 << 63))
         return Row(prompt.ids, max(1, sampling.max_tokens), generator)
 
-    def _decoding(self, sampling: Sampling, ends: Ends | None, alphabet: str | None) -> Decoding:
+    def _decoding(
+        self,
+        sampling: Sampling,
+        ends: Ends | None,
+        alphabet: str | None,
+        grammar: Grammar | None = None,
+    ) -> Decoding:
         tokenizer = self.base.tokenizer
         return Decoding(
             decode=lambda ids: str(tokenizer.decode(ids, skip_special_tokens=True)),
@@ -254,10 +292,17 @@ class LocalCompleter:
             top_p=sampling.top_p,
             ends=ends,
             allowed=None if alphabet is None else self._spelled_with(alphabet),
+            grammar=grammar,
         )
 
     def _spelled_with(self, alphabet: str) -> torch.Tensor:
         """Return a mask over the vocabulary: tokens made of these characters only."""
+        known = self._spelled.get(alphabet)
+        if known is None:
+            known = self._spelled[alphabet] = self._find_spelled(alphabet)
+        return known
+
+    def _find_spelled(self, alphabet: str) -> torch.Tensor:
         tokenizer, letters = self.base.tokenizer, set(alphabet)
         size = self.model.get_output_embeddings().weight.shape[0]
         mask = torch.zeros(size, dtype=torch.bool)
@@ -290,6 +335,13 @@ def _stop_ids(base: Base, end_id: int) -> frozenset[int]:
 def _completion(row: Row, prompt: Prompt, timing: Timing) -> Completion:
     finish: Literal["stop", "length"] = "stop" if row.finish == "stop" else "length"
     return Completion(row.text, finish, Usage(len(row.prompt), len(row.tokens), prompt.cut), timing)
+
+
+def _waited(row: Row) -> float | None:
+    """Return the seconds from a row's prompt going in to its first token."""
+    if row.first_token_at is None or row.begun_at is None:
+        return None
+    return row.first_token_at - row.begun_at
 
 
 def _stops(stop: Sequence[str]) -> Ends | None:

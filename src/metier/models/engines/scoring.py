@@ -7,7 +7,7 @@ than the prompt, linear attention) and checks the rest by running both ways on a
 from __future__ import annotations
 
 from collections.abc import Sequence
-from functools import cached_property
+from functools import cached_property, lru_cache
 from typing import Any
 
 import torch
@@ -15,10 +15,16 @@ from torch import Tensor
 
 from metier.models import chat
 from metier.models.engines.decode import Prefilled, SharedPrefix, new_cache, prefill
+from metier.models.engines.slots import second_logits
 from metier.models.engines.trie import ChoiceTrie, build_tries, edge_logprobs, tree_mask
 
 MOST_NODES = 512
 """Nodes of one trie: the mask between them grows with the square."""
+# Tokens of one pass over a trie: more than fit the processor's cache make it slower.
+TREE_TOKENS_CPU = 2048
+TREE_TOKENS_GPU = 1 << 16
+MOST_PLANS = 32
+"""Label sets whose tries are kept."""
 # Logits in flight, in numbers: 2**25 float32 are 128 MB.
 MOST_LOGITS_CPU = 1 << 25
 MOST_LOGITS_GPU = 1 << 29
@@ -53,6 +59,14 @@ class Shortcuts:
         try:
             return self._padding_difference() <= self._tolerance
         except Exception:  # as above: then rows of equal length go together
+            return False
+
+    @cached_property
+    def places(self) -> bool:
+        """Whether decoding in fixed places (``slots``) gives what decoding alone gives."""
+        try:
+            return self.reason is None and self._places_difference() <= self._tolerance
+        except Exception:  # as above: then whole batches are decoded
             return False
 
     @property
@@ -99,6 +113,18 @@ class Shortcuts:
         alone = [prefill(self._model, [prompt], pad).logits.float() for prompt in prompts]
         return float((together - torch.cat(alone).log_softmax(-1)).abs().max())
 
+    @torch.inference_mode()
+    def _places_difference(self) -> float:
+        prompts, _ = self._sample()
+        token, device = prompts[0][-1], next(self._model.parameters()).device
+        together = second_logits(self._model, prompts, token, self._tokenizer.pad_token_id)
+        alone = [
+            self._model(input_ids=torch.tensor([[*prompt, token]], device=device), use_cache=False)
+            for prompt in prompts
+        ]
+        plain = torch.cat([out.logits[:, -1] for out in alone]).float().log_softmax(-1)
+        return float((together.float().log_softmax(-1) - plain).abs().max())
+
 
 class ChoiceScorer:
     """Scores batches of prompts against the same choices."""
@@ -128,14 +154,25 @@ def tree_scores(
 ) -> Tensor:
     """Score by tries: prompts once, then each trie in one pass. Returns [prompts, choices]."""
     state = prefill(model, prompts, pad_id, shared)
-    past = [(layer.keys, layer.values) for layer in state.cache.layers]
     first = state.logits.float().log_softmax(-1)
     scores = torch.zeros((len(prompts), len(choices)), device=first.device)
-    for trie in build_tries(choices, MOST_NODES):
-        found = torch.cat([first[:, list(trie.first_tokens)], _deeper(model, state, past, trie)], 1)
+    for trie in _tries(tuple(map(tuple, choices)), MOST_NODES):
+        deeper = [_deeper(model, state, rows, trie) for rows in _tree_slices(first, trie)]
+        found = torch.cat([first[:, list(trie.first_tokens)], torch.cat(deeper)], 1)
         order = torch.tensor(trie.first_choices + trie.edge_choice, device=first.device)
         scores.index_add_(1, order, found)
     return scores
+
+
+@lru_cache(maxsize=MOST_PLANS)
+def _tries(choices: tuple[tuple[int, ...], ...], most_nodes: int) -> list[ChoiceTrie]:
+    return build_tries(choices, most_nodes)
+
+
+def _tree_slices(first: Tensor, trie: ChoiceTrie) -> list[slice]:
+    most = TREE_TOKENS_GPU if first.is_cuda else TREE_TOKENS_CPU
+    step = max(1, most // max(1, trie.size))
+    return [slice(start, start + step) for start in range(0, first.shape[0], step)]
 
 
 def plain_scores(
@@ -173,23 +210,22 @@ def _plain_rows(
     return [found[index] for index in range(len(choices))]
 
 
-def _deeper(
-    model: Any, state: Prefilled, past: list[tuple[Tensor, Tensor]], trie: ChoiceTrie
-) -> Tensor:
-    """Return log P of every edge below a node, [batch, edges]."""
-    batch = state.logits.shape[0]
+def _deeper(model: Any, state: Prefilled, rows: slice, trie: ChoiceTrie) -> Tensor:
+    """Return log P of every edge below a node for some of the prompts, [rows, edges]."""
+    lengths = state.lengths[rows]
+    batch = lengths.shape[0]
     if not trie.size:
         return state.logits.new_zeros((batch, 0), dtype=torch.float32)
     cache = new_cache()
-    for index, (keys, values) in enumerate(past):
-        cache.update(keys, values, index)
-    device = state.logits.device
+    for index, layer in enumerate(state.cache.layers):
+        cache.update(layer.keys[rows], layer.values[rows], index)
+    device = lengths.device
     depths = torch.tensor(trie.depths, device=device)
     # The decoder without its head: logits of all nodes at once would not fit any cache.
     out = model.get_decoder()(
         input_ids=torch.tensor(trie.tokens, device=device).expand(batch, -1),
-        attention_mask=tree_mask(state.mask.bool(), trie, past[0][0].dtype),
-        position_ids=state.lengths[:, None] + depths,
+        attention_mask=tree_mask(state.mask[rows].bool(), trie, state.cache.layers[0].keys.dtype),
+        position_ids=lengths[:, None] + depths,
         past_key_values=cache,
         use_cache=True,
     )

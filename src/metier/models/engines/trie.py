@@ -13,6 +13,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from functools import cached_property
 from typing import Any
 
 import torch
@@ -45,8 +46,9 @@ class ChoiceTrie:
         """How many tokens are fed to the model."""
         return len(self.tokens)
 
+    @cached_property
     def ancestors(self) -> Tensor:
-        """Return a boolean [size, size] mask: row node may attend to column node."""
+        """A boolean [size, size] mask: row node may attend to column node."""
         mask = torch.eye(self.size, dtype=torch.bool)
         for node, parent in enumerate(self.parents):
             if parent >= 0:
@@ -117,7 +119,7 @@ def tree_mask(seen: Tensor, trie: ChoiceTrie, dtype: torch.dtype) -> Tensor:
         (batch, 1, trie.size, past + trie.size), dtype=torch.bool, device=seen.device
     )
     allowed[..., :past] = seen[:, None, None, :]
-    allowed[..., past:] = trie.ancestors().to(seen.device)
+    allowed[..., past:] = trie.ancestors.to(seen.device)
     return additive(allowed, dtype)
 
 
