@@ -20,6 +20,7 @@ from metier.core.errors import InputError, NotFound, nearest
 from metier.core.jobs import JobContext
 from metier.core.records import DataVersion, Difference, EvaluationReport, Look, TuneRun
 from metier.core.types import Json
+from metier.journey.probed import probes_of, with_probes
 from metier.journey.resources import resources_for
 from metier.journey.session import (
     Session,
@@ -28,6 +29,7 @@ from metier.journey.session import (
     load_project_base,
     make_bench,
 )
+from metier.journey.trust import trust_of
 from metier.scoring import Assumptions, HeldOut, Need, needs
 from metier.scoring.looks import look_level
 
@@ -185,14 +187,6 @@ def evaluate_run(
     return as_job(session, "evaluate", config, work, lambda report: report.id)
 
 
-def compare_evaluations(session: Session, a: str, b: str) -> list[Difference]:
-    """Compare two evaluations, given by id or as the rungs of the latest version."""
-    from metier.evaluate.compare import compare
-
-    first, second = (_find_report(session, key) for key in (a, b))
-    return compare(make_bench(session, first.version_id), first, second)
-
-
 def standing(session: Session, version: str = ledger.LATEST) -> Standing:
     """Judge what has been measured on a version's test split so far."""
     from metier.evaluate.compare import Comparison, compare_all
@@ -204,12 +198,15 @@ def standing(session: Session, version: str = ledger.LATEST) -> Standing:
     candidate = next((report for report in reports if report.rung == TUNED), None)
     differences = compare_all(comparison, candidate, reports) if candidate else []
     look = ledger.look_of(session.workspace, candidate) if candidate else None
-    found = verdict(bench.objective, reports, differences, comparison, look=look)
+    doubts = trust_of(session.workspace, bench.objective)
+    probed = [with_probes(session.workspace, report) for report in reports]
+    found = verdict(bench.objective, probed, differences, comparison, doubts, look=look)
     return Standing(bench.version, tuple(reports), tuple(differences), found, look)
 
 
 def write_report(session: Session, version: str = ledger.LATEST, out: Path | None = None) -> Path:
     """Write the report of a version; return the file's path."""
+    from metier.journey.failures import failures_of
     from metier.journey.movement import movement
     from metier.journey.report import ReportInputs, build_report
 
@@ -224,6 +221,8 @@ def write_report(session: Session, version: str = ledger.LATEST, out: Path | Non
         verdict=now.verdict,
         runs=[ledger.get_run(session.workspace, run_id) for run_id in tuned],
         movement=movement(session),
+        probes=[one for run_id in tuned[-1:] for one in probes_of(session.workspace, run_id)],
+        failures=failures_of(session, now.verdict, now.reports),
     )
     path = (out or session.root / REPORT_NAME).resolve()
     path.parent.mkdir(parents=True, exist_ok=True)
@@ -299,7 +298,8 @@ def newest_per_rung(session: Session, version_id: str) -> list[EvaluationReport]
     return list(newest.values())
 
 
-def _find_report(session: Session, key: str) -> EvaluationReport:
+def find_report(session: Session, key: str) -> EvaluationReport:
+    """Find an evaluation by its id, or by a rung of the latest version. Raises NotFound."""
     version = ledger.get_version(session.workspace)
     rungs = {report.rung: report for report in newest_per_rung(session, version.id)}
     if key in rungs:
@@ -315,10 +315,12 @@ def _find_report(session: Session, key: str) -> EvaluationReport:
 
 
 def finished_run(session: Session, version: DataVersion) -> TuneRun | None:
-    """The newest finished run with today's data, base, prompt and settings."""
+    """The newest finished run with today's data (all of it), base, prompt and settings."""
     project = session.project
     wanted = {**project.tune.model_dump(mode="json"), "system": project.project.system}
     for run in reversed(ledger.list_runs(session.workspace, version.id)):
+        if ledger.PART in run.config:  # a point of a learning curve
+            continue
         settings = {name: run.config.get(name) for name in wanted}
         if run.state == "done" and run.base == base_name(session) and settings == wanted:
             return run

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Mapping, Sequence
+from types import MappingProxyType
 from typing import Any
 
 from markupsafe import Markup
@@ -100,17 +101,28 @@ def _deciding(result: TargetResult, unit: str) -> str:
 
 
 def ladder(reports: Sequence[EvaluationReport], verdict: Verdict) -> Row:
-    """Return the chart of one metric over the rungs, with cost and speed."""
-    metric, unit = verdict.metric, unit_of(verdict.metric)
+    """Return the chart of the verdict's metric over the rungs, with cost and speed."""
+    goal = next((r.goal for r in verdict.results if r.about == verdict.metric), None)
+    marks = {verdict.candidate: "candidate", verdict.best_baseline: "best"}
+    return ladder_of(reports, verdict.metric, marks, goal)
+
+
+def ladder_of(
+    reports: Sequence[EvaluationReport],
+    metric: str,
+    marks: Mapping[str | None, str] = MappingProxyType({}),
+    goal: float | None = None,
+) -> Row:
+    """Return the chart of one metric; ``marks`` are CSS classes by report id."""
+    unit = unit_of(metric)
     found = [report.metrics[metric] for report in reports if metric in report.metrics]
     bounds = chart_bounds(metric, found)
-    goal = next((r.goal for r in verdict.results if r.about == metric), None)
     rows = []
     for report in reports:
         estimate = report.metrics.get(metric)
         if estimate is None:
             continue
-        mark = {verdict.candidate: "candidate", verdict.best_baseline: "best"}.get(report.id, "")
+        mark = marks.get(report.id, "")
         rows.append(
             {
                 "rung": rung_name(report),

@@ -13,14 +13,11 @@ from metier.apps.http.pages.frame import Here, PageRoute, Row, Site, show, when
 from metier.apps.http.pages.overview import newest_version
 from metier.core import ledger
 from metier.core.objective import Objective
-from metier.core.records import Difference, EvaluationReport, Prediction
-from metier.core.types import Json
-from metier.evaluate.measures import grade_items
-from metier.evaluate.turns import every_turn
+from metier.core.records import Difference, EvaluationReport
+from metier.journey.comparing import PairedItem, compare_evaluations, paired_items
 from metier.journey.report import numbers, svg
 from metier.journey.report.cycles import side as side_of
 from metier.journey.report.views import rung_name, unit_of
-from metier.journey.verbs import compare_evaluations
 from metier.scoring import primary_metric
 from metier.scoring.targets import TUNED
 
@@ -72,11 +69,11 @@ def compare_view(site: Site, a: str, b: str, which: Which, words: str) -> Row:
     if first is None or second is None or first.id == second.id:
         return view
     key = ("compare", first.id, second.id)
-    found = site.keep(key, lambda: compare_evaluations(site.session, first.id, second.id))
+    found = site.keep(key, lambda: compare_evaluations(site.session, [first.id, second.id]))
     pairs = site.keep((*key, "examples"), lambda: pair_rows(site, first, second))
     passing = {name: [one for one in pairs if passes(name, one, words)] for name in FILTERS}
     return view | {
-        "differences": difference_rows(found, site.session.project.objective),
+        "differences": difference_rows(found.differences, site.session.project.objective),
         "counts": {name: len(rows) for name, rows in passing.items()},
         "items": len(pairs),
         "examples": passing[which][:SHOWN],
@@ -146,13 +143,7 @@ def _difference(one: Difference, reach: float, asked: set[str]) -> Row:
 
 def pair_rows(site: Site, a: EvaluationReport, b: EvaluationReport) -> list[Row]:
     """Return the items both answered, those on which their grades differ most first."""
-    ws, objective = site.session.workspace, site.session.project.objective
-    version = ledger.get_version(ws, a.version_id)
-    examples = every_turn(ledger.load_split(ws, version, a.split))
-    texts = {one.id: one.conversation.text for one in examples}
-    ours, theirs = (_answers(ledger.load_predictions(ws, one), objective) for one in (a, b))
-    rows = [_pair(key, texts.get(key, ""), ours[key], theirs[key]) for key in ours if key in theirs]
-    return sorted(rows, key=lambda row: (-abs(row["grade_a"] - row["grade_b"]), row["example"]))
+    return [_pair(one) for one in paired_items(site.session, a, b)]
 
 
 def passes(which: str, row: Row, words: str) -> bool:
@@ -168,36 +159,22 @@ def passes(which: str, row: Row, words: str) -> bool:
     return bool(row["a"] != row["b"])
 
 
-def _answers(
-    predictions: Sequence[Prediction], objective: Objective
-) -> dict[str, tuple[Prediction, float]]:
-    grades = grade_items(objective, predictions)
-    return {one.example_id: (one, grades.get(one.example_id, 0.0)) for one in predictions}
-
-
-def _pair(key: str, text: str, a: tuple[Prediction, float], b: tuple[Prediction, float]) -> Row:
-    (ours, grade_a), (theirs, grade_b) = a, b
-    expected = ours.expected
-    parts = (text, *(numbers.answer(one) for one in (expected, ours.parsed, theirs.parsed)))
+def _pair(one: PairedItem) -> Row:
+    parts = (one.text, *(numbers.answer(answer) for answer in (one.expected, one.a, one.b)))
     return {
-        "example": key,
-        "text": numbers.short(text, CLIP),
-        "expected": expected,
-        "a": _read(ours),
-        "b": _read(theirs),
-        "grade_a": grade_a,
-        "grade_b": grade_b,
-        "words_a": numbers.number(grade_a),
-        "words_b": numbers.number(grade_b),
-        "prediction_a": ours.id,
-        "prediction_b": theirs.id,
+        "example": one.example_id,
+        "text": numbers.short(one.text, CLIP),
+        "expected": one.expected,
+        "a": one.a,
+        "b": one.b,
+        "grade_a": one.grade_a,
+        "grade_b": one.grade_b,
+        "words_a": numbers.number(one.grade_a),
+        "words_b": numbers.number(one.grade_b),
+        "prediction_a": one.prediction_a,
+        "prediction_b": one.prediction_b,
         "search": "\n".join(parts).casefold(),
     }
-
-
-def _read(prediction: Prediction) -> Json:
-    """Return the answer as it was read, or its text where it could not be."""
-    return prediction.completion.text if prediction.parsed is None else prediction.parsed
 
 
 def _other(
