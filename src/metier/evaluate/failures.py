@@ -30,6 +30,7 @@ from metier.evaluate.measures import label_fields
 from metier.evaluate.requests import DataRequest, request_data
 from metier.evaluate.slices import Slices, facts_of_items, find_slices
 from metier.evaluate.themes import poor, theme_clusters
+from metier.evaluate.turns import every_turn
 from metier.scoring import Resampling, field_kinds
 
 CLUSTERS = 10
@@ -72,7 +73,7 @@ def find_failures(bench: Bench, report: EvaluationReport) -> Failures:
             f"a report on version {bench.version.id}", got=f"one on {report.version_id}"
         )
     predictions = load_predictions(bench.workspace, report)
-    examples = bench.examples(report.split)
+    examples = every_turn(bench.examples(report.split))
     judged = judge_items(bench.objective, predictions, examples)
     every = clusters_of_failures(bench.objective, predictions, examples, bench.resampling)
     sure = [one for one in every if one.stands_out]

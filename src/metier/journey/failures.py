@@ -7,6 +7,7 @@ write_request(found, Path("request.md"))
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from io import BytesIO
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -19,6 +20,7 @@ from metier.journey.session import Session, make_bench
 
 if TYPE_CHECKING:
     from metier.evaluate.failures import Failures
+    from metier.evaluate.verdict import Verdict
 
 TUNED = "tuned"
 
@@ -42,6 +44,19 @@ def failures(
     report = _report(session, bench.version.id, (rung, run, split))
     with session.progress.task(f"failures of {report.rung}"):
         return find_failures(bench, report)
+
+
+def failures_of(
+    session: Session, judged: Verdict, reports: Sequence[EvaluationReport]
+) -> Failures | None:
+    """Look through the answers a verdict is about; None where nothing was measured."""
+    from metier.evaluate.failures import find_failures
+
+    wanted = judged.candidate or judged.best_baseline
+    report = next((one for one in reports if one.id == wanted), None)
+    if report is None:
+        return None
+    return find_failures(make_bench(session, report.version_id), report)
 
 
 def _report(
