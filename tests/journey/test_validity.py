@@ -69,7 +69,7 @@ def measured(ws: Workspace, split: str = "test") -> tuple[EvaluationReport, list
         run_id=None,
         n=len(rows),
         metrics={
-            "rougeL": Estimate(0.5, 0.4, 0.6, N, N),
+            "token_f1": Estimate(0.5, 0.4, 0.6, N, N),
             "empathy": Estimate(0.4, 0.3, 0.5, N, N),
         },
         per_class={},
@@ -145,8 +145,7 @@ def test_a_standing_says_what_may_not_be_judged(workspace: Workspace) -> None:
 
 def test_lower_is_better_counts_the_other_way_round(workspace: Workspace, tmp_path: Path) -> None:
     _, predictions = measured(workspace)
-    falling = [5.0 - place % 4 for place in range(N)]
-    file = ratings(tmp_path, [one.id for one in predictions], falling)
+    file = ratings(tmp_path, [one.id for one in predictions], liked())
     probe = validate_metric(opened(workspace), "reading_grade", file)
     assert probe.detail["lower_is_better"] is True
     assert probe.metrics["spearman"].value > 0  # easier replies were liked more
@@ -171,8 +170,8 @@ def test_checks_and_several_raters(workspace: Workspace, tmp_path: Path) -> None
 def test_replies_of_a_file(workspace: Workspace, tmp_path: Path) -> None:
     _, predictions = measured(workspace)
     path = tmp_path / "answers.csv"
-    rows = [f"p{place},{KIND[place % 4]!r}" for place in range(N)]
-    path.write_text("\n".join(["id,prediction", *[r.replace("'", '"') for r in rows]]))
+    rows = [f'p{place},"{KIND[place % 4]}"' for place in range(N)]
+    path.write_text("\n".join(["id,prediction", *rows]), encoding="utf-8")
     names = [f"p{place}" for place in range(N)]
     file = ratings(tmp_path, [*names, "p99"], [*liked(), 3.0])
     probe = validate_metric(opened(workspace), "empathy", file, predictions=path)
@@ -190,12 +189,12 @@ def test_what_is_refused(workspace: Workspace, tmp_path: Path) -> None:
         validate_metric(session, "empathy", ratings(tmp_path, ["a"], [1.0]))
     _, predictions = measured(workspace)
     ids = [one.example_id for one in predictions]
-    for file, words in [
-        (ratings(tmp_path, ["nobody"], [1.0]), "1 ratings of others, e.g. of nobody"),
-        (ratings(tmp_path, ids[:5], liked(5)), "at least 20 rated replies"),
+    for rated, words in [
+        (["nobody"], "1 ratings of others, e.g. of nobody"),
+        (ids[:5], "at least 20 rated replies"),
     ]:
         with pytest.raises(InputError, match=words):
-            validate_metric(session, "empathy", file)
+            validate_metric(session, "empathy", ratings(tmp_path, rated, liked(len(rated))))
     with pytest.raises(InputError, match="a value per reply"):
         validate_metric(session, "bleu", ratings(tmp_path, ids, liked()))
     path = tmp_path / "ratings.csv"
@@ -240,10 +239,10 @@ def test_wrong_metrics_and_checks_are_named_by_line(tmp_path: Path) -> None:
     path = tmp_path / "metier.toml"
     path.write_text(
         '[project]\nname = "p"\n[objective]\ntask = "answer"\nmetrics = ["empaty"]\n'
-        '[[objective.check]]\ntype = "length"\nname = "rougeL"\nmax_words = 3\n',
+        '[[objective.check]]\ntype = "length"\nname = "rouge1"\nmax_words = 3\n',
         encoding="utf-8",
     )
     with pytest.raises(ConfigError) as error:
         load_project(path)
     assert "metier.toml:5: there is no metric 'empaty'; did you mean 'empathy'?" in str(error.value)
-    assert "metier.toml:8: 'rougeL' is the name of a metric" in str(error.value)
+    assert "metier.toml:8: 'rouge1' is the name of a metric" in str(error.value)

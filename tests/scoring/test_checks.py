@@ -35,7 +35,8 @@ def outcome(check, got, materials=NOTHING, **more):
 
 def test_a_check_is_a_metric_under_its_name():
     asked = objective({"type": "length", "name": "short", "max_words": 3})
-    records = [reply("one two"), reply("one two three four"), reply(None), reply("  ")]
+    texts = ["one two", "one two three four", None, "  "]
+    records = [Score(f"ex{n}", None, got=text) for n, text in enumerate(texts)]
     found = make_metric("short", objective=asked)(records)
     assert (found.value, found.n, found.method) == (0.25, 4, "Wilson")
     assert metric_info("short", asked).kind == "proportion"

@@ -103,7 +103,10 @@ def _against(
     best: EvaluationReport | None,
     differences: Sequence[Difference],
 ) -> tuple[Decision, str, list[str]]:
-    own = candidate.metrics[metric]
+    own = candidate.metrics.get(metric)
+    if own is None:
+        headline = f"Unproven: {candidate.id} was measured before {metric} was asked for."
+        return "no_baseline", headline, ["Evaluate again; the answers are not made anew."]
     difference = _find(differences, metric, candidate, best)
     if best is None or difference is None:
         headline = f"Unproven: {metric} is {own}, but no baseline was measured beside it."

@@ -36,6 +36,7 @@ _LETTERS = re.compile(r"[^\W\d_]+")
 _APART = re.compile(r"(?:[^tcsg]ia|[^tcsg]io|[^gq]ua[^rl]|crea(?![mks]))")
 _SILENT = re.compile(r"(?:[^aeiouyl]e|[aeiouy]le|[^aeioutdl]ed|[^aeioucgszxh]es)$")
 
+_DIAERESIS = re.compile("(?<=[aeo])([ei])\u0308")
 _INNER = re.compile(r"(?<=[aeiouy])[^aeiouyl]e(?=(?:ful|less|ly|ment|ness)$)")
 
 
@@ -89,8 +90,9 @@ def _is_english(text: str, found: list[str]) -> bool:
 
 
 def _plain(word: str) -> str:
-    """Lower case, accents taken off."""
+    """Lower case, accents taken off; a vowel with a diaeresis (naïve) stands apart."""
     apart = unicodedata.normalize("NFD", word.lower().replace("'", "").replace("’", ""))
+    apart = _DIAERESIS.sub(r" \1", apart)
     return "".join(char for char in apart if not unicodedata.combining(char))
 
 

@@ -29,6 +29,9 @@ _FIELD_TASKS: dict[FieldKind, TaskKind] = {
     "text": "answer",
     "value": "answer",
 }
+JUDGE = "judge."
+"""What the names of metrics that models judge begin with."""
+_ABOUT_JUDGES = frozenset({"parse_failures", "flips", "first_place"})
 _PRIMARY: dict[TaskKind, str] = {
     "classify": "f1_macro",
     "multilabel": "f1_micro",
@@ -85,12 +88,28 @@ def _known(name: str, objective: Objective | None) -> MetricInfo | None:
         words = (type(check).__doc__ or "").strip().partition("\n")[0]
         info = _check_info(name, f"Share of replies that pass the {check.type} check. {words}")
         return replace(info, needs="asked") if check.needs_question else info
+    if name.startswith(JUDGE) and "judge" not in (field_kinds(objective) if objective else ()):
+        return judge_info(name)
     plain = name.rpartition(".")[2]
     if plain in catalogue():
         return replace(catalogue()[plain], name=name)
     if plain in metrics:
         return replace(metrics.make(plain).info, name=name, default=False)
     return None
+
+
+def judge_info(name: str) -> MetricInfo | None:
+    """Return what is known of a metric that models judge: ``judge.<dimension>`` or
+    ``judge.win_rate``; None for numbers about the judge itself."""
+    dimension = name.removeprefix(JUDGE)
+    if dimension in _ABOUT_JUDGES or "." in dimension or not dimension:
+        return None
+    tasks = get_args(TaskKind)
+    if dimension == "win_rate":
+        words = "Share of pairs that judges say it wins; a tie counts half."
+        return MetricInfo(name, words, "probe", tasks, needs="probe", default=False)
+    words = f"Mean rating of {dimension} that judges give, 1 to 5; no verdict is a 1."
+    return MetricInfo(name, words, "probe", tasks, True, "rating", "probe", 1.0, 5.0, default=False)
 
 
 def _check_info(name: str, description: str) -> MetricInfo:
@@ -156,8 +175,9 @@ def _fits_field(info: MetricInfo, kind: FieldKind) -> bool:
 def primary_metric(objective: Objective) -> str:
     """Return the metric that stands for the task where the objective names no target.
 
-    A target's own metric comes first, unless it is a check, a proxy, or needs the question: those
-    say how a reply should be, not whether it is right. Otherwise the field's usual headline.
+    A target's own metric comes first, unless it is a check, a proxy, needs the question, or is
+    computed only on demand: older reports lack those, and most say how a reply should be, not
+    whether it is right. Otherwise the field's usual headline.
     """
     known = task_metrics(objective)
     for target in objective.target:
@@ -175,7 +195,7 @@ def primary_metric(objective: Objective) -> str:
 
 def _can_stand(name: str, objective: Objective) -> bool:
     info = metric_info(name, objective)
-    return find_check(objective, name) is None and not info.proxy and info.needs != "asked"
+    return info.default and not info.proxy and info.needs != "asked"
 
 
 def check_targets(objective: Objective) -> None:
@@ -245,7 +265,7 @@ def _unknown(name: str, known: list[str]) -> str:
 
 def _problem(objective: Objective, target: Target) -> str | None:
     name, known = target.metric, possible_metrics(objective)
-    probe = catalogue().get(name)
+    probe = _known(name, objective) if name.startswith(JUDGE) else catalogue().get(name)
     if name not in known and not (probe and probe.kind == "probe"):
         return _unknown(name, known)
     info = metric_info(name, objective)

@@ -2,10 +2,9 @@
 
 Character 2- to 4-grams (TF-IDF), logistic regression with both sides weighted alike. Before it may
 judge a reply it is tried on texts it was not trained on: in five folds every text is scored by a
-model that has not seen it, and from these scores comes the AUROC with its interval (Hanley and
-McNeil 1982, Radiology 143, on the logit scale). Where its lower end is under ``LEAST_AUROC`` the
-check says nothing of any reply: such a classifier does not know the voice. A reply passes when it
-is more likely ours than theirs.
+model that has not seen it, and from these scores comes the AUROC with its interval. Where its lower
+end is under ``LEAST_AUROC`` the check says nothing of any reply: such a classifier does not know
+the voice. A reply passes when it is more likely ours than theirs.
 
 It learns whatever parts the two piles: give texts on the same subjects, or it learns the subject.
 It cannot tell good advice in our voice from bad.
@@ -15,7 +14,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from functools import lru_cache
 from typing import Any
 
@@ -97,9 +96,11 @@ def learn_voice(ours: tuple[str, ...], theirs: tuple[str, ...]) -> Voice:
 
 
 def auroc(scores: FloatArray, labels: NDArray[Any], level: float = 0.95) -> Estimate:
-    """Return the area under the ROC curve with Hanley and McNeil's interval, on the logit scale.
+    """Return the area under the ROC curve with a score-type interval, sound also near 0 and 1.
 
-    ``labels`` holds 1 and 0. Raises ValueError when one of the two is missing.
+    Its ends are the areas from which the observed one is just as far as chance goes, by the
+    variance of Hanley and McNeil (1982, Radiology 143) at that area (Newcombe 2006, Statistics in
+    Medicine 25). ``labels`` holds 1 and 0. Raises ValueError when one of the two is missing.
     """
     from scipy.stats import rankdata
 
@@ -108,16 +109,25 @@ def auroc(scores: FloatArray, labels: NDArray[Any], level: float = 0.95) -> Esti
         raise ValueError("the AUROC needs both classes")
     ranks = rankdata(scores)
     value = float((ranks[labels == 1].sum() - own * (own + 1) / 2) / (own * other))
-    notes = size_warnings(own + other, own + other)
-    blank = Estimate(value, math.nan, math.nan, own + other, own + other, level, "", notes)
-    inside = min(max(value, 0.5 / (own * other)), 1 - 0.5 / (own * other))
-    first, second = inside / (2 - inside), 2 * inside**2 / (1 + inside)
-    spread = inside * (1 - inside) + (own - 1) * (first - inside**2)
-    spread = (spread + (other - 1) * (second - inside**2)) / (own * other)
-    arm = z_of(level) * math.sqrt(max(spread, 0.0)) / (inside * (1 - inside))
-    centre = math.log(inside / (1 - inside))
-    low, high = (1 / (1 + math.exp(-(centre + sign * arm))) for sign in (-1, 1))
-    return replace(blank, low=low, high=high, method="Hanley-McNeil")
+    z, n = z_of(level), own + other
+    low, high = (_end(value, bound, z, own, other) for bound in (0.0, 1.0))
+    notes = size_warnings(n, n)
+    return Estimate(value, low, high, n, n, level, "Hanley-McNeil, score", notes)
+
+
+def _end(value: float, bound: float, z: float, own: int, other: int) -> float:
+    """The area between ``value`` and ``bound`` from which ``value`` is z standard errors away."""
+    near, far = value, bound
+    for _ in range(60):  # bisection, to far below what is shown
+        middle = (near + far) / 2
+        within = abs(value - middle) <= z * math.sqrt(_variance(middle, own, other))
+        near, far = (middle, far) if within else (near, middle)
+    return (near + far) / 2
+
+
+def _variance(area: float, own: int, other: int) -> float:
+    spread = 1 + (own - 1) * (1 - area) / (2 - area) + (other - 1) * area / (1 + area)
+    return area * (1 - area) * spread / (own * other)
 
 
 def _unseen_scores(texts: Sequence[str], labels: NDArray[Any]) -> FloatArray:
