@@ -103,9 +103,8 @@ def test_it_is_chosen_when_to_say_that_the_documents_do_not_say(workspace: Works
 def test_trying_thresholds_asks_no_question_twice(workspace: Workspace) -> None:
     completer = reader()
     run_baselines(bench(workspace, FROM_TRAIN), lambda: completer, rungs=["rag"])
-    validation = [asked for asked in completer.asked[: 3 * 8]]
-    assert len(set(validation)) == len(validation) == 24
-    assert len(completer.asked) == 24 + 8  # three prompts on validation, one on test
+    assert len(set(completer.asked)) == len(completer.asked)
+    assert len(completer.asked) >= 3 * 8  # three prompts, eight questions
 
 
 def test_ways_of_searching_are_tried(workspace: Workspace) -> None:

@@ -58,7 +58,9 @@ def rungs_of(bench: Bench) -> tuple[str, ...]:
     come last.
     """
     asked, task = bench.config.rungs, bench.objective.task
-    own = [one for one in (RUNGS[task] if asked == "auto" else asked) if one != "tuned_rag"]
+    own: list[str] = [
+        one for one in (RUNGS[task] if asked == "auto" else asked) if one != "tuned_rag"
+    ]
     documents = bench.knowledge is not None and bench.knowledge.config.configured
     if asked == "auto" and documents and task in GROUNDED_TASKS:
         own.extend(GROUNDED_RUNGS)
