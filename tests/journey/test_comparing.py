@@ -80,3 +80,44 @@ def test_one_evaluation_has_nothing_to_be_compared_with(
         assert code == 2 and "two different evaluations" in err
     code, _, err = run(capsys, "compare", "tfidf", "keywords", "--project", str(measured))
     assert code == 2 and "keyword" in err
+
+
+def test_predictions_made_elsewhere_stand_beside_the_others(
+    measured: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    test, given = measured / "test.jsonl", measured / "vendor.jsonl"
+    code, _, err = run(capsys, "data", "export", "test", str(test), "--project", str(measured))
+    assert code == 0, err
+    rows = [json.loads(line) for line in test.read_text().splitlines()]
+    assert len(rows) == 40 and all(set(row) == {"id", "messages"} for row in rows)
+    machines = ("account", "printer", "cable", "battery", "screen")
+
+    def answer(row: dict[str, Any]) -> dict[str, Any]:
+        said = row["messages"][-1]["content"]
+        label = "machines" if any(word in said for word in machines) else "parcels"
+        return {"id": row["id"], "prediction": label, "latency_s": 0.5}
+
+    given.write_text("\n".join(json.dumps(answer(row)) for row in rows[1:]))
+    found = say(capsys, measured, "evaluate", str(given), "--as", "vendor")
+    assert found["rung"] == "vendor" and found["n"] == 40
+    assert found["metrics"]["accuracy"]["value"] == pytest.approx(39 / 40), "one is missing"
+    assert any("1 of 40 items failed" in words for words in found["warnings"])
+    both = say(capsys, measured, "compare", "vendor", "tfidf")
+    assert {one["rung"] for one in both["reports"]} == {"vendor", "tfidf"}
+
+
+@pytest.mark.parametrize(
+    ("line", "name", "problem"),
+    [
+        ({"id": "ex_none", "prediction": "parcels"}, "vendor", "metier data export"),
+        ({"prediction": "parcels"}, "vendor", "id"),
+        ({"id": "ex_none", "prediction": "parcels"}, "tuned", "a name that no rung"),
+    ],
+)
+def test_predictions_that_belong_to_nothing_are_refused(
+    measured: Path, capsys: pytest.CaptureFixture[str], line: Any, name: str, problem: str
+) -> None:
+    given = measured / "vendor.jsonl"
+    given.write_text(json.dumps(line))
+    code, _, err = run(capsys, "evaluate", str(given), "--as", name, "--project", str(measured))
+    assert code == 2 and problem in err

@@ -47,8 +47,8 @@ def test_the_tuned_model_beats_the_untuned_one(
     cycle: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     found = say(capsys, cycle, "compare", "tuned", "zero_shot")
-    assert isinstance(found, list)
-    f1 = next(d for d in found if d["metric"] == "f1_macro")
+    assert isinstance(found, dict)
+    f1 = next(d for d in found["differences"] if d["metric"] == "f1_macro")
     assert f1["estimate"]["low"] > 0
     assert f1["estimate"]["n"] == 40
 
@@ -198,3 +198,39 @@ def test_the_report_opens_in_a_browser(cycle: Path, scheme: str) -> None:
     assert len(requests) == 1, "the page itself, and nothing else"
     assert width <= 390
     assert heading
+
+
+HARNESS_TASK = """
+task: capitals
+dataset_path: json
+dataset_kwargs: {{data_files: {{test: {items}}}}}
+test_split: test
+output_type: multiple_choice
+doc_to_text: "{{{{question}}}}"
+doc_to_choice: "{{{{choices}}}}"
+doc_to_target: "{{{{answer}}}}"
+metric_list: [{{metric: acc, aggregation: mean, higher_is_better: true}}]
+"""
+
+
+def test_a_task_of_the_harness_runs_on_the_tuned_model(
+    cycle: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    pytest.importorskip("lm_eval", reason="the extra lm-eval is not installed")
+    monkeypatch.setenv("HF_HUB_OFFLINE", "1")
+    items = cycle / "items.jsonl"
+    rows = [{"question": f"{n} and", "choices": [" a", " b"], "answer": n % 2} for n in range(12)]
+    items.write_text("\n".join(map(json.dumps, rows)))
+    (cycle / "capitals.yaml").write_text(HARNESS_TASK.format(items=items))
+    code, out, err = run(
+        capsys, "evaluate", "--lm-eval", "capitals", "--project", str(cycle), "--json"
+    )
+    assert code == 0, err
+    found = json.loads(out[out.index("{") :])["tasks"]["capitals"]["acc"]
+    assert found["n"] == 12 and 0 <= found["low"] < found["high"] <= 1
+    code, _, err = run(capsys, "evaluate", "--lm-eval", "capitols", "--project", str(cycle))
+    assert code == 2 and "capitols" in err
+    (cycle / "mine.yaml").write_text("task: mine\nprocess_docs: !function mine.work\n")
+    code, _, err = run(capsys, "evaluate", "--lm-eval", "capitals", "--project", str(cycle))
+    (cycle / "mine.yaml").unlink()
+    assert code == 2 and "!function in mine.yaml" in err

@@ -52,11 +52,22 @@ def evaluate(
         predictions = answer_split(
             asking_anew(bench) if force else bench, contender, examples, asked
         )
-    report = _report(bench, contender, split, predictions)
-    settings = {**report.settings, "answers_key": asked, "measure_key": how}
-    saved = save_evaluation(bench.workspace, replace(report, settings=settings), predictions)
+    saved = keep_answers(bench, contender, split, predictions)
     forget_batches(bench, asked)
     return saved
+
+
+def keep_answers(
+    bench: Bench, contender: Contender, split: str, predictions: Sequence[Prediction]
+) -> EvaluationReport:
+    """Score answers that were given to a split, store and return the report."""
+    report = _report(bench, contender, split, predictions)
+    keys = {
+        "answers_key": answers_key(bench, contender, split),
+        "measure_key": measure_key(bench, contender),
+    }
+    kept = replace(report, settings={**report.settings, **keys})
+    return save_evaluation(bench.workspace, kept, predictions)
 
 
 def measure_key(bench: Bench, contender: Contender) -> str:

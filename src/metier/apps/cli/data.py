@@ -106,6 +106,24 @@ def versions(directory: Directory = HERE, as_json: AsJson = False) -> None:
 
 
 @app.command()
+def export(
+    split: str,
+    out: Annotated[Path, typer.Argument(help="JSON lines file to write.")],
+    directory: Directory = HERE,
+    version: str = typer.Option("latest", help="Data version."),
+    targets: Annotated[bool, typer.Option(help="Write what should be answered, too.")] = False,
+    as_json: AsJson = False,
+) -> None:
+    """Write a split's rows with their ids, for a system that metier does not run."""
+    from metier.journey.export_split import export_split
+
+    with session(directory) as opened:
+        count = export_split(opened, split, out, version=version, targets=targets)
+    next_step = "score what comes back: metier evaluate FILE --as NAME"
+    show({"rows": count, "file": str(out)}, as_json, lambda: say(f"{count:,} rows; {next_step}"))
+
+
+@app.command()
 def card(
     directory: Directory = HERE,
     version: str = typer.Option("latest", help="Data version."),

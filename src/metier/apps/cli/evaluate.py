@@ -41,6 +41,14 @@ def evaluate(
         list[str] | None, typer.Option(help="Name a column: prediction=answer (repeatable).")
     ] = None,
     metric: Annotated[list[str] | None, typer.Option(help="Only this metric (repeatable).")] = None,
+    name: Annotated[
+        str | None,
+        typer.Option("--as", help="Score FILE on the project's split, by id, as this rung."),
+    ] = None,
+    lm_eval: Annotated[
+        list[str] | None,
+        typer.Option(help="Run this task of lm-evaluation-harness on the run (repeatable)."),
+    ] = None,
     fail_under: Annotated[
         list[str] | None, typer.Option(help="METRIC=BOUND: exit 1 when the interval misses it.")
     ] = None,
@@ -48,6 +56,12 @@ def evaluate(
 ) -> None:
     """Measure the latest run on the test split, or score a FILE of existing predictions."""
     limits = dict(_pair(text) for text in fail_under or [])
+    if lm_eval:
+        _harness(directory, run, lm_eval, as_json)
+        return
+    if predictions is not None and name is not None:
+        _import(directory, predictions, name, split, _columns(column or []), as_json)
+        return
     if predictions is None:
         _evaluate_run(directory, run, split, limits, as_json)
         return
@@ -75,6 +89,26 @@ def _evaluate_run(
         version = get_version(opened.workspace, report.version_id)
     show(report, as_json, lambda: _show_report(report, version))
     _hold_to({report.rung: report.metrics}, limits)
+
+
+def _import(
+    directory: Path, file: Path, name: str, split: str, columns: Columns, as_json: bool
+) -> None:
+    from metier.evaluate.imported import import_predictions
+    from metier.journey.session import make_bench
+
+    with session(directory) as opened:
+        report = import_predictions(make_bench(opened), file, name, split=split, columns=columns)
+    show(report, as_json, lambda: _show_report(report))
+
+
+def _harness(directory: Path, run: str, tasks: list[str], as_json: bool) -> None:
+    from metier.journey.harness import run_harness
+
+    with session(directory) as opened:
+        found = run_harness(opened, tasks, run)
+    rows = [(task, metric, interval(one), one.n) for task, metric, one in found.rows()]
+    show(found, as_json, lambda: table(["task", "metric", "95% interval", "n"], rows))
 
 
 def _hold_to(measured: Mapping[str, Mapping[str, Estimate]], limits: dict[str, float]) -> None:

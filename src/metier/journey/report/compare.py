@@ -17,7 +17,7 @@ from metier.journey.report.templating import environment, template
 from metier.scoring import mcnemar, primary_metric
 
 Row = Mapping[str, Any]
-FLIPS_SHOWN = 20
+FLIPS_SHOWN = 6
 TEXT_CHARS = 700
 
 
