@@ -21,7 +21,7 @@ class Dimension(Section):
 class LocalJudge(Section):
     """A model on this machine."""
 
-    type: Literal["local"] = "local"
+    type: Literal["local"]
     name: Annotated[str, Field(min_length=1)]
     """Name in tables; its agreement with people is kept under it."""
     base: Annotated[str, Field(min_length=1)]

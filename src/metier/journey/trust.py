@@ -11,6 +11,8 @@ from metier.core import ledger
 from metier.core.objective import Objective
 from metier.core.records import Probe
 from metier.core.workspace import Workspace
+from metier.evaluate.judge_config import JudgeConfig
+from metier.journey.judged import gates, judge_doubts
 from metier.scoring import metric_info
 from metier.scoring.tasks import possible_metrics
 
@@ -18,9 +20,16 @@ VALIDITY = "validity"
 SPEARMAN, PEARSON = "spearman", "pearson"
 
 
-def trust_of(ws: Workspace, objective: Objective) -> dict[str, str]:
-    """Return, for every metric that targets name and that may not gate yet, the reason in words."""
-    found = {}
+def trust_of(
+    ws: Workspace, objective: Objective, judges: JudgeConfig | None = None
+) -> dict[str, str]:
+    """Return, for every metric that targets name and that may not gate yet, the reason in words.
+
+    ``judges`` are those configured; a target on what they say needs their agreement with people.
+    """
+    named = [one.metric for one in (*objective.target, *objective.constraint)]
+    judged = [name for name in named if name not in possible_metrics(objective) and gates(name)]
+    found = judge_doubts(ws, judges or JudgeConfig(), judged)
     for target in (*objective.target, *objective.constraint):
         if target.stage != "evaluate" or target.metric not in possible_metrics(objective):
             continue

@@ -198,7 +198,7 @@ def standing(session: Session, version: str = ledger.LATEST) -> Standing:
     candidate = next((report for report in reports if report.rung == TUNED), None)
     differences = compare_all(comparison, candidate, reports) if candidate else []
     look = ledger.look_of(session.workspace, candidate) if candidate else None
-    doubts = trust_of(session.workspace, bench.objective)
+    doubts = trust_of(session.workspace, bench.objective, bench.config.judge)
     probed = [with_probes(session.workspace, report) for report in reports]
     found = verdict(bench.objective, probed, differences, comparison, doubts, look=look)
     return Standing(bench.version, tuple(reports), tuple(differences), found, look)
