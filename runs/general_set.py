@@ -19,6 +19,7 @@ from pathlib import Path
 from typing import Any
 
 PER_KIND = 40
+MONTHS = "January February March April May June July August September October"
 SENTENCE = "Write one sentence in correct English."
 Row = tuple[str, str, list[str]]
 """What is asked, the right answer, the wrong ones."""
@@ -145,10 +146,21 @@ def formats(rng: random.Random, number: int) -> Row:
 def order(rng: random.Random, number: int) -> Row:
     """Say what comes next in a well-known order."""
     rows = [
-        "Monday Tuesday Wednesday Thursday Friday Saturday Sunday".split(),
-        "January February March April May June July August September October".split(),
-        "one two three four five six seven eight nine ten".split(),
-        "first second third fourth fifth sixth seventh eighth ninth".split(),
+        ["Monday", "Tuesday", "Wednesday", "Thursday", "Friday", "Saturday", "Sunday"],
+        [
+            "January",
+            "February",
+            "March",
+            "April",
+            "May",
+            "June",
+            "July",
+            "August",
+            "September",
+            "October",
+        ],
+        ["one", "two", "three", "four", "five", "six", "seven", "eight", "nine", "ten"],
+        ["first", "second", "third", "fourth", "fifth", "sixth", "seventh", "eighth", "ninth"],
     ]
     row = rows[number % len(rows)]
     at = rng.randrange(len(row) - 1)

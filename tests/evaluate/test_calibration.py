@@ -179,8 +179,7 @@ def test_rows_of_one_person_widen_the_interval() -> None:
     apart = [prediction(n, p, ok) for n, (p, ok) in enumerate(rows)]
     together = [prediction(n, p, ok, cluster=f"p{n // 10}") for n, (p, ok) in enumerate(rows)]
     widths = [
-        one.high - one.low
-        for one in (brier(stated(apart), QUICK), brier(stated(together), QUICK))
+        one.high - one.low for one in (brier(stated(apart), QUICK), brier(stated(together), QUICK))
     ]
     assert widths[1] > 1.5 * widths[0]
 

@@ -100,9 +100,7 @@ def test_marked_stretches_are_only_rewritten_around(workspace: Workspace) -> Non
 
 
 def test_lower_is_better_metrics_lose_upwards(workspace: Workspace) -> None:
-    objective = CLASSIFY.model_copy(
-        update={"target": [target(metric="error_rate", at_most=0.1)]}
-    )
+    objective = CLASSIFY.model_copy(update={"target": [target(metric="error_rate", at_most=0.1)]})
     bench = bench_of(workspace, objective, **SPLITS)
     found = robustness(bench, Contender("tuned", FakeCompleter(right)))
     assert found.metric == "error_rate"

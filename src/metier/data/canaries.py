@@ -98,13 +98,12 @@ def _fields(rng: random.Random, reply: str, objective: Objective) -> dict[str, J
     properties: Mapping[str, Json] = (objective.fields or {})["properties"]
     texts = [name for name in objective.text_fields if _is_text(properties[name])]
     return {
-        name: reply if name in texts[:1] else _value(rng, spec)
-        for name, spec in properties.items()
+        name: reply if name in texts[:1] else _value(rng, spec) for name, spec in properties.items()
     }
 
 
 def _is_text(spec: Mapping[str, Json]) -> bool:
-    return spec.get("type", "string") == "string"
+    return bool(spec.get("type", "string") == "string")
 
 
 def _value(rng: random.Random, spec: Mapping[str, Json]) -> Json:

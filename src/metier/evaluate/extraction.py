@@ -23,6 +23,7 @@ from metier.core.workspace import Workspace
 from metier.evaluate.bench import sample
 from metier.evaluate.memorisation import complete_from, share_of
 from metier.evaluate.probing import Asked
+from metier.privacy import find_identifiers
 from metier.scoring import Resampling
 from metier.scoring.bootstrap import undefined
 from metier.scoring.types import DEFAULT
@@ -104,22 +105,11 @@ def find_attempts(
 
 def taken_out(change: Change) -> list[tuple[str, str]]:
     """Return (what stood before it, value) of each value a change replaced by a placeholder."""
-    mark = f"[{change.rule.upper()}]"
-    pieces = change.after.split(mark)
-    found, at = [], 0
-    for number, piece in enumerate(pieces[:-1]):
-        if not change.before.startswith(piece, at):
-            break
-        start = at + len(piece)
-        follow = pieces[number + 1]
-        end = change.before.find(follow, start) if follow else len(change.before)
-        if end <= start:
-            break
-        value = change.before[start:end]
-        if len(value) >= SHORTEST:
-            found.append((change.before[:start][-BEFORE_CHARS:], value))
-        at = end
-    return found
+    return [
+        (change.before[: found.start][-BEFORE_CHARS:], change.before[found.start : found.end])
+        for found in find_identifiers(change.before)
+        if found.kind == change.rule and found.end - found.start >= SHORTEST
+    ]
 
 
 def tried(asked: Asked, attempts: Sequence[Attempt]) -> list[bool]:

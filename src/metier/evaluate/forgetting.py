@@ -54,13 +54,14 @@ class Passage:
 
 @dataclass(frozen=True, slots=True)
 class Forgetting:
-    """``metrics``: both sides and the paired differences (positive: worse after the tune).
+    """``metrics``: the tuned side and the paired differences (positive: worse after the tune).
 
-    ``kinds`` holds before, after and drop of each kind of item; ``p_values`` those of the
-    differences in ``metrics``.
+    ``before`` is the untuned side; ``kinds`` holds before, after and drop of each kind of item;
+    ``p_values`` those of the differences in ``metrics``.
     """
 
     metrics: Mapping[str, Estimate]
+    before: Mapping[str, Estimate]
     kinds: Mapping[str, Mapping[str, Estimate]]
     p_values: Mapping[str, float]
 
@@ -110,16 +111,16 @@ def forgetting(
     # A drop is before - after, an increase after - before: positive is worse in both.
     drop = paired_difference(share, ability[0], ability[1], resampling)
     metrics |= {DROP: drop.estimate, ABILITY: share(ability[1], resampling)}
-    metrics[f"{ABILITY}_before"] = share(ability[0], resampling)
+    untuned = {ABILITY: share(ability[0], resampling)}
     p_values[DROP] = drop.p_value
     if loss[0] is None or loss[1] is None:
         metrics[LOSS] = undefined("a model that cannot score gives no loss", 0, 0, resampling.level)
     else:
         rise = paired_difference(nats, loss[1], loss[0], resampling)
         metrics |= {LOSS: rise.estimate, NATS: nats(loss[1], resampling)}
-        metrics[f"{NATS}_before"] = nats(loss[0], resampling)
+        untuned[NATS] = nats(loss[0], resampling)
         p_values[LOSS] = rise.p_value
-    return Forgetting(metrics, _by_kind(items, *ability, resampling), p_values)
+    return Forgetting(metrics, untuned, _by_kind(items, *ability, resampling), p_values)
 
 
 def answer_items(completer: Completer, items: Sequence[Item]) -> list[Score]:
@@ -262,5 +263,3 @@ def _refuse_repeated(ids: Sequence[str], path: Path | None) -> None:
     twice = sorted({one for one in ids if ids.count(one) > 1})
     if twice:
         raise InputError("each id once", got=f"{twice[0]!r} again in {path}")
-
-

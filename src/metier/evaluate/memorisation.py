@@ -35,6 +35,7 @@ from metier.scoring.types import DEFAULT
 
 EXPOSURE, EXTRACTED = "canary_exposure", "canary_extraction_rate"
 PERMUTATIONS = 9_999
+AT_ONCE = 500
 EXTRA_TOKENS = 8
 Floats = NDArray[np.float64]
 
@@ -213,11 +214,13 @@ def jonckheere(groups: Sequence[Sequence[float]], seed: int = 0) -> Trend:
     """
     values = np.concatenate([np.asarray(group, dtype=np.float64) for group in groups])
     ends = np.cumsum([0, *(len(group) for group in groups)])
-    later = np.sign(values[None, :] - values[:, None]) / 2 + 0.5
-    observed = _pairs(later, np.arange(len(values)), ends)
+    observed = float(_rising_pairs(values[None, :], ends)[0])
     rng = np.random.default_rng(seed)
-    orders = (rng.permutation(len(values)) for _ in range(PERMUTATIONS))
-    reached = sum(_pairs(later, order, ends) >= observed for order in orders)
+    reached = 0
+    for start in range(0, PERMUTATIONS, AT_ONCE):
+        rows = min(AT_ONCE, PERMUTATIONS - start)
+        shuffled = rng.permuted(np.tile(values, (rows, 1)), axis=1)
+        reached += int(np.sum(_rising_pairs(shuffled, ends) >= observed))
     return Trend(observed, (1 + reached) / (1 + PERMUTATIONS))
 
 
@@ -294,9 +297,10 @@ def _space_bits(secret: Secret) -> float:
     return math.log2(len(secret.others) or SPACE)
 
 
-def _pairs(later: Floats, order: NDArray[np.int64], ends: NDArray[np.int64]) -> float:
-    """Sum over pairs of groups; ``later[i, j]`` is 1 where value j is larger than value i."""
-    total = 0.0
+def _rising_pairs(values: Floats, ends: NDArray[np.int64]) -> Floats:
+    """Return per row of values [rows, items] how many pairs of groups rise, ties half."""
+    total = np.zeros(len(values))
     for start, end in pairwise(ends[:-1]):
-        total += float(later[np.ix_(order[start:end], order[end:])].sum())
+        gaps = values[:, None, end:] - values[:, start:end, None]
+        total += (np.sign(gaps) / 2 + 0.5).sum(axis=(1, 2))
     return total

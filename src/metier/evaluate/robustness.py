@@ -92,9 +92,7 @@ def politeness(text: str, rng: random.Random) -> str:
 
 def look_alikes(text: str, rng: random.Random) -> str:
     """Put letters of other alphabets that look the same for some."""
-    return "".join(
-        one.translate(LOOK_ALIKE) if rng.random() < ALIKE_SHARE else one for one in text
-    )
+    return "".join(one.translate(LOOK_ALIKE) if rng.random() < ALIKE_SHARE else one for one in text)
 
 
 REWRITES: Mapping[str, Rewrite] = {

@@ -19,6 +19,8 @@ from metier.core.errors import NotFound
 from metier.core.records import Cycle, DataVersion, Difference, EvaluationReport, Release, TuneRun
 from metier.core.types import digest
 from metier.journey import verbs
+from metier.journey.probed import asked_kinds
+from metier.journey.probes import run_probes
 from metier.journey.releases import make_release
 from metier.journey.session import Session
 from metier.queue.items import count_items
@@ -135,6 +137,7 @@ def _go_on(session: Session, cycle: Cycle) -> CycleResult:
         again = verbs.evaluate_run(session, run.id, "regression")
         cycle = replace(cycle, regression_id=again.id)
     _measure_champion(session, version)
+    run_probes(session, run.id, asked_kinds(session.project.objective))
     release = make_release(session, run.id)
     cycle = ledger.finish_cycle(workspace, replace(cycle, release_id=release.id))
     return _result(session, cycle)

@@ -26,6 +26,7 @@ ANYWHERE: Handlers = {
     "baseline": _HERE + "measure_baselines",
     "tune": _HERE + "tune",
     "evaluate": _HERE + "evaluate",
+    "probe": _HERE + "probe",
 }
 """What a worker without the project's folder can run."""
 HANDLERS: Handlers = {**ANYWHERE, "data": _HERE + "build_data", "cycle": _HERE + "cycle"}
@@ -83,6 +84,16 @@ def tune(context: JobContext) -> Json:
 def evaluate(context: JobContext) -> Json:
     """Measure a run on the test split."""
     return {"evaluation": verbs.evaluate_run(_session(context), str(context.config["run"])).id}
+
+
+def probe(context: JobContext) -> Json:
+    """Measure side effects of a run."""
+    from metier.journey.probed import KINDS, kinds_of
+    from metier.journey.probes import run_probes
+
+    kinds = kinds_of(context.config.get("kinds") or list(KINDS))
+    found = run_probes(_session(context), str(context.config["run"]), kinds)
+    return {"probes": [one.id for one in found]}
 
 
 def cycle(context: JobContext) -> Json:

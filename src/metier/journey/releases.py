@@ -13,7 +13,9 @@ from metier.core.codec import to_json
 from metier.core.errors import InputError
 from metier.core.records import DataVersion, EvaluationReport, Release, TuneRun
 from metier.core.types import Json
+from metier.journey.probed import with_probes
 from metier.journey.session import Session, make_bench
+from metier.journey.trust import trust_of
 from metier.models.adapters import NOTE
 from metier.models.base import find_base, fingerprint_folder
 from metier.models.prompt import TUNED as TUNED_PROMPT
@@ -113,7 +115,12 @@ def _decision(bench: Bench, candidate: EvaluationReport) -> Decision:
     reports = list((newest | {TUNED: candidate}).values())
     look = ledger.look_of(bench.workspace, candidate)
     results = judge(
-        bench.objective, candidate, reports, Comparison(bench), level=look_level(look.budget)
+        bench.objective,
+        with_probes(bench.workspace, candidate),
+        reports,
+        Comparison(bench),
+        trust_of(bench.workspace, bench.objective, bench.config.judge),
+        level=look_level(look.budget),
     )
     return decide(results, look)
 

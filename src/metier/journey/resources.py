@@ -24,7 +24,7 @@ def resources_for(project: Project, name: str) -> Resources:
 
     A cycle needs nothing of its own: its stages are jobs themselves.
     """
-    if name not in ("tune", "baseline", "evaluate"):
+    if name not in ("tune", "baseline", "evaluate", "probe"):
         return Resources()
     try:
         shape = Shape.read(find_base(project.project.base))

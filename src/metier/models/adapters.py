@@ -34,6 +34,18 @@ def load_adapter(base: Base, folder: Path) -> Any:
     to another base.
     """
     import torch
+
+    model = load_apart(base, folder)
+    if next(base.model.parameters()).dtype == torch.float32:
+        model = model.merge_and_unload()
+    return model.eval()
+
+
+def load_apart(base: Base, folder: Path) -> Any:
+    """Return a copy of the base's model with the adapter beside its weights, as in training.
+
+    Raises ModelUnavailable as ``load_adapter`` does.
+    """
     from peft import PeftModel
 
     check_adapter(base, folder)
@@ -48,8 +60,6 @@ def load_adapter(base: Base, folder: Path) -> Any:
             got=f"{folder}: {str(error).splitlines()[0]}",
             remedy="tune again on this base, or name the base the adapter was trained on",
         ) from error
-    if next(base.model.parameters()).dtype == torch.float32:
-        model = model.merge_and_unload()
     return model.eval()
 
 

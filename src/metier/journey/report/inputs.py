@@ -7,7 +7,15 @@ from dataclasses import dataclass, field
 from datetime import datetime
 
 from metier.core.objective import Objective
-from metier.core.records import DataVersion, Difference, EvaluationReport, MetricPoint, TuneRun
+from metier.core.records import (
+    DataVersion,
+    Difference,
+    EvaluationReport,
+    MetricPoint,
+    Probe,
+    TuneRun,
+)
+from metier.evaluate.failures import Failures
 from metier.evaluate.verdict import Verdict
 from metier.evaluate.worst import WorstExample
 from metier.journey.movement import Movement
@@ -15,7 +23,8 @@ from metier.journey.movement import Movement
 
 @dataclass(frozen=True, slots=True)
 class ReportInputs:
-    """The records one report tells of. ``reports`` are of one split of ``version``."""
+    """The records one report tells of. ``reports`` are of one split of ``version``; ``probes`` are
+    of the tuned run."""
 
     project: str
     objective: Objective
@@ -25,6 +34,8 @@ class ReportInputs:
     verdict: Verdict
     runs: Sequence[TuneRun] = ()
     movement: Movement = field(default_factory=lambda: Movement((), {}))
+    probes: Sequence[Probe] = ()
+    failures: Failures | None = None
 
 
 @dataclass(frozen=True, slots=True)

@@ -6,10 +6,8 @@ import platform
 from collections.abc import Mapping
 from datetime import UTC, datetime
 from importlib.metadata import PackageNotFoundError, version
-from importlib.resources import files
 from typing import Any
 
-from jinja2 import Environment, FunctionLoader, StrictUndefined
 from markupsafe import Markup
 
 from metier import __version__
@@ -21,7 +19,10 @@ from metier.evaluate.turns import every_turn
 from metier.evaluate.worst import WorstExample, worst_examples
 from metier.journey.report import numbers, origin, views
 from metier.journey.report.cycles import cycles_view
+from metier.journey.report.failures import failures_view
 from metier.journey.report.inputs import LineageRow, ReportFacts, ReportInputs
+from metier.journey.report.probes import probes_view
+from metier.journey.report.templating import environment, template
 
 TEXT_CHARS = 700
 SOFTWARE = ("metier", "torch", "transformers", "peft", "trl", "scikit-learn")
@@ -72,6 +73,8 @@ def render(inputs: ReportInputs, facts: ReportFacts) -> str:
         "warnings": views.warnings(reports, verdict.metric),
         "differences": views.difference_rows(inputs.differences, reports, verdict.metric),
         "cycles": cycles_view(inputs.movement),
+        "probes": probes_view(inputs.probes),
+        "failures": failures_view(inputs.failures),
         "runs": origin.run_views(inputs.runs, facts),
         "confusions": views.confusions(judged) if judged else [],
         "class_tables": views.class_tables(judged) if judged else [],
@@ -79,10 +82,10 @@ def render(inputs: ReportInputs, facts: ReportFacts) -> str:
         "data": origin.data_view(inputs.version),
         "lineage": origin.lineage_rows(inputs, facts, judged),
         "method": origin.method_rows(inputs, facts, judged),
-        "style": Markup(_template("style.css")),
+        "style": Markup(template("style.css")),
     }
     page["sections"] = _sections(page)
-    return _environment().get_template("page.html.j2").render(page)
+    return environment().get_template("page.html.j2").render(page)
 
 
 def _sections(page: Mapping[str, Any]) -> list[tuple[str, str]]:
@@ -93,8 +96,11 @@ def _sections(page: Mapping[str, Any]) -> list[tuple[str, str]]:
         ("baselines", "Baselines", True),
         ("differences", "Is the gain real?", page["differences"]["rows"]),
         ("training", "Training", page["runs"]),
+        ("effects", "Side effects", page["probes"]["shown"]),
+        ("failures", "Where it fails", page["failures"]["shown"]),
         ("confusion", "Confusions", page["confusions"]),
         ("classes", "Classes", page["class_tables"]),
+        ("failures", "Where it fails", page["failures"]["shown"]),
         ("worst", "Worst answers", page["worst"]),
         ("data", "Data card", True),
         ("lineage", "Lineage", True),
@@ -147,20 +153,3 @@ def _software() -> dict[str, str]:
     listed = ", ".join(f"{name} {number}" for name, number in found.items())
     machine = f"{platform.system()} {platform.machine()}"
     return {"Software": f"{listed}, Python {platform.python_version()}, {machine}"}
-
-
-def _template(name: str) -> str:
-    return (files(__package__) / "templates" / name).read_text(encoding="utf-8")
-
-
-def _environment() -> Environment:
-    environment = Environment(
-        loader=FunctionLoader(_template),
-        autoescape=True,
-        undefined=StrictUndefined,
-        trim_blocks=True,
-        lstrip_blocks=True,
-    )
-    macros = environment.get_template("macros.html.j2").module
-    environment.globals["class_rows"] = macros.class_rows  # type: ignore[attr-defined]
-    return environment

@@ -12,6 +12,7 @@ from __future__ import annotations
 import math
 from collections.abc import Mapping, Sequence
 from html import escape
+from itertools import pairwise
 
 from metier.core.types import Estimate
 
@@ -78,11 +79,49 @@ def line_plot(series: Mapping[str, Sequence[tuple[float, float]]], bounds: Bound
             placed.append((placed[0][0] + WIDTH / 50, placed[0][1]))
         path = " ".join(f"{x:.1f},{y:.1f}" for x, y in placed)
         parts.append(f'<polyline class="series-{index}" points="{path}"/>')
-    inside = "".join(parts)
-    return (
-        f'<svg class="plot" viewBox="0 0 {WIDTH} {PLOT_HEIGHT}" preserveAspectRatio="none" '
-        f'aria-hidden="true" focusable="false">{inside}</svg>'
-    )
+    return _plot("plot", PLOT_HEIGHT, parts)
+
+
+def reliability(
+    curves: Sequence[Sequence[tuple[float, Estimate]]], shares: Sequence[Bounds]
+) -> str:
+    """Draw share right over confidence, both 0 to 1, with the diagonal of perfect calibration.
+
+    Each curve is (mean confidence, share right) per bin; ``shares`` are (left edge, share of all
+    answers) of the first curve's bins, drawn as faint columns. The i-th curve gets ``mark-i``.
+    """
+    parts = [_line(0, y, WIDTH, y, "grid") for y in (0, WIDTH / 2, WIDTH)]
+    for (left, share), width in zip(shares, _widths(shares), strict=True):
+        height = share * WIDTH
+        parts.append(
+            f'<rect class="weight" x="{left * WIDTH:.1f}" y="{WIDTH - height:.1f}" '
+            f'width="{max(width * WIDTH - 4, 1):.1f}" height="{height:.1f}"/>'
+        )
+    parts.append(_line(0, WIDTH, WIDTH, 0, "zero"))
+    for index, curve in enumerate(curves):
+        for x, right in curve:
+            parts += _upright(_scale(x, 0, 1, WIDTH), right, (0.0, 1.0), WIDTH, f"mark-{index}")
+    return _plot("plot diagram", WIDTH, parts)
+
+
+def scatter(
+    groups: Sequence[tuple[Sequence[float], Estimate]], bounds: Bounds, level: float | None = None
+) -> str:
+    """Draw groups side by side: faint points, mean with interval; a dashed line at ``level``."""
+    parts = [_line(0, y, WIDTH, y, "grid") for y in (0, PLOT_HEIGHT / 2, PLOT_HEIGHT)]
+    if level is not None:
+        y = PLOT_HEIGHT - _scale(level, *bounds, PLOT_HEIGHT)
+        parts.append(_line(0, y, WIDTH, y, "zero"))
+    step = WIDTH / max(len(groups), 1)
+    for index, (values, mean) in enumerate(groups):
+        centre = step * (index + 0.5)
+        for place, value in enumerate(values):
+            # Spread sideways in a fixed pattern, so that equal points stay apart.
+            x = centre + step * 0.3 * ((place * 0.618) % 1 - 0.5) + step * 0.2
+            y = PLOT_HEIGHT - _scale(value, *bounds, PLOT_HEIGHT)
+            parts.append(_line(x, y, x, y, "point"))
+        parts += _upright(centre - step * 0.1, mean, bounds, PLOT_HEIGHT, "mark-0")
+    return _plot("plot", PLOT_HEIGHT, parts)
 
 
 def heat_map(
@@ -148,6 +187,31 @@ def _heat_row(
             f"<title>{words}</title></rect>"
         )
     return cells
+
+
+def _plot(css: str, height: int, parts: Sequence[str]) -> str:
+    return (
+        f'<svg class="{css}" viewBox="0 0 {WIDTH} {height}" preserveAspectRatio="none" '
+        f'aria-hidden="true" focusable="false">{"".join(parts)}</svg>'
+    )
+
+
+def _widths(shares: Sequence[Bounds]) -> list[float]:
+    """Widths of columns by their left edges; the last is as wide as the narrowest."""
+    edges = [left for left, _ in shares]
+    gaps = [b - a for a, b in pairwise(edges)]
+    return [min(gaps, default=0.05)] * len(edges)
+
+
+def _upright(x: float, one: Estimate, bounds: Bounds, height: float, css: str) -> list[str]:
+    """An interval as an upright line, and a dot (a line without length) at its value."""
+    if not math.isfinite(one.value):
+        return []
+    low, high, value = (
+        height - _scale(end, *bounds, height) for end in (one.low, one.high, one.value)
+    )
+    drawn = [_line(x, low, x, high, css)] if math.isfinite(one.low) else []
+    return [*drawn, _line(x, value, x, value, f"spot {css}")]
 
 
 def _bar(css: str, parts: Sequence[str]) -> str:
