@@ -37,12 +37,13 @@ def judged(
     interval: tuple[float, float, float] = GOOD,
     targets: Sequence[Target] = (F1,),
     constraints: Sequence[Target] = (),
+    level: float | None = None,
     **metrics: tuple[float, float, float],
 ) -> tuple[TargetResult, ...]:
     """Targets judged on one report whose f1_macro has that interval."""
     objective = Objective(task="classify", target=list(targets), constraint=list(constraints))
     candidate = measured("tuned", {"f1_macro": interval} | metrics)
-    return judge(objective, candidate, [candidate], paired(0, 0, 0))
+    return judge(objective, candidate, [candidate], paired(0, 0, 0), level=level)
 
 
 def fake_base(folder: Path) -> str:

@@ -7,6 +7,7 @@ import subprocess
 import sys
 from datetime import UTC, datetime
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -14,7 +15,7 @@ import tiny_records
 from metier.core import ledger
 from metier.core.errors import InputError, NotFound, OutOfSpace
 from metier.core.ids import new_id
-from metier.core.records import MetricPoint, Probe
+from metier.core.records import DataVersion, EvaluationReport, Look, MetricPoint, Probe
 from metier.core.steps import Change, Drop, Suspect
 from metier.core.types import Estimate
 from metier.core.workspace import Workspace
@@ -103,29 +104,60 @@ def test_an_evaluation_and_its_predictions(any_workspace: Workspace) -> None:
     assert [one.id for one in ledger.list_evaluations(ws, version.id)] == [saved.id]
 
 
+def tuned(version_id: str, **changes: Any) -> EvaluationReport:
+    return report(version_id, rung="tuned", **changes)
+
+
+def test_the_budget_of_looks_is_that_the_test_set_was_frozen_with(workspace: Workspace) -> None:
+    ws = workspace
+
+    def freeze(budget: int, *numbers: int) -> DataVersion:
+        splits = {"train": [example(n) for n in numbers], "test": [example(1)]}
+        return ledger.save_version(
+            ws, splits, labels=["a", "b"], config={}, card={}, sources=[], looks_budget=budget
+        )
+
+    assert freeze(2, 3).looks_budget == 2
+    again = freeze(50, 3, 5)
+    assert again.looks_budget == ledger.get_version(ws, again.id).looks_budget == 2
+    run = ledger.start_run(ws, again, "metier/tiny", {})
+    for number in range(3):
+        made = tuned(again.id, run_id=run.id, fingerprint=f"f{number}")
+        last = ledger.look_of(ws, ledger.save_evaluation(ws, made, []))
+    assert (last.number, last.allowed, last.left) == (3, False, 0)
+
+
 def test_looks_count_tuned_candidates_on_the_test_split_once_each(workspace: Workspace) -> None:
     ws = workspace
     version = save(ws, {"test": [example(1)]})
     run = ledger.start_run(ws, version, "metier/tiny", {})
     ledger.save_evaluation(ws, report(version.id), [])
-    ledger.save_evaluation(ws, report(version.id, split="validation", run_id=run.id), [])
+    ledger.save_evaluation(ws, tuned(version.id, split="validation", run_id=run.id), [])
+    ledger.save_evaluation(ws, report(version.id, rung="champion", run_id=run.id), [])
     assert ledger.get_version(ws).looks_used == 0
-    for fingerprint in ("f2", "f2", "f3"):
-        ledger.save_evaluation(ws, report(version.id, run_id=run.id, fingerprint=fingerprint), [])
+    saved = [
+        ledger.save_evaluation(ws, tuned(version.id, run_id=run.id, fingerprint=fingerprint), [])
+        for fingerprint in ("f2", "f2", "f3")
+    ]
     assert ledger.get_version(ws).looks_used == 2
+    looks = [ledger.look_of(ws, one) for one in saved]
+    assert looks == [Look(1, 5, 2), Look(1, 5, 2), Look(2, 5, 2)]
+    assert ledger.look_of(ws, report(version.id)).number == 0
+    assert (looks[2].left, looks[2].allowed, str(looks[2])) == (3, True, "look 2 of 5")
 
 
 def test_looks_are_shared_by_versions_with_one_test_set(any_workspace: Workspace) -> None:
     ws = any_workspace
     first = save(ws, {"test": [example(1)]})
     run = ledger.start_run(ws, first, "metier/tiny", {})
-    ledger.save_evaluation(ws, report(first.id, run_id=run.id), [])
+    ledger.save_evaluation(ws, tuned(first.id, run_id=run.id), [])
     second = save(ws, {"train": [example(2)], "test": [example(1)]})
     assert second.looks_used == 1
     for fingerprint in ("f1", "f2"):
-        made = report(second.id, run_id=run.id, fingerprint=fingerprint)
-        ledger.save_evaluation(ws, made, [])
+        made = tuned(second.id, run_id=run.id, fingerprint=fingerprint)
+        last = ledger.save_evaluation(ws, made, [])
     assert [one.looks_used for one in ledger.list_versions(ws)] == [2, 2]
+    assert ledger.look_of(ws, last) == Look(2, 5, 2)
     assert save(ws, {"train": [example(2)]}).looks_used == 0
 
 

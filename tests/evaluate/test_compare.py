@@ -19,6 +19,7 @@ from metier.evaluate import (
     evaluate,
     verdict,
 )
+from metier.scoring.multiplicity import holm
 
 
 def wrong_on(*endings: str) -> FakeCompleter:
@@ -109,3 +110,51 @@ def judged(bench: Bench, *reports):  # type: ignore[no-untyped-def]
     differences = compare_all(comparison, reports[0], reports, ["f1_macro"])
     assert [one.b for one in differences] == [report.id for report in reports[1:]]
     return verdict(bench.objective, reports, differences, comparison)
+
+
+def test_many_comparisons_are_corrected_within_a_metric(workspace: Workspace) -> None:
+    bench = bench_of(workspace)
+    a = evaluate(bench, Contender("tuned", FakeCompleter(right, "one")))
+    others = [
+        evaluate(bench, Contender(rung, wrong_on(*endings)))
+        for rung, endings in (("keyword", ("200", "201", "202", "203")), ("tfidf", ("200", "207")))
+    ]
+    comparison = Comparison(bench)
+    found = compare_all(comparison, a, [a, *others], ["accuracy", "f1_macro"])
+    for name in ("accuracy", "f1_macro"):
+        family = [one for one in found if one.metric == name]
+        assert [one.p_adjusted for one in family] == holm([one.p_value for one in family])
+    assert found[0].p_adjusted is not None and found[0].p_adjusted > found[0].p_value
+    alone = compare(bench, a, others[0])
+    assert {one.p_adjusted for one in alone} == {None}
+
+
+def test_a_difference_says_what_could_have_been_seen_and_what_not_to_trust(
+    workspace: Workspace,
+) -> None:
+    bench = bench_of(workspace)
+    a = evaluate(bench, Contender("tuned", wrong_on("200")))
+    b = evaluate(bench, Contender("keyword", wrong_on("200", "201", "202", "203", "204")))
+    found = {one.metric: one for one in compare(bench, a, b)}
+    accuracy = found["accuracy"]
+    arm = (accuracy.estimate.high - accuracy.estimate.low) / 2
+    assert accuracy.detectable == pytest.approx(arm * (1.96 + 0.8416) / 1.96, rel=1e-3)
+    assert any("only 16 items" in words for words in accuracy.estimate.warnings)
+    f1 = found["f1_macro"].estimate.warnings
+    assert any("2 of 2 classes have fewer than 20 test items" in words for words in f1)
+
+
+def test_estimates_are_made_again_at_the_level_of_a_look(workspace: Workspace) -> None:
+    bench = bench_of(workspace)
+    report = evaluate(bench, Contender("tuned", wrong_on("200", "203")))
+    comparison = Comparison(bench)
+    asked = target(metric="accuracy", at_least=0.5)
+    wide = comparison.single(asked, report, 0.99)
+    assert wide is not None
+    shown = report.metrics["accuracy"]
+    assert (wide.value, wide.level) == (shown.value, 0.99)
+    assert wide.low < shown.low and wide.high > shown.high
+    of_class = target(metric="recall", at_least=0.5, label="billing")
+    found = comparison.single(of_class, report, 0.95)
+    assert found == report.per_class[""]["billing"]["recall"]
+    assert comparison.single(target(metric="usd_per_1000", at_most=1.0), report, 0.99) is None

@@ -5,13 +5,17 @@ from __future__ import annotations
 import math
 from dataclasses import replace
 
+import pytest
+
 from evaluate_fakes import target
 from metier.core.codec import dumps, loads, to_json
+from metier.core.records import Look
 from metier.core.types import Estimate
 from metier.core.workspace import Workspace
-from metier.registry import get_release
+from metier.registry import create_release, get_release
 from metier.release import Decision, decide, read_decision
-from tiny_releases import BAD, F1, GOOD, LIKED, SLOW, WIDE, judged, make
+from metier.release.promote import plan_promotion
+from tiny_releases import BAD, F1, GOOD, LIKED, SLOW, WIDE, any_run, judged, make, manifest
 
 
 def test_a_whole_interval_on_the_good_side_passes() -> None:
@@ -81,3 +85,44 @@ def test_a_decision_survives_being_stored(any_workspace: Workspace) -> None:
     assert dumps(read_decision(to_json(found))) == dumps(found)
     assert back.results[1].measured is not None
     assert math.isnan(back.results[1].measured.low)
+
+
+def test_the_look_and_its_level_are_said_and_kept() -> None:
+    found = decide(judged(GOOD, level=0.99), Look(2, 5, 2))
+    assert (found.state, found.level) == ("not_enough_data", pytest.approx(0.99))
+    assert "judged at 99%: look 2 of 5" in found.words[0]
+    assert "the bound lies within the 99% interval [0.847, 0.939]" in found.words[1]
+    passed = decide(judged((0.95, 0.93, 0.97), level=0.99), Look(2, 5, 2))
+    assert passed.state == "passed" and "judged at 99%: look 2 of 5" in passed.words[0]
+    stored = loads(Decision, dumps(passed))
+    assert stored == passed and stored.look == Look(2, 5, 2)
+
+
+def test_a_decision_from_before_looks_were_counted_is_read() -> None:
+    stored = to_json(decide(judged(GOOD)))
+    del stored["look"], stored["level"]
+    assert read_decision(stored).state == "passed"
+    assert (read_decision(stored).look, read_decision(stored).level) == (None, None)
+
+
+def test_beyond_the_budget_nothing_passes_and_new_items_are_asked_for() -> None:
+    found = decide(judged((0.95, 0.93, 0.97), level=0.99), Look(6, 5, 6))
+    assert found.state == "not_enough_data"
+    assert found.words == (
+        "no looks left: 100 new test items are needed, judged at 99%: look 6 of 5",
+    )
+    assert found.more_items == 100
+    assert found.unmet == ()
+    failed = decide(judged((0.70, 0.67, 0.73), level=0.99), Look(6, 5, 6))
+    assert failed.state == "failed"
+
+
+def test_a_release_beyond_the_budget_is_not_promoted(workspace: Workspace) -> None:
+    results = judged((0.95, 0.93, 0.97), level=0.99)
+    release = make(workspace, results)
+    spent = replace(release, gate=to_json(decide(results, Look(6, 5, 6))))
+    assert read_decision(spent).state == "not_enough_data"
+    assert plan_promotion(workspace, release.id).blocked_by == ()
+    stored = create_release(workspace, manifest(workspace, any_run(workspace)), dict(spent.gate))
+    (blocked,) = plan_promotion(workspace, stored.id).blocked_by
+    assert blocked.startswith("no looks left: 100 new test items are needed")

@@ -1,4 +1,5 @@
 import math
+from dataclasses import replace
 
 import numpy as np
 import pytest
@@ -14,6 +15,7 @@ from metier.scoring.bootstrap import (
     estimate,
     leave_one_out,
 )
+from metier.scoring.intervals import cluster_t, clustered_error
 from metier.scoring.types import Resampling
 
 # Efron and Tibshirani (1993), table 14.1, spatial test data, measurement A
@@ -171,3 +173,53 @@ def test_undefined_everywhere_has_words():
     found = estimate(never, Resampling(10))
     assert math.isnan(found.value) and found.warnings[0] == "undefined on these items"
     assert draw(never, 1.0, Resampling(10)).agree
+
+
+def test_the_bootstrap_error_is_the_clustered_one_in_closed_form():
+    rng = np.random.default_rng(2)
+    names = [f"c{i}" for i in range(80) for _ in range(int(rng.integers(1, 6)))]
+    trait = {name: rng.normal() for name in dict.fromkeys(names)}
+    values = [trait[name] + 0.5 * rng.normal() for name in names]
+    found = draw(mean(values, names), float(np.mean(values)), Resampling(4000, method="percentile"))
+    assert found.values.std() == pytest.approx(clustered_error(values, names), rel=0.05)
+    alone = clustered_error(values, [str(i) for i in range(len(values))])
+    assert found.values.std() > 1.3 * alone
+
+
+def test_the_t_interval_of_cluster_means_is_students():
+    # Student (1908) again, each hour measured twice: the clusters are the ten patients
+    hours = [1.2, 2.4, 1.3, 1.3, 0.0, 1.0, 1.8, 0.8, 4.6, 1.4]
+    statistic = mean([h for h in hours for _ in "ab"], [f"p{i}" for i in range(10) for _ in "ab"])
+    found = estimate(statistic, Resampling(method="t"))
+    assert (found.low, found.high) == (
+        pytest.approx(0.7001, abs=1e-4),
+        pytest.approx(2.4599, abs=1e-4),
+    )
+    assert found.method == "cluster jackknife, t"
+    assert (found.n, found.clusters) == (20, 10)
+
+
+def test_the_t_interval_is_near_the_closed_form_where_clusters_differ_in_size():
+    rng = np.random.default_rng(4)
+    sizes = rng.integers(1, 9, 60)
+    names = [f"c{i:02d}" for i, size in enumerate(sizes) for _ in range(size)]
+    values = rng.random(len(names))
+    found = estimate(mean(values, names), Resampling(method="t"))
+    sums = [values[[name == f"c{i:02d}" for name in names]].sum() for i in range(60)]
+    _, low, high = cluster_t(sums, sizes.tolist())
+    assert found.high - found.low == pytest.approx(high - low, rel=0.05)
+
+
+def test_a_known_bias_moves_the_interval():
+    values = np.random.default_rng(3).random(200)
+    plain = estimate(mean(values), Resampling(2000))
+    moved = estimate(replace(mean(values), bias=-0.01), Resampling(2000))
+    assert moved.value == plain.value
+    assert moved.low - plain.low == pytest.approx(0.01, abs=2e-3)
+    assert moved.high - plain.high == pytest.approx(0.01, abs=2e-3)
+
+
+def test_an_interval_holds_the_value_and_stays_in_range():
+    statistic = replace(mean([1.0] * 199 + [0.0]), bias=-0.1)
+    found = estimate(statistic, Resampling(400), (0.0, 1.0))
+    assert found.low <= found.value <= found.high == 1.0

@@ -2,8 +2,10 @@ import math
 
 import pytest
 
+from metier.core.types import Estimate
 from metier.scoring.intervals import binomial_cdf, wilson
 from metier.scoring.power import (
+    detectable,
     detectable_mean,
     detectable_paired,
     detectable_proportion,
@@ -102,3 +104,13 @@ def test_unequal_classes_are_worth_less():
 
 def test_hours_by_hand():
     assert expert_hours(360, 2, 30) == pytest.approx(6.0)
+
+
+def test_what_an_interval_could_have_shown():
+    # an arm of 0.04 is 1.96 errors; at 80% power 2.80 of them are seen
+    assert detectable(Estimate(0.87, 0.83, 0.91, 400, 400)) == pytest.approx(0.0572, abs=1e-4)
+    assert detectable_mean(0.4, 400) == pytest.approx(
+        detectable(Estimate(0.5, 0.5 - 0.0392, 0.5 + 0.0392, 400, 400)), abs=1e-4
+    )
+    assert detectable(Estimate(0.87, math.nan, math.nan, 8, 1)) is None
+    assert detectable(Estimate(1.0, 1.0, 1.0, 8, 8)) is None

@@ -29,14 +29,14 @@ if _typing.TYPE_CHECKING:
     from metier.scoring.builtin import make_metric, metrics, scorers
     from metier.scoring.classification import confusion, per_class, rare_classes, support
     from metier.scoring.intervals import cluster_t, mcnemar, wilson
-    from metier.scoring.paired import Paired, paired_difference, permutation_test
+    from metier.scoring.paired import Paired, mcnemar_test, paired_difference, permutation_test
     from metier.scoring.records import field_view, record_of, records_of, slice_view
 
 _LATER = {
     "builtin": ("make_metric", "metrics", "scorers"),
     "classification": ("confusion", "per_class", "rare_classes", "support"),
     "intervals": ("cluster_t", "mcnemar", "wilson"),
-    "paired": ("Paired", "paired_difference", "permutation_test"),
+    "paired": ("Paired", "mcnemar_test", "paired_difference", "permutation_test"),
     "records": ("field_view", "record_of", "records_of", "slice_view"),
 }
 _HOME = {name: module for module, names in _LATER.items() for name in names}
@@ -60,6 +60,7 @@ __all__ = [
     "field_view",
     "make_metric",
     "mcnemar",
+    "mcnemar_test",
     "metric_info",
     "metrics",
     "needs",

@@ -8,7 +8,7 @@ hard for both cancels. Source: paired bootstrap, Koehn (2004), EMNLP, and Miller
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 
 import numpy as np
@@ -26,7 +26,7 @@ from metier.scoring.bootstrap import (
     point,
     warned,
 )
-from metier.scoring.intervals import wilson
+from metier.scoring.intervals import mcnemar, wilson
 from metier.scoring.types import DEFAULT, Metric, Resampling, Statistic
 
 
@@ -173,6 +173,32 @@ def permutation_test(
         hits += int(np.sum(gaps >= seen - 1e-12))
         total += int(np.sum(~np.isnan(gaps)))
     return (hits + 1) / (total + 1)
+
+
+def mcnemar_test(
+    a: Sequence[Score],
+    b: Sequence[Score],
+    right: Callable[[Score], bool] | None = None,
+    *,
+    mid_p: bool = True,
+) -> float:
+    """Return the two-sided p-value that one system gets more items right than the other.
+
+    ``right`` says whether an answer is (None: it equals the reference). For independent items:
+    raises InputError where several share a cluster, for which ``permutation_test`` is the test.
+    """
+    a, b = _aligned(a, b)
+    if len(clusters_of(a)[0]) < len(a):
+        raise InputError(
+            "items that are independent",
+            got=f"{len(a)} items in {len(clusters_of(a)[0])} clusters",
+            remedy="use permutation_test, which swaps whole clusters",
+        )
+    judge = right or (lambda record: bool(record.got == record.expected))
+    pairs = [(judge(ours), judge(theirs)) for ours, theirs in zip(a, b, strict=True)]
+    only_a = sum(ours and not theirs for ours, theirs in pairs)
+    only_b = sum(theirs and not ours for ours, theirs in pairs)
+    return mcnemar(only_a, only_b, mid_p=mid_p)
 
 
 def _sided(side: str, records: list[Score], index: NDArray[np.int64]) -> list[Score]:
