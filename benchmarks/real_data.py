@@ -12,6 +12,7 @@ tables are printed and appended to RESULTS.md.
 from __future__ import annotations
 
 import argparse
+import json
 import os
 import platform
 import shutil
@@ -32,9 +33,17 @@ from metier.journey.session import open_session
 HERE = Path(__file__).resolve().parent
 RESULTS = HERE / "RESULTS.md"
 SHOWN = {
-    "classify": ("f1_macro", "accuracy"),
+    "classify": ("f1_macro", "accuracy", "mcc"),
+    "multilabel": ("f1_micro", "f1_macro", "map"),
+    "answer": ("token_f1", "rougeL", "groundedness"),
     "summarize": ("rouge1", "rouge2", "rougeL"),
 }
+# First letters of ICD-10 codes by chapter (WHO, ICD-10 version 2019, table of chapters).
+CHAPTERS = {
+    "I": "AB", "II": "C", "IV": "E", "V": "F", "VI": "G", "IX": "I", "X": "J", "XI": "K",
+    "XII": "L", "XIII": "M", "XIV": "N", "XV": "O", "XVI": "P", "XVII": "Q", "XVIII": "R",
+    "XIX": "ST", "XX": "VWXY", "XXI": "Z", "XXII": "U",
+}  # fmt: skip
 
 
 def shared_data() -> Path:
@@ -53,7 +62,32 @@ def prepare(name: str, work: Path) -> Path:
     link = folder / "shared"
     if not link.exists():
         link.symlink_to(shared_data())
+    if name.startswith("codiesp"):
+        derive_chapters(folder)
     return folder / "metier.toml"
+
+
+def derive_chapters(folder: Path) -> None:
+    """Write the cases with their codes and the chapters these belong to."""
+    derived = folder / "derived"
+    derived.mkdir(exist_ok=True)
+    for part in ("train", "dev"):
+        with (folder / f"shared/codiesp/{part}.jsonl").open(encoding="utf-8") as file:
+            cases = [json.loads(line) for line in file]
+        for case in cases:
+            case["chapters"] = sorted({chapter(code) for code in case["codes"]})
+        lines = "\n".join(json.dumps(case, ensure_ascii=False) for case in cases)
+        (derived / f"codiesp_{part}.jsonl").write_text(lines, encoding="utf-8")
+
+
+def chapter(code: str) -> str:
+    """The chapter of an ICD-10 code; D and H are split by number."""
+    letter, tens = code[0].upper(), code[1]
+    if letter == "D":
+        return "II" if tens < "5" else "III"
+    if letter == "H":
+        return "VII" if tens < "6" else "VIII"
+    return next(name for name, letters in CHAPTERS.items() if letter in letters)
 
 
 def cell(estimate: Estimate) -> str:
@@ -76,7 +110,7 @@ def tables(result: CycleResult, task: str, seconds: float) -> Iterator[str]:
     yield f"| rung | {' | '.join(names)} | n |"
     yield f"|---|{'---|' * len(names)}---|"
     for report in result.reports:
-        cells = [cell(report.metrics[name]) for name in names]
+        cells = [cell(report.metrics[name]) if name in report.metrics else "" for name in names]
         yield f"| {report.rung} | {' | '.join(cells)} | {report.n} |"
     yield ""
     rungs = {report.id: report.rung for report in result.reports}
