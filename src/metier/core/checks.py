@@ -46,6 +46,7 @@ class PatternCheck(_Check):
     """A regular expression that replies must, or must not, match somewhere."""
 
     type: Literal["pattern"]
+    """Kind of check: pattern."""
     must_match: Pattern = ""
     """Regular expression that must be found in every reply (empty: none)."""
     must_not_match: Pattern = ""
@@ -69,6 +70,7 @@ class CatalogueCheck(_Check):
     """Whatever looks like a code or name must stand in a list."""
 
     type: Literal["catalogue"]
+    """Kind of check: catalogue."""
     pattern: Annotated[Pattern, Field(min_length=1)]
     """Regular expression of what counts as one; its first group, where it has one, is the code."""
     file: Annotated[str, Field(min_length=1)]
@@ -95,6 +97,7 @@ class NumbersCheck(_Check):
     """Every amount in the reply must stand in the reference or in the question."""
 
     type: Literal["numbers"]
+    """Kind of check: numbers."""
     against: Literal["reference", "question", "both"] = "both"
     """Where the amounts may come from; both: from either."""
     plain: bool = False
@@ -112,6 +115,7 @@ class PartsCheck(_Check):
     """Every part of a multi-part question must be taken up in the reply."""
 
     type: Literal["parts"]
+    """Kind of check: parts."""
     share: Annotated[float, Field(gt=0, le=1)] = 0.5
     """Share of a part's content words that the reply must hold for the part to be covered."""
 
@@ -125,6 +129,7 @@ class LengthCheck(_Check):
     """How long replies may be."""
 
     type: Literal["length"]
+    """Kind of check: length."""
     min_words: Positive | None = None
     """Fewest words."""
     max_words: Positive | None = None
@@ -148,6 +153,7 @@ class StyleCheck(_Check):
     """House style: every rule that is given must hold."""
 
     type: Literal["style"]
+    """Kind of check: style."""
     banned: tuple[Phrase, ...] = ()
     """Words and phrases that may not occur, whatever their case; whole words only."""
     required: tuple[Phrase, ...] = ()
@@ -182,6 +188,7 @@ class VoiceCheck(_Check):
     """A classifier trained on the team's own texts against others: does the reply sound like us?"""
 
     type: Literal["voice"]
+    """Kind of check: voice."""
     ours: str = ""
     """The team's own texts: a text file (one a line) or CSV, relative to metier.toml (empty: the
     replies of the training split)."""
@@ -200,6 +207,7 @@ class FactsCheck(_Check):
     """Replies may not contradict a table of facts, nor give a value that has expired."""
 
     type: Literal["facts"]
+    """Kind of check: facts."""
     file: Annotated[str, Field(min_length=1)]
     """The table: CSV, TSV or JSON lines with subject, attribute and value, and where wanted unit,
     pattern, valid_from and valid_until; relative to metier.toml. A bar parts other wordings."""
