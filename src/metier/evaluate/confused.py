@@ -3,9 +3,9 @@
 What a cell (expected i, got j) of the confusion table would hold by chance: items of i, times how
 often i is wrong *otherwise*, times how often other classes' errors fall on j. Both rates leave
 this cell out, so that a strong confusion does not explain itself, and lean on the whole table
-where counts are small. The count is then tested against a binomial with that rate, one cluster
-counting once, and corrected over all cells of the table (Benjamini and Hochberg 1995): classes
-that are hard in general, or drawn to a frequent label in general, do not stand out as pairs.
+where counts are small. The count is tested against a Poisson whose mean is itself uncertain, one
+cluster counting once, and corrected over all cells of the table (Benjamini and Hochberg 1995):
+classes that are hard, or answers that are given too often, do not stand out as pairs.
 """
 
 from __future__ import annotations
@@ -18,6 +18,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from metier.evaluate.circumstances import circumstances
+from metier.evaluate.contrasts import at_least
 from metier.evaluate.failure_types import (
     ALPHA,
     Circumstance,
@@ -28,14 +29,13 @@ from metier.evaluate.failure_types import (
 )
 from metier.evaluate.hard_classes import class_clusters
 from metier.evaluate.items import Judged
-from metier.evaluate.predicates import Facts
+from metier.evaluate.predicates import CROWD, Facts
 from metier.scoring.classification import decisions, label_of
-from metier.scoring.intervals import binomial_cdf
 from metier.scoring.multiplicity import benjamini_hochberg
 from metier.scoring.records import field_view
 from metier.scoring.types import Resampling
 
-LEAN = 5.0
+LEAN = 20.0
 """Items, and errors, that the whole table's rates are worth in one cell's."""
 NOTHING = ""
 """Stands for "no label": what is expected of an added one, what is got of a missed one."""
@@ -125,16 +125,16 @@ def cells_against_chance(judged: Judged, tally: Tally) -> list[Found]:
     clusters = judged.clusters
     cells = tally.wrong
     counts = _Counts.of(tally, labels)
-    rates = [counts.rate(cell) for cell in cells]
+    chances = [counts.chance(cell) for cell in cells]
     p_values = []
-    for cell, rate in zip(cells, rates, strict=True):
+    for cell, (rate, worth) in zip(cells, chances, strict=True):
         hit = len(set(clusters[sorted(tally.cells[cell])].tolist()))
         tried = len(set(clusters[sorted(tally.rows.get(cell[0], ()))].tolist()))
-        p_values.append(1 - binomial_cdf(hit - 1, max(tried, hit), rate))
+        p_values.append(at_least(hit, rate * tried, worth) if hit >= CROWD else 1.0)
     adjusted = benjamini_hochberg([*p_values, *[1.0] * max(0, possible - len(cells))])
     return [
         Found(cell, frozenset(tally.cells[cell]), rate * len(tally.rows.get(cell[0], ())), p)
-        for cell, rate, p in zip(cells, rates, adjusted, strict=False)
+        for cell, (rate, _), p in zip(cells, chances, adjusted, strict=False)
     ]
 
 
@@ -158,17 +158,27 @@ class _Counts:
             column[j] += n
         return cls(cell, row, column, Counter({k: len(v) for k, v in tally.rows.items()}), labels)
 
-    def rate(self, cell: Cell) -> float:
-        """Return the chance that an item of the row falls into the cell, without its own count."""
+    def chance(self, cell: Cell) -> tuple[float, float]:
+        """Return the chance that an item of the row falls into the cell by independent errors, and
+        how many counts that number rests on; the cell's own count does not enter.
+
+        Either the row's other errors fall on the column as other rows' errors do, or the column
+        draws on this row as on the others: whichever explains more.
+        """
         i, j = cell
         own, errors = self.cell[cell], sum(self.cell.values())
         items = sum(n for label, n in self.size.items() if label != NOTHING)
         overall = (errors - own) / max(items - own, 1)
-        wrong = (self.row[i] - own + LEAN * overall) / (self.size[i] - own + LEAN)
-        elsewhere = errors - self.row[i] - self.column[i]
+        rows = self.row[i] - own + LEAN * overall
         lean = LEAN * self._usual(i, j)
-        share = (self.column[j] - own + lean) / (max(elsewhere, 0) + LEAN)
-        return float(min(max(wrong * share, 1e-6), 1.0))
+        columns = self.column[j] - own + lean
+        elsewhere = max(errors - self.row[i] - self.column[i], 0) + LEAN
+        both = rows / (self.size[i] - own + LEAN) * columns / elsewhere
+        others = sum(n for label, n in self.size.items() if label not in (i, j, NOTHING))
+        drawn = (self.column[j] - own) / max(others, 1)
+        if drawn > both:
+            return min(drawn, 1.0), self.column[j] - own + 0.5
+        return max(both, 1e-6), 1 / (1 / (rows + 0.5) + 1 / (columns + 0.5))
 
     def _usual(self, i: str, j: str) -> float:
         """Return the share of errors of i that fall on j where only class sizes count."""

@@ -97,3 +97,13 @@ def _two_sided(t: float, freedom: float) -> float:
     from scipy.special import stdtr
 
     return min(1.0, 2 * float(stdtr(freedom, -abs(t))))
+
+
+def at_least(count: int, mean: float, worth: float) -> float:
+    """Return the chance of ``count`` or more, where ``mean`` itself was estimated.
+
+    Poisson with a gamma-distributed mean that is worth ``worth`` counts: a negative binomial.
+    """
+    from scipy.special import betainc
+
+    return float(betainc(count, worth, mean / (worth + mean))) if count else 1.0

@@ -13,15 +13,16 @@ from collections.abc import Sequence, Set
 import numpy as np
 
 from metier.evaluate.circumstances import circumstances
+from metier.evaluate.contrasts import at_least
 from metier.evaluate.failure_types import ALPHA, FailureCluster, Kind, share_of, some_ids
 from metier.evaluate.items import Judged
-from metier.evaluate.predicates import Facts
-from metier.scoring.intervals import binomial_cdf
+from metier.evaluate.predicates import CROWD, Facts
 from metier.scoring.multiplicity import benjamini_hochberg
 from metier.scoring.types import Resampling
 
-Question = tuple[str, Kind, frozenset[int], frozenset[int], float]
-"""Label, kind, the items concerned, those that fail, and the chance of each by the rest."""
+Question = tuple[str, Kind, frozenset[int], frozenset[int], tuple[float, float]]
+"""Label, kind, the items concerned, those that fail; the chance of each by the rest, and how many
+counts that number rests on."""
 
 
 def class_clusters(
@@ -55,8 +56,9 @@ def _hard(labels: tuple[list[str | None], list[str | None]], told: Set[int]) -> 
     for label in sorted({one for one in wanted if one is not None}):
         mine = frozenset(i for i, one in enumerate(wanted) if one == label)
         others = len(wanted) - len(mine)
-        rate = len(wrong - mine) / max(others, 1)
-        found.append((label, "hard", mine, frozenset(wrong & mine), rate))
+        elsewhere = len(wrong - mine)
+        chance = elsewhere / max(others, 1), elsewhere + 0.5
+        found.append((label, "hard", mine, frozenset(wrong & mine), chance))
     return found
 
 
@@ -73,16 +75,19 @@ def _drawn(labels: tuple[list[str | None], list[str | None]], told: Set[int]) ->
         sizes = sum(one == label for one in wanted)
         # An error of another class can fall on every class but its own.
         usual = sizes / max(len(wanted) - len(wanted) / max(len(set(wanted)), 1), 1)
-        found.append((label, "drawn", frozenset(wrong), failing, min(usual, 1.0)))
+        found.append((label, "drawn", frozenset(wrong), failing, (min(usual, 1.0), sizes + 0.5)))
     return found
 
 
 def _p(
-    clusters: np.typing.NDArray[np.int64], concerned: Set[int], failing: Set[int], rate: float
+    clusters: np.typing.NDArray[np.int64],
+    concerned: Set[int],
+    failing: Set[int],
+    chance: tuple[float, float],
 ) -> float:
     hit = len(set(clusters[sorted(failing)].tolist()))
     tried = len(set(clusters[sorted(concerned)].tolist()))
-    return 1 - binomial_cdf(hit - 1, tried, max(rate, 1e-6)) if hit else 1.0
+    return at_least(hit, chance[0] * tried, chance[1]) if hit >= CROWD else 1.0
 
 
 def _cluster(
@@ -93,7 +98,7 @@ def _cluster(
     field: str,
     resampling: Resampling,
 ) -> FailureCluster:
-    label, kind, concerned, failing, rate = question
+    label, kind, concerned, failing, (rate, _) = question
     places = sorted(concerned)
     part, failed = judged.part(places), np.asarray([i in failing for i in places], dtype=bool)
     known = [facts[i] for i in places]
