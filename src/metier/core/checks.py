@@ -46,6 +46,7 @@ class PatternCheck(_Check):
     """A regular expression that replies must, or must not, match somewhere."""
 
     type: Literal["pattern"]
+    """A regular expression that replies must match, or must not."""
     """Kind of check: pattern."""
     must_match: Pattern = ""
     """Regular expression that must be found in every reply (empty: none)."""
@@ -70,6 +71,7 @@ class CatalogueCheck(_Check):
     """Whatever looks like a code or name must stand in a list."""
 
     type: Literal["catalogue"]
+    """Codes or names that must stand in a list."""
     """Kind of check: catalogue."""
     pattern: Annotated[Pattern, Field(min_length=1)]
     """Regular expression of what counts as one; its first group, where it has one, is the code."""
@@ -97,6 +99,7 @@ class NumbersCheck(_Check):
     """Every amount in the reply must stand in the reference or in the question."""
 
     type: Literal["numbers"]
+    """Amounts that must stand in the reference or the question."""
     """Kind of check: numbers."""
     against: Literal["reference", "question", "both"] = "both"
     """Where the amounts may come from; both: from either."""
@@ -115,6 +118,7 @@ class PartsCheck(_Check):
     """Every part of a multi-part question must be taken up in the reply."""
 
     type: Literal["parts"]
+    """Parts of a question that must all be taken up."""
     """Kind of check: parts."""
     share: Annotated[float, Field(gt=0, le=1)] = 0.5
     """Share of a part's content words that the reply must hold for the part to be covered."""
@@ -129,6 +133,7 @@ class LengthCheck(_Check):
     """How long replies may be."""
 
     type: Literal["length"]
+    """Bounds on the length."""
     """Kind of check: length."""
     min_words: Positive | None = None
     """Fewest words."""
@@ -153,6 +158,7 @@ class StyleCheck(_Check):
     """House style: every rule that is given must hold."""
 
     type: Literal["style"]
+    """Rules of house style."""
     """Kind of check: style."""
     banned: tuple[Phrase, ...] = ()
     """Words and phrases that may not occur, whatever their case; whole words only."""
@@ -188,6 +194,7 @@ class VoiceCheck(_Check):
     """A classifier trained on the team's own texts against others: does the reply sound like us?"""
 
     type: Literal["voice"]
+    """A classifier of the team's own voice."""
     """Kind of check: voice."""
     ours: str = ""
     """The team's own texts: a text file (one a line) or CSV, relative to metier.toml (empty: the
@@ -207,6 +214,7 @@ class FactsCheck(_Check):
     """Replies may not contradict a table of facts, nor give a value that has expired."""
 
     type: Literal["facts"]
+    """A table of facts that must not be contradicted."""
     """Kind of check: facts."""
     file: Annotated[str, Field(min_length=1)]
     """The table: CSV, TSV or JSON lines with subject, attribute and value, and where wanted unit,

@@ -67,7 +67,7 @@ class EvaluateConfig(Section):
     """Models that judge replies."""
     worst_examples: Annotated[int, Field(ge=0, le=200)] = 12
     """Worst answers shown in the report."""
-    groups: list[str] = []
+    groups: list[str] = Field(default_factory=list)
     """Attributes of people to compare error rates over, each named in slices of a data source."""
     positive: str = ""
     """Label whose share is compared over these groups (structured: field=label; empty: none)."""

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from statistics import fmean
@@ -57,16 +58,18 @@ def measure(
 ) -> Measures:
     """Return every metric of the task, those of slices that targets name, and cost.
 
-    Metrics that need what no record has (scores, several turns) are left out, unless the objective
-    asks for them: then they are undefined, and say why.
+    Metrics that need what no record has (scores, several turns), or rank labels where there are too
+    few to rank, are left out, unless the objective asks for them: then they are undefined, and say
+    why.
     """
     records = records_of(predictions, beside.examples)
-    metrics = {
-        name: make_metric(name, objective=objective, materials=beside.materials)(
-            records, resampling
-        )
-        for name in measured_metrics(objective, records)
-    }
+    metrics = {}
+    for name in measured_metrics(objective, records):
+        metric = make_metric(name, objective=objective, materials=beside.materials)
+        found = metric(records, resampling)
+        ranks = metric.info.needs == "scores" and name not in asked_metrics(objective)
+        if not (ranks and math.isnan(found.value)):
+            metrics[name] = found
     metrics |= _slice_metrics(objective, records, resampling, beside)
     cost = cost_estimate(metrics, prices, device)
     if cost is not None:
@@ -83,13 +86,19 @@ def measure(
 
 def measured_metrics(objective: Objective, records: Sequence[Score]) -> list[str]:
     """Return the metrics that records of the objective's task have something to say on."""
-    asked = {*objective.metrics, *(one.metric for one in objective.target + objective.constraint)}
+    asked = asked_metrics(objective)
     found = []
     for name in task_metrics(objective):
         info = metric_info(name, objective)
         if not info.per_class and (name in asked or carries(records, info.needs)):
             found.append(name)
     return found
+
+
+def asked_metrics(objective: Objective) -> set[str]:
+    """Return the metrics that the objective names: listed, or in a target or constraint."""
+    targets = [*objective.target, *objective.constraint]
+    return {*objective.metrics, *(target.metric for target in targets)}
 
 
 def label_fields(objective: Objective) -> dict[str, str]:

@@ -12,7 +12,7 @@ import math
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, cast
 
 from metier.core import ledger
 from metier.core.errors import InputError, boundary
@@ -111,8 +111,8 @@ def _completer(session: Session, run: TuneRun) -> LocalCompleter:
     from metier.evaluate.baselines import tuned_contender
 
     bench = make_bench(session, run.version_id)
-    completer: Any = tuned_contender(bench, run, load_project_base(session)).completer
-    return completer
+    completer = tuned_contender(bench, run, load_project_base(session)).completer
+    return cast("LocalCompleter", completer)
 
 
 def _metrics(raw: Mapping[str, Any], task: str) -> dict[str, Estimate]:

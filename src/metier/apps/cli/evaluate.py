@@ -98,8 +98,9 @@ def _import(
     from metier.journey.session import make_bench
 
     with session(directory) as opened:
-        report = import_predictions(make_bench(opened), file, name, split=split, columns=columns)
-    show(report, as_json, lambda: _show_report(report))
+        bench = make_bench(opened)
+        report = import_predictions(bench, file, name, split=split, columns=columns)
+    show(report, as_json, lambda: _show_report(report, bench.version))
 
 
 def _harness(directory: Path, run: str, tasks: list[str], as_json: bool) -> None:
