@@ -51,9 +51,14 @@ def test_another_test_set_is_answered_again(benches: tuple[Bench, Bench]) -> Non
     other = bench_of(first.workspace, test=labelled(200, PAIRS, 3))
     completer = FakeCompleter(right)
     evaluate(first, Contender("zero_shot", completer))
-    calls = completer.calls
-    evaluate(other, Contender("zero_shot", completer))
-    assert completer.calls > calls
+    asked = len(completer.asked)
+    report = evaluate(other, Contender("zero_shot", completer))
+    assert report.n == len(other.examples("test")) == 12
+    assert len(completer.asked) == asked, "the questions that both share are asked once"
+    uncached = other.config.model_copy(update={"cache": False})
+    more = bench_of(first.workspace, config=uncached, test=labelled(200, PAIRS, 2))
+    evaluate(more, Contender("zero_shot", completer))
+    assert len(completer.asked) == asked + 8
 
 
 def test_evaluations_of_one_test_set_compare_across_versions(benches: tuple[Bench, Bench]) -> None:

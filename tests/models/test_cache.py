@@ -10,9 +10,9 @@ import pytest
 
 from evaluate_fakes import FakeCompleter
 from metier.core.completer import Completer, Sampling
-from metier.core.types import Completion, Conversation
+from metier.core.types import Completion, Conversation, Timing
 from metier.models.base import Base
-from metier.models.caching import CachedFillingCompleter, CompletionStore, cached
+from metier.models.caching import Answer, CachedFillingCompleter, CompletionStore, cached
 from metier.models.choosing import FillingCompleter
 from metier.models.engines.local import LocalCompleter
 from metier.models.filling import UpTo, closing_quote
@@ -72,7 +72,6 @@ def test_answers_outlive_the_process_and_are_shared(tmp_path: Path) -> None:
         lambda c: c.complete(ASKED[:1], replace(GREEDY, max_tokens=7)),
         lambda c: c.complete(ASKED[:1], replace(GREEDY, stop=("x",))),
         lambda c: c.complete([ASKED[0].with_system("be kind")], GREEDY),
-        lambda c: c.score(ASKED[:1], ["a"]),
     ],
 )
 def test_another_question_is_another_question(
@@ -92,13 +91,33 @@ def test_another_model_is_asked_itself(tmp_path: Path) -> None:
     assert other.calls == 1
 
 
-def test_scores_are_kept_by_their_choices(tmp_path: Path) -> None:
+def test_scores_are_kept_by_their_choices(tmp_path: Path, llama: Base) -> None:
+    inner = Counting(llama)
+    completer = cached(inner, store_in(tmp_path))
+    first = completer.score(ASKED, ["a", "bb"])
+    assert completer.score(ASKED, ["a", "bb"]) == first
+    assert inner.asked == [3]
+    assert completer.score(ASKED[:1], ["bb", "a"])[0] == pytest.approx(first[0][::-1])
+    assert inner.asked == [3, 1]
+
+
+def test_scores_without_a_time_are_made_anew(tmp_path: Path) -> None:
     inner = echo()
     completer = cached(inner, store_in(tmp_path))
-    assert completer.score(ASKED, ["a", "bb"]) == completer.score(ASKED, ["a", "bb"])
-    assert inner.calls == 1
-    assert completer.score(ASKED[:1], ["bb", "a"]) == [[-2.0, -1.0]]
+    assert completer.score(ASKED, ["a"]) == completer.score(ASKED, ["a"])
     assert inner.calls == 2
+
+
+def test_a_reply_without_a_time_gets_one(tmp_path: Path) -> None:
+    class Timeless(FakeCompleter):
+        def complete(self, conversations, sampling):  # type: ignore[no-untyped-def]
+            made = super().complete(conversations, sampling)
+            return [replace(one, timing=Timing()) for one in made]
+
+    completer = cached(Timeless(str.upper), store_in(tmp_path))
+    first = completer.complete(ASKED, GREEDY)
+    assert first[0].timing.total_s > 0 and first[0].timing.batch_size == 3
+    assert completer.complete(ASKED, GREEDY) == first
 
 
 def test_the_seed_of_a_greedy_reply_does_not_matter(tmp_path: Path) -> None:
@@ -204,9 +223,12 @@ def test_a_torn_file_is_begun_anew(tmp_path: Path) -> None:
 
 def test_odd_text_and_numbers_come_back(tmp_path: Path) -> None:
     odd = "\ud800 \x00 ünïcode \U0001f600"
-    inner = FakeCompleter(lambda text: odd, score=lambda text, choice: float("-inf"))
-    completer = cached(inner, store_in(tmp_path))
+    inner = FakeCompleter(lambda text: odd)
+    store = store_in(tmp_path)
     for _ in range(2):
-        assert completer.complete(ASKED[:1], GREEDY)[0].text == odd
-        assert completer.score(ASKED[:1], ["a"]) == [[float("-inf")]]
-    assert inner.calls == 2
+        assert cached(inner, store).complete(ASKED[:1], GREEDY)[0].text == odd
+    assert inner.calls == 1
+    scores = Answer(None, (float("-inf"), float("nan"), 1e-300))
+    store.put({b"key": scores})
+    found = store.get([b"key", b"none"])
+    assert list(found) == [b"key"] and repr(found[b"key"]) == repr(scores)

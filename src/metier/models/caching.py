@@ -13,6 +13,7 @@ their key). Errors are never kept, nor what a function without a ``key`` had a s
 from __future__ import annotations
 
 import sqlite3
+import time
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import closing, contextmanager
 from dataclasses import dataclass, replace
@@ -22,7 +23,7 @@ from typing import Any
 
 from metier.core.codec import dumps, loads, to_json
 from metier.core.completer import Capabilities, Completer, Sampling
-from metier.core.types import Completion, Conversation, Json, digest
+from metier.core.types import Completion, Conversation, Json, Timing, digest
 from metier.models.choosing import FillingCompleter, Grammar
 
 FORMAT = 1
@@ -161,7 +162,13 @@ class CachedCompleter:
         """Answer, from the store where possible; times are those of the answer that was made."""
 
         def ask(asked: Sequence[Conversation]) -> list[Answer]:
-            return [Answer(completion) for completion in self._inner.complete(asked, sampling)]
+            start = time.perf_counter()
+            made = self._inner.complete(asked, sampling)
+            share = Timing((time.perf_counter() - start) / len(asked), None, len(asked))
+            return [
+                Answer(one if one.timing.total_s > 0 else replace(one, timing=share))
+                for one in made
+            ]
 
         found = self._through(conversations, ["complete"], sampling, ask)
         return [answer.completion for answer in found if answer.completion is not None]
@@ -169,13 +176,8 @@ class CachedCompleter:
     def score(
         self, conversations: Sequence[Conversation], choices: Sequence[str]
     ) -> list[list[float]]:
-        """Score, from the store where possible."""
-
-        def ask(asked: Sequence[Conversation]) -> list[Answer]:
-            return [Answer(None, tuple(row)) for row in self._inner.score(asked, choices)]
-
-        found = self._through(conversations, ["score", *choices], None, ask)
-        return [list(answer.scores) for answer in found if answer.scores is not None]
+        """Score anew: rows of scores say nothing of the time they took."""
+        return self._inner.score(conversations, choices)
 
     def _through(
         self,
@@ -214,6 +216,17 @@ class CachedFillingCompleter(CachedCompleter):
     """The same around a Completer that can choose and fill inside a reply."""
 
     _inner: FillingCompleter
+
+    def score(
+        self, conversations: Sequence[Conversation], choices: Sequence[str]
+    ) -> list[list[float]]:
+        """Score, from the store where possible."""
+
+        def ask(asked: Sequence[Conversation]) -> list[Answer]:
+            return [Answer(None, tuple(row)) for row in self._inner.score(asked, choices)]
+
+        found = self._through(conversations, ["score", *choices], None, ask)
+        return [list(answer.scores) for answer in found if answer.scores is not None]
 
     def choose(
         self,

@@ -51,6 +51,7 @@ class Room:
 class _Filled:
     """How far the places are filled; shared by the layers of one cache."""
 
+    rows: Tensor
     columns: Tensor
     width: int = 0
 
@@ -68,8 +69,7 @@ class SlotLayer:
 
     def update(self, keys: Tensor, values: Tensor, *_: Any, **__: Any) -> tuple[Tensor, Tensor]:
         """Write one token per row; return what the rows in use attend to."""
-        columns, width = self.filled.columns, self.filled.width
-        rows = torch.arange(columns.shape[0], device=columns.device)
+        rows, columns, width = self.filled.rows, self.filled.columns, self.filled.width
         self.keys[rows, :, columns] = keys[:, :, 0]
         self.values[rows, :, columns] = values[:, :, 0]
         used = columns.shape[0]
@@ -96,7 +96,8 @@ class _Places:
         self.model, self.count, self.width = model, count, width
         self.rows: list[Row] = []
         self.lengths: list[int] = []
-        self.filled = _Filled(torch.zeros(0, dtype=torch.long, device=device))
+        nothing = torch.zeros(0, dtype=torch.long, device=device)
+        self.filled = _Filled(nothing, nothing)
         self.layers = [
             SlotLayer(_room(one.keys, count, width), _room(one.values, count, width), self.filled)
             for one in like
@@ -140,9 +141,10 @@ class _Places:
     def step(self) -> Tensor:
         """Feed the newest token of each row; return the logits [rows, vocabulary]."""
         device, used = self.mask.device, len(self.rows)
-        columns = torch.tensor(self.lengths, device=device)
-        self.filled.columns, self.filled.width = columns, max(self.lengths) + 1
-        self.mask[torch.arange(used, device=device), 0, 0, columns] = 0
+        rows, columns = torch.arange(used, device=device), torch.tensor(self.lengths, device=device)
+        self.filled.rows, self.filled.columns = rows, columns
+        self.filled.width = max(self.lengths) + 1
+        self.mask[rows, 0, 0, columns] = 0
         cache = new_cache()
         cache.layers = self.layers
         out = self.model(
