@@ -22,6 +22,7 @@ class LocalJudge(Section):
     """A model on this machine."""
 
     type: Literal["local"]
+    """A model on this machine."""
     name: Annotated[str, Field(min_length=1)]
     """Name in tables; its agreement with people is kept under it."""
     base: Annotated[str, Field(min_length=1)]
@@ -32,6 +33,7 @@ class EndpointJudge(Section):
     """A model behind an OpenAI-compatible server."""
 
     type: Literal["endpoint"]
+    """A model behind an OpenAI-compatible server."""
     name: Annotated[str, Field(min_length=1)]
     """Name in tables; its agreement with people is kept under it."""
     url: Annotated[str, Field(min_length=1)]
