@@ -23,7 +23,7 @@ from rich.text import Text
 
 HERE = Path(__file__).parent
 MEDIA = HERE / "media"
-COLUMNS, WIDTH = 118, 1280
+COLUMNS, WIDTH = 140, 1280
 COMMANDS = ("metier demo {demo}", "metier cycle status", "metier release list")
 PAGES = {"overview": "/", "label": "/label", "try": "/try", "compare": "/compare"}
 
