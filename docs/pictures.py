@@ -12,6 +12,7 @@ import io
 import json
 import os
 import pty
+import re
 import shlex
 import signal
 import subprocess
@@ -23,9 +24,9 @@ from rich.text import Text
 
 HERE = Path(__file__).parent
 MEDIA = HERE / "media"
-COLUMNS, WIDTH = 118, 1280
+COLUMNS, WIDTH = 140, 1280
 COMMANDS = ("metier demo {demo}", "metier cycle status", "metier release list")
-PAGES = {"overview": "/", "label": "/label", "try": "/try", "compare": "/compare"}
+PAGES = {"overview": "/", "try": "/try", "compare": "/compare"}
 
 
 def recorded(command: str, folder: Path) -> str:
@@ -63,7 +64,10 @@ def record_session(demo: Path) -> None:
         console.print(Text.from_ansi(printed))
         console.print()
     MEDIA.mkdir(exist_ok=True)
-    console.save_svg(str(MEDIA / "session.svg"), title="metier")
+    drawn = console.export_svg(title="metier")
+    # Its fonts would be fetched from elsewhere; the reader's own monospace one does.
+    plain = re.sub(r"@font-face\s*\{[^}]*\}", "", drawn)
+    (MEDIA / "session.svg").write_text(plain, encoding="utf-8")
 
 
 def take_pictures(demo: Path) -> None:
