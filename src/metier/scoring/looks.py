@@ -22,7 +22,7 @@ from typing import TYPE_CHECKING
 
 from metier.scoring.intervals import NORMAL, z_of
 from metier.scoring.multiplicity import simultaneous_level
-from metier.scoring.tasks import metric_info
+from metier.scoring.tasks import shown_info
 from metier.scoring.types import Resampling
 
 if TYPE_CHECKING:
@@ -80,7 +80,7 @@ def _new_items(result: TargetResult, power: float) -> int:
 
 
 def _margin(result: TargetResult) -> float:
-    info = metric_info(result.metric)
+    info = shown_info(result.metric)
     if info.low is not None and info.high is not None:
         return MARGIN * (info.high - info.low)
     return 2 * MARGIN * abs(result.goal or 0.0)
