@@ -435,3 +435,15 @@ def test_numbers_equal_those_of_scoring(tmp_path):
     found = run(jsonl(tmp_path / "p.jsonl", rows)).systems[0].metrics["f1_macro"]
     records = [Score(r["id"], None, r["reference"], r["prediction"]) for r in rows]
     assert found == make_metric("f1_macro")(records, FAST)
+
+
+def test_p_values_of_several_systems_hold_for_all_of_them(tmp_path):
+    rows = [row for k in (40, 48, 56) for row in labelled(right=k, system=f"right {k}")]
+    found = run(jsonl(tmp_path / "p.jsonl", rows))
+    family = [one for one in found.differences if one.metric == "accuracy"]
+    assert len(family) == 3
+    assert all(one.p_adjusted >= one.p_value for one in family)
+    table = next(one for one in found.tables() if one.title.startswith("Paired"))
+    assert table.headers == ("metric", "difference", "paired", "p", "p, all together", "items")
+    two = run(jsonl(tmp_path / "q.jsonl", rows[: 2 * len(rows) // 3]))
+    assert {one.p_adjusted for one in two.differences} == {None}

@@ -7,7 +7,7 @@ cancels out: the interval is that of the difference, not of two separate numbers
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 
 from metier.core.errors import InputError
 from metier.core.ledger import get_version, load_predictions
@@ -15,6 +15,7 @@ from metier.core.objective import Target
 from metier.core.records import Difference, EvaluationReport
 from metier.core.types import Estimate, Score
 from metier.core.workspace import Workspace
+from metier.evaluate.adjust import adjusted
 from metier.evaluate.bench import Bench
 from metier.evaluate.beside import materials_of, questions_of
 from metier.evaluate.measures import slice_records
@@ -27,7 +28,6 @@ from metier.scoring import (
     task_metrics,
 )
 from metier.scoring.looks import at_level
-from metier.scoring.multiplicity import holm
 from metier.scoring.power import detectable
 
 
@@ -135,19 +135,6 @@ def compare_all(
         for difference in comparison.differences(candidate, report, metrics)
     ]
     return adjusted(found)
-
-
-def adjusted(differences: Sequence[Difference]) -> list[Difference]:
-    """Return differences with p-values corrected (Holm) within each metric, in their order."""
-    families: dict[str, list[int]] = {}
-    for index, one in enumerate(differences):
-        families.setdefault(one.metric, []).append(index)
-    found = list(differences)
-    for family in families.values():
-        corrected = holm([differences[index].p_value for index in family])
-        for index, p_value in zip(family, corrected, strict=True):
-            found[index] = replace(differences[index], p_adjusted=p_value)
-    return found
 
 
 def check_comparable(ws: Workspace, a: EvaluationReport, b: EvaluationReport) -> None:

@@ -106,11 +106,14 @@ def _differences_table(found: FileEvaluation) -> Table:
             f"{difference.a} - {difference.b}",
             interval(difference.estimate, signed=True),
             _p_words(difference.p_value),
+            *([] if difference.p_adjusted is None else [_p_words(difference.p_adjusted)]),
             f"{difference.estimate.n:,}",
         )
         for difference in found.differences
     ]
-    headers = ("metric", "difference", "paired", "p", "items")
+    several = any(difference.p_adjusted is not None for difference in found.differences)
+    together = ("p, all together",) if several else ()
+    headers = ("metric", "difference", "paired", "p", *together, "items")
     return Table(f"Paired differences, {found.level:.0%} intervals", headers, tuple(rows))
 
 

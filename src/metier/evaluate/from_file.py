@@ -20,6 +20,7 @@ from metier.core.errors import InputError, nearest
 from metier.core.objective import Objective, TaskKind
 from metier.core.records import Difference
 from metier.core.types import Score
+from metier.evaluate.adjust import adjusted
 from metier.evaluate.file_result import FileEvaluation, SystemResult
 from metier.evaluate.file_rows import (
     Columns,
@@ -45,6 +46,7 @@ from metier.scoring import (
     rare_classes,
     task_metrics,
 )
+from metier.scoring.power import detectable
 from metier.scoring.records import carries
 from metier.scoring.types import DEFAULT
 
@@ -222,8 +224,9 @@ def _differences(
             paired = paired_difference(
                 make_metric(metric, objective=objective), ours, theirs, resampling
             )
-            found.append(Difference(metric, a, b, paired.estimate, paired.p_value))
-    return tuple(found), notes
+            shown = detectable(paired.estimate)
+            found.append(Difference(metric, a, b, paired.estimate, paired.p_value, None, shown))
+    return tuple(adjusted(found) if len(pairs) > 1 else found), notes
 
 
 def _shared(
