@@ -34,6 +34,7 @@ from metier.evaluate.turns import every_turn
 from metier.scoring import Resampling, field_kinds
 
 CLUSTERS = 10
+UNSURE = 5
 SEALED = (
     "this was learnt from the test set: collect new rows for it; never train on test rows, and "
     "freeze new test items before the next cycle leans on these findings"
@@ -45,8 +46,8 @@ class Failures:
     """What one evaluation tells of where the model fails.
 
     ``failed`` is the share of wrong answers (of texts: the worst quarter counts as failed, so it
-    says nothing by itself). ``clusters`` are those that stand out first; ``unclear`` counts
-    clusters that may be chance and are left out.
+    says nothing by itself). ``clusters`` are those that stand out, ``unsure`` the few most frequent
+    of the ``unclear`` ones, which may be chance.
     """
 
     evaluation_id: str
@@ -56,6 +57,7 @@ class Failures:
     n: int
     failed: Estimate
     clusters: tuple[FailureCluster, ...]
+    unsure: tuple[FailureCluster, ...]
     unclear: int
     slices: Slices
     fairness: tuple[Fairness, ...]
@@ -91,6 +93,7 @@ def find_failures(bench: Bench, report: EvaluationReport) -> Failures:
         n=len(judged.items),
         failed=share_of(judged, wrong(judged), bench.resampling),
         clusters=tuple(sure[:CLUSTERS]),
+        unsure=tuple(sorted(every[len(sure) :], key=lambda one: (-one.failed, one.name))[:UNSURE]),
         unclear=len(every) - len(sure),
         slices=slices,
         fairness=groups,

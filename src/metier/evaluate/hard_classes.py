@@ -1,9 +1,9 @@
 """Classes that are hard whatever they are taken for, and answers given too often whatever is right.
 
 What confusions of a pair have already told is left out: a class is hard where its *other* errors
-are more than the rest's error rate would give, and an answer is drawn on where the wrong answers
-that fall on it are more than its share of the data. One cluster of items counts once; p-values are
-corrected over all classes and both questions (Benjamini and Hochberg 1995).
+are more than the rest's, and an answer is drawn on where the wrong answers that fall on it are
+more than its share of the data. Whole clusters of items vary; p-values are corrected over all
+classes and both questions (Benjamini and Hochberg 1995).
 """
 
 from __future__ import annotations
@@ -11,18 +11,21 @@ from __future__ import annotations
 from collections.abc import Sequence, Set
 
 import numpy as np
+from numpy.typing import NDArray
 
 from metier.evaluate.circumstances import circumstances
-from metier.evaluate.contrasts import at_least
+from metier.evaluate.contrasts import at_least, contrast
 from metier.evaluate.failure_types import ALPHA, FailureCluster, Kind, share_of, some_ids
 from metier.evaluate.items import Judged
 from metier.evaluate.predicates import CROWD, Facts
 from metier.scoring.multiplicity import benjamini_hochberg
 from metier.scoring.types import Resampling
 
-Question = tuple[str, Kind, frozenset[int], frozenset[int], tuple[float, float]]
-"""Label, kind, the items concerned, those that fail; the chance of each by the rest, and how many
-counts that number rests on."""
+Places = NDArray[np.int64]
+Chance = tuple[float, float, frozenset[int]]
+Question = tuple[str, Kind, frozenset[int], frozenset[int], Chance]
+"""Label, kind, the items concerned, those that fail; the chance of each by the rest, how many
+counts that number rests on, and all items that fail."""
 
 
 def class_clusters(
@@ -39,8 +42,7 @@ def class_clusters(
     a pair already and do not count as failures.
     """
     asked = [*_hard(labels, told), *_drawn(labels, told)]
-    clusters = judged.clusters
-    p_values = [_p(clusters, concerned, failing, rate) for _, _, concerned, failing, rate in asked]
+    p_values = [_p(judged.clusters, question) for question in asked]
     adjusted = benjamini_hochberg(p_values)
     return [
         _cluster(judged, facts, one, p, field, resampling)
@@ -57,7 +59,7 @@ def _hard(labels: tuple[list[str | None], list[str | None]], told: Set[int]) -> 
         mine = frozenset(i for i, one in enumerate(wanted) if one == label)
         others = len(wanted) - len(mine)
         elsewhere = len(wrong - mine)
-        chance = elsewhere / max(others, 1), elsewhere + 0.5
+        chance = elsewhere / max(others, 1), elsewhere + 0.5, frozenset(wrong)
         found.append((label, "hard", mine, frozenset(wrong & mine), chance))
     return found
 
@@ -75,19 +77,24 @@ def _drawn(labels: tuple[list[str | None], list[str | None]], told: Set[int]) ->
         sizes = sum(one == label for one in wanted)
         # An error of another class can fall on every class but its own.
         usual = sizes / max(len(wanted) - len(wanted) / max(len(set(wanted)), 1), 1)
-        found.append((label, "drawn", frozenset(wrong), failing, (min(usual, 1.0), sizes + 0.5)))
+        found.append(
+            (label, "drawn", frozenset(wrong), failing, (min(usual, 1.0), sizes + 0.5, failing))
+        )
     return found
 
 
-def _p(
-    clusters: np.typing.NDArray[np.int64],
-    concerned: Set[int],
-    failing: Set[int],
-    chance: tuple[float, float],
-) -> float:
+def _p(clusters: Places, question: Question) -> float:
+    """A hard class is compared with the rest; for a drawn answer the share is known beforehand."""
+    _, kind, concerned, failing, (rate, worth, wrong) = question
     hit = len(set(clusters[sorted(failing)].tolist()))
-    tried = len(set(clusters[sorted(concerned)].tolist()))
-    return at_least(hit, chance[0] * tried, chance[1]) if hit >= CROWD else 1.0
+    if hit < CROWD:
+        return 1.0
+    if kind == "drawn":
+        return at_least(hit, rate * len(set(clusters[sorted(concerned)].tolist())), worth)
+    failed, inside = (np.zeros(len(clusters), dtype=bool) for _ in range(2))
+    failed[sorted(wrong)], inside[sorted(concerned)] = True, True
+    found = contrast(failed.astype(np.float64), clusters, inside)
+    return found.p_value if found.estimate.value > 0 and found.p_value == found.p_value else 1.0
 
 
 def _cluster(
@@ -98,7 +105,7 @@ def _cluster(
     field: str,
     resampling: Resampling,
 ) -> FailureCluster:
-    label, kind, concerned, failing, (rate, _) = question
+    label, kind, concerned, failing, (rate, _, _) = question
     places = sorted(concerned)
     part, failed = judged.part(places), np.asarray([i in failing for i in places], dtype=bool)
     known = [facts[i] for i in places]

@@ -91,10 +91,10 @@ def request_data(
     counts = Counter(label for example in train for label in _labels(example))
     rows: list[DataRow] = []
     for cluster in clusters:
+        if cluster.kind in ("confusion", "drawn"):
+            rows.append(_check(cluster, counts))
         if cluster.kind in ("form", "drawn"):
             continue  # how replies look, and what is answered too often, is no lack of messages
-        if cluster.kind == "confusion":
-            rows.append(_check(cluster, counts))
         rows.append(_collect(cluster, counts, len(train), len(judged.items)))
     worse = [one for one in slices.discovered + slices.declared if one.state == "worse"]
     rows += [_of_slice(one, len(train), len(judged.items)) for one in worse]

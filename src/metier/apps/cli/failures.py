@@ -46,6 +46,8 @@ def _show(found: Failures, path: Path | None) -> None:
                 say(f"     its replies {words}: {', '.join(terms)}")
     if not found.clusters:
         say("  no kind of failure is more frequent than chance would have it")
+    for cluster in found.unsure:
+        say(f"  may be chance: {cluster.words} (by chance {cluster.by_chance:.1f})")
     _slices(found.slices)
     for fair in found.fairness:
         _groups(fair)

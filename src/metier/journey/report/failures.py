@@ -10,7 +10,7 @@ from markupsafe import Markup
 
 from metier.core.types import Estimate
 from metier.journey.report import numbers, svg
-from metier.journey.report.views import Row, unit_of
+from metier.journey.report.views import RUNGS, Row, unit_of
 
 if TYPE_CHECKING:
     from metier.evaluate.failure_types import FailureCluster
@@ -28,11 +28,12 @@ def failures_view(found: Failures | None) -> Row:
         return {"shown": False}
     return {
         "shown": True,
-        "rung": found.rung,
+        "rung": RUNGS.get(found.rung, found.rung),
         "failed": numbers.interval(found.failed),
         "n": found.n,
         "split": found.split,
         "clusters": [_cluster(one) for one in found.clusters],
+        "unsure": [one.words for one in found.unsure],
         "unclear": found.unclear,
         "slices": _slices(found.slices),
         "groups": [_groups(one) for one in found.fairness],
@@ -64,8 +65,8 @@ def _slices(found: Slices) -> Row:
     limits = [
         v for one in shown if one.difference for v in (0.0, one.difference.low, one.difference.high)
     ]
-    bounds = svg.nice_bounds(limits)
-    ends = (bounds[0], sum(bounds) / 2, bounds[1])
+    reach = max(map(abs, svg.nice_bounds(limits)))
+    bounds, ends = (-reach, reach), (-reach, 0.0, reach)
     return {
         "metric": found.metric,
         "item_metric": found.item_metric,
