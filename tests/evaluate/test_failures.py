@@ -276,7 +276,7 @@ def test_items_for_an_interval() -> None:
 def test_the_request_can_be_handed_out(swapped_desk: Failures) -> None:
     page, table = markdown_of(swapped_desk.request), csv_of(swapped_desk.request)
     assert page.startswith("# Data for the next cycle") and "## 1. Check 80 rows" in page
-    assert "- Why: the model confuses `billing` and `delivery` with each other" in page
+    assert "- Why: confuses `billing` and `delivery` with each other" in page
     assert table.splitlines()[0] == "action,what,train,test,why,assumption"
     assert len(table.splitlines()) == len(swapped_desk.request.rows) + 1
     assert '"action": "check"' in written(swapped_desk.request, Path("a.json"))

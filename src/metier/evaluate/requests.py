@@ -128,7 +128,7 @@ def _check(cluster: FailureCluster, counts: Counter[str]) -> DataRow:
     now = sum(counts[label] for label in cluster.labels)
     wanted = min(now, math.ceil((z_of(0.95) / CHECKED) ** 2 * 0.1 * 0.9))
     what = f"training rows labelled {_either(cluster.labels)}: is the label right?"
-    return DataRow("check", what, wanted, 0, now, f"the model {cluster.words}", CHECK_RULE)
+    return DataRow("check", what, wanted, 0, now, cluster.words, CHECK_RULE)
 
 
 def _collect(cluster: FailureCluster, counts: Counter[str], trained: int, measured: int) -> DataRow:
@@ -145,7 +145,7 @@ def _collect(cluster: FailureCluster, counts: Counter[str], trained: int, measur
     train = rows_to_reach(cluster.share.value, goal, now)
     test = items_for_width(cluster.share.value) - cluster.of
     rule = f"{COLLECT_RULE}; {TEST_RULE}" if test > 0 else COLLECT_RULE
-    why = f"the model {cluster.words}"
+    why = cluster.words
     return DataRow("collect", what, train, max(test, 0), now, why, rule, cluster.example_ids)
 
 

@@ -100,7 +100,6 @@ def _sections(page: Mapping[str, Any]) -> list[tuple[str, str]]:
         ("failures", "Where it fails", page["failures"]["shown"]),
         ("confusion", "Confusions", page["confusions"]),
         ("classes", "Classes", page["class_tables"]),
-        ("failures", "Where it fails", page["failures"]["shown"]),
         ("worst", "Worst answers", page["worst"]),
         ("data", "Data card", True),
         ("lineage", "Lineage", True),
