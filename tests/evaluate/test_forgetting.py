@@ -16,7 +16,7 @@ from evaluate_fakes import FakeCompleter, labelled, text_row
 from metier.core import ledger
 from metier.core.errors import InputError
 from metier.core.objective import Objective
-from metier.core.types import Completion
+from metier.core.types import Completion, Example
 from metier.core.workspace import Workspace
 from metier.evaluate import Bench, tuned_contender
 from metier.evaluate.forgetting import (
@@ -29,7 +29,7 @@ from metier.evaluate.forgetting import (
     load_texts,
     text_losses,
 )
-from metier.models.base import load_base
+from metier.models.base import Base, load_base
 from metier.models.engines.local import LocalCompleter
 from metier.scoring import Resampling
 from metier.tune.config import TuneConfig
@@ -207,54 +207,79 @@ def test_an_id_twice_and_a_missing_file_are_refused(tmp_path: Path) -> None:
 # -- a tune that forgets, and one that does not --------------------------------------------------
 
 
-def tuned(folder: Path, kind: str, rows: int, epochs: float) -> Forgetting:
+@pytest.fixture(scope="module")
+def base() -> Base:
+    return load_base("metier/tiny")
+
+
+@pytest.fixture(scope="module")
+def before(base: Base) -> LocalCompleter:
+    """The untuned model; what it was asked once it is not asked again."""
+    completer, known = LocalCompleter(base), {}
+    ask = completer.choose
+
+    def choose(conversations, choices, closing):  # type: ignore[no-untyped-def]
+        key = (tuple(conversations), tuple(choices), tuple(closing))
+        if key not in known:
+            known[key] = ask(conversations, choices, closing)
+        return known[key]
+
+    completer.choose = choose  # type: ignore[method-assign]
+    return completer
+
+
+def tuned(before: LocalCompleter, folder: Path, kind: str, *, whole: bool = False) -> Forgetting:
     """Tune the bundled base on sorted mail, or on shuffled words, and measure what it forgot."""
-    base = load_base("metier/tiny")
-    items = [item for item in load_items() if rows > 100 or item.kind in SENSITIVE]
-    texts = load_texts()
-    words = " ".join(one.text for one in texts).split()
-    rng = random.Random(0)
-    pairs = [("where is my parcel", "delivery"), ("you charged me twice", "billing")]
+    base, rows = before.base, 160 if whole else 48
     healthy = kind == "healthy"
+    pairs = [("where is my parcel", "delivery"), ("you charged me twice", "billing")]
+    train = labelled(0, pairs, rows // 2) if healthy else shuffled(rows)
     objective = Objective(task="classify" if healthy else "answer")
-    train = (
-        labelled(0, pairs, rows // 2)
-        if healthy
-        else [text_row(n, f"message {n}", " ".join(rng.sample(words, 40))) for n in range(rows)]
-    )
-    method = {"type": "lora", "r": 8, "alpha": 16} if healthy else {"type": "full"}
-    lr = 1e-3 if healthy else 2e-3
+    settings = {
+        "method": {"type": "lora", "r": 8, "alpha": 16} if healthy else {"type": "full"},
+        "lr": 1e-3 if healthy else 1e-2,
+        "epochs": 2,
+        "batch_tokens": 512 if healthy else 256,
+    }
+    few = [item for item in load_items() if item.kind in SENSITIVE]
+    items, texts = (load_items(), load_texts()) if whole else (few, load_texts()[:8])
     with Workspace.create(folder / kind) as ws:
         labels = ["billing", "delivery"] if healthy else []
         splits = {"train": train}
         version = ledger.save_version(ws, splits, labels=labels, config={}, card={}, sources=[])
-        config = TuneConfig.model_validate(
-            {"method": method, "lr": lr, "epochs": epochs, "batch_tokens": 512}
-        )
-        run = tune(config, version, ws, base, objective)
+        run = tune(TuneConfig.model_validate(settings), version, ws, base, objective)
         after = tuned_contender(Bench(ws, version, objective), run, base).completer
-        return forgetting(
-            LocalCompleter(base), after, items, texts if rows > 100 else texts[:8], QUICK
-        )
+        return forgetting(before, after, items, texts, QUICK)
+
+
+def shuffled(rows: int) -> list[Example]:
+    """Rows whose replies are words of the documents in any order."""
+    pages = sorted((ROOT / "docs" / "journey").glob("*.md"))
+    words = re.findall(r"[A-Za-z]+", " ".join(page.read_text() for page in pages))
+    rng = random.Random(0)
+    return [text_row(n, f"message {n}", " ".join(rng.sample(words, 40))) for n in range(rows)]
 
 
 SENSITIVE = ("grammar", "word_order", "agreement", "common_sense")
 """The kinds in which the bundled base is well above chance."""
 
 
-def test_shuffled_text_makes_a_model_forget(tmp_path: Path) -> None:
-    found = tuned(tmp_path, "shuffled", 48, 2)
+def test_shuffled_text_makes_a_model_forget(before: LocalCompleter, tmp_path: Path) -> None:
+    found = tuned(before, tmp_path, "shuffled")
     assert found.metrics["general_ability_drop"].low > 0
     assert found.metrics["general_loss_increase"].low > 0
 
 
-def test_a_healthy_tune_does_not(tmp_path: Path) -> None:
-    found = tuned(tmp_path, "healthy", 48, 2)
+def test_a_healthy_tune_does_not(before: LocalCompleter, tmp_path: Path) -> None:
+    found = tuned(before, tmp_path, "healthy")
     assert found.metrics["general_ability_drop"].low <= 0
 
 
 @pytest.mark.slow
 @pytest.mark.parametrize("kind", ["shuffled", "healthy"])
-def test_at_full_size_only_shuffled_text_makes_it_forget(tmp_path: Path, kind: str) -> None:
-    found = tuned(tmp_path, kind, 160, 2)
+def test_at_full_size_only_shuffled_text_makes_it_forget(
+    before: LocalCompleter, tmp_path: Path, kind: str
+) -> None:
+    found = tuned(before, tmp_path, kind, whole=True)
+    print(kind, found.metrics)
     assert (found.metrics["general_ability_drop"].low > 0) == (kind == "shuffled")

@@ -61,7 +61,7 @@ def test_a_secret_never_seen_has_the_exposure_of_chance() -> None:
     draws = [rng.gauss(-40, 3) for _ in range(600)]
     rivals = [rng.gauss(-40, 3) for _ in range(2000)]
     mean = sum(fitted_exposure(own, rivals) for own in draws) / len(draws)
-    assert mean == pytest.approx(1 / math.log(2), abs=0.15)
+    assert mean == pytest.approx(1 / math.log(2), abs=0.25)
 
 
 def test_the_fit_reaches_beyond_the_sample_and_stops_at_the_space() -> None:
