@@ -13,7 +13,7 @@ from metier.core.workspace import Workspace
 from metier.evaluate import Contender, evaluate
 from metier.evaluate.bench import Bench
 from metier.evaluate.compare import Comparison
-from metier.evaluate.limits import shortfalls
+from metier.evaluate.files.limits import shortfalls
 
 CODES = {"type": "catalogue", "name": "known_codes", "pattern": r"\b[A-Z]\d\b", "file": "codes.txt"}
 PARTS = {"type": "parts", "name": "all_parts"}

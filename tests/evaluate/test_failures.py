@@ -18,15 +18,15 @@ from metier.core.types import Completion, Example, FieldsTarget, Json, LabelsTar
 from metier.core.workspace import Workspace
 from metier.evaluate import Bench, EvaluateConfig, evaluate
 from metier.evaluate.baselines import baseline
-from metier.evaluate.failure_types import FailureCluster
-from metier.evaluate.failures import Failures, clusters_of_failures, find_failures
-from metier.evaluate.requests import (
+from metier.evaluate.failures.find import Failures, clusters_of_failures, find_failures
+from metier.evaluate.failures.requests import (
     csv_of,
     items_for_width,
     markdown_of,
     rows_to_reach,
     written,
 )
+from metier.evaluate.failures.types import FailureCluster
 from metier.scoring import Resampling
 
 FEW = Resampling(resamples=200)

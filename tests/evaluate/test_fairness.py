@@ -13,8 +13,8 @@ from metier.core.ids import new_id
 from metier.core.objective import Objective
 from metier.core.records import Prediction
 from metier.core.types import Completion, Example, LabelTarget
-from metier.evaluate.fairness import Fairness, GroupGap, fairness
-from metier.evaluate.items import Judged, judge_items
+from metier.evaluate.failures.fairness import Fairness, GroupGap, fairness
+from metier.evaluate.failures.items import Judged, judge_items
 from metier.scoring import Resampling
 
 FEW = Resampling(resamples=200)

@@ -6,7 +6,7 @@ import math
 import pytest
 
 from metier.core.errors import InputError
-from metier.evaluate.from_file import FileOptions, evaluate_file
+from metier.evaluate.files.score import FileOptions, evaluate_file
 from metier.scoring import Resampling
 
 FAST = Resampling(100)

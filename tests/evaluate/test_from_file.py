@@ -6,10 +6,10 @@ import pytest
 
 from metier.core.codec import to_json
 from metier.core.errors import InputError
-from metier.evaluate.file_rows import Columns
-from metier.evaluate.file_task import closed_set, guess_task
-from metier.evaluate.from_file import FileOptions, evaluate_file
-from metier.evaluate.limits import shortfalls
+from metier.evaluate.files.limits import shortfalls
+from metier.evaluate.files.rows import Columns
+from metier.evaluate.files.score import FileOptions, evaluate_file
+from metier.evaluate.files.task import closed_set, guess_task
 from metier.scoring import Resampling, make_metric
 
 FAST = Resampling(200)

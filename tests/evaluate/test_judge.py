@@ -9,9 +9,9 @@ import pytest
 from metier.core.completer import Capabilities, Sampling
 from metier.core.errors import EgressRefused, InputError
 from metier.core.types import Completion, Conversation
-from metier.evaluate.judge import Judge, majority, pair_metrics, prefer, rate
-from metier.evaluate.judge_own import claim_share
-from metier.evaluate.judge_prompts import (
+from metier.evaluate.judge.own import claim_share
+from metier.evaluate.judge.panel import Judge, majority, pair_metrics, prefer, rate
+from metier.evaluate.judge.prompts import (
     Block,
     NoVerdict,
     claims_question,
@@ -20,7 +20,7 @@ from metier.evaluate.judge_prompts import (
     rating_question,
     read_verdict,
 )
-from metier.evaluate.judge_types import Choice, Item, Pair
+from metier.evaluate.judge.types import Choice, Item, Pair
 
 DIMENSIONS = {"helpful": "It does what was asked.", "correct": "It is true."}
 BEST = {"helpful": 5, "correct": 5}

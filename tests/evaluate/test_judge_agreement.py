@@ -11,14 +11,14 @@ from sklearn.metrics import cohen_kappa_score
 
 from metier.core.errors import InputError
 from metier.core.types import Estimate, Score
-from metier.evaluate.judge_agreement import (
+from metier.evaluate.judge.agreement import (
     Human,
     doubt,
     pair_agreement,
     rating_agreement,
     read_human,
 )
-from metier.evaluate.judge_types import Choice, Item, Pair, Panel, Rating
+from metier.evaluate.judge.types import Choice, Item, Pair, Panel, Rating
 from metier.scoring.agreement import kappa, pairwise_kappa, quadratic_kappa, spearman
 from metier.scoring.types import Resampling
 

@@ -11,8 +11,8 @@ import pytest
 
 from metier.core.completer import Completer, Sampling
 from metier.core.types import Conversation
-from metier.evaluate.judge_check import BLOCKS, Case, Fault, Kind, Subject, check_judge
-from metier.evaluate.judge_own import own_subjects
+from metier.evaluate.judge.check import BLOCKS, Case, Fault, Kind, Subject, check_judge
+from metier.evaluate.judge.own import own_subjects
 
 
 def write(asked: Conversation, verdicts: Sequence[bool]) -> str:

@@ -15,10 +15,10 @@ from metier.core.ids import new_id
 from metier.core.objective import Objective
 from metier.core.records import Prediction
 from metier.core.types import Completion, Conversation, Example, Json, LabelTarget
-from metier.evaluate.contrasts import contrast
-from metier.evaluate.items import Judged, item_metric_of, judge_items
-from metier.evaluate.predicates import declared_traits, facts_of, script_of, traits
-from metier.evaluate.slices import SliceResult, find_slices, halves
+from metier.evaluate.failures.contrasts import contrast
+from metier.evaluate.failures.items import Judged, item_metric_of, judge_items
+from metier.evaluate.failures.predicates import declared_traits, facts_of, script_of, traits
+from metier.evaluate.failures.slices import SliceResult, find_slices, halves
 from metier.scoring import Resampling
 
 FEW = Resampling(resamples=200)

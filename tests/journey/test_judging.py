@@ -15,7 +15,7 @@ from metier.core.errors import ConfigError, EgressRefused, InputError, NotFound
 from metier.core.objective import Objective
 from metier.core.types import Completion, CompletionTarget, Conversation
 from metier.evaluate import Contender, evaluate
-from metier.evaluate.judge_prompts import nonce_of
+from metier.evaluate.judge.prompts import nonce_of
 from metier.journey import judging
 from metier.journey.probed import with_probes
 from metier.journey.session import Session, make_bench, open_session

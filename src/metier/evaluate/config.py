@@ -7,7 +7,7 @@ from typing import Annotated, Literal
 from pydantic import Field
 
 from metier.core.objective import Section
-from metier.evaluate.judge_config import JudgeConfig
+from metier.evaluate.judge.config import JudgeConfig
 from metier.evaluate.probes_config import ProbesConfig
 
 Rung = Literal[

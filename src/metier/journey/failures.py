@@ -19,7 +19,7 @@ from metier.core.records import EvaluationReport
 from metier.journey.session import Session, make_bench
 
 if TYPE_CHECKING:
-    from metier.evaluate.failures import Failures
+    from metier.evaluate.failures.find import Failures
     from metier.evaluate.verdict import Verdict
 
 TUNED = "tuned"
@@ -38,7 +38,7 @@ def failures(
     ``rung`` defaults to the tuned model, or to the last rung measured where there is none; ``run``
     chooses among tuning runs. Raises NotFound when nothing fits.
     """
-    from metier.evaluate.failures import find_failures
+    from metier.evaluate.failures.find import find_failures
 
     bench = make_bench(session, version)
     report = _report(session, bench.version.id, (rung, run, split))
@@ -50,7 +50,7 @@ def failures_of(
     session: Session, judged: Verdict, reports: Sequence[EvaluationReport]
 ) -> Failures | None:
     """Look through the answers a verdict is about; None where nothing was measured."""
-    from metier.evaluate.failures import find_failures
+    from metier.evaluate.failures.find import find_failures
 
     wanted = judged.candidate or judged.best_baseline
     report = next((one for one in reports if one.id == wanted), None)
@@ -91,7 +91,7 @@ def write_request(found: Failures, path: Path) -> Path:
 
     Raises InputError for another ending.
     """
-    from metier.evaluate.requests import written
+    from metier.evaluate.failures.requests import written
 
     text = written(found.request, path)
     path = path.resolve()

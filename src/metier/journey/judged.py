@@ -14,9 +14,9 @@ from metier.core import ledger
 from metier.core.records import EvaluationReport, Probe
 from metier.core.types import Estimate, digest
 from metier.core.workspace import Workspace
-from metier.evaluate.judge_agreement import AGREEMENT, doubt
-from metier.evaluate.judge_config import JudgeConfig
-from metier.evaluate.judge_prompts import rating_question
+from metier.evaluate.judge.agreement import AGREEMENT, doubt
+from metier.evaluate.judge.config import JudgeConfig
+from metier.evaluate.judge.prompts import rating_question
 from metier.scoring.tasks import JUDGE, judge_info
 
 JUDGED, AGREED = "judge", "judge_agreement"

@@ -18,9 +18,9 @@ from metier.core.errors import InputError, NotFound, nearest
 from metier.core.ids import new_id
 from metier.core.records import EvaluationReport, Probe
 from metier.core.types import Estimate, Json, digest
-from metier.evaluate.judge_check import Fault, check_judge
-from metier.evaluate.judge_config import EndpointJudge, JudgeConfig, JudgeModel
-from metier.evaluate.judge_types import Item, Pair
+from metier.evaluate.judge.check import Fault, check_judge
+from metier.evaluate.judge.config import EndpointJudge, JudgeConfig, JudgeModel
+from metier.evaluate.judge.types import Item, Pair
 from metier.journey.judged import (
     AGREED,
     JUDGED,
@@ -37,7 +37,7 @@ from metier.scoring import Resampling
 if TYPE_CHECKING:
     from metier.core.completer import Completer
     from metier.evaluate.grounding import Truth
-    from metier.evaluate.judge import Judge
+    from metier.evaluate.judge.panel import Judge
 
 PURPOSE = "judge"
 
@@ -106,8 +106,8 @@ def judge_agreement(session: Session, ratings: Path, rung: str = TUNED) -> Probe
 
     Rows name replies of the rung's newest evaluation, or bring their own.
     """
-    from metier.evaluate.judge import prefer, rate
-    from metier.evaluate.judge_agreement import pair_agreement, rating_agreement, read_human
+    from metier.evaluate.judge.agreement import pair_agreement, rating_agreement, read_human
+    from metier.evaluate.judge.panel import prefer, rate
 
     config = _config(session)
     names = [one.name for one in config.dimension]
@@ -137,7 +137,7 @@ def judge_agreement(session: Session, ratings: Path, rung: str = TUNED) -> Probe
 
 def check_own_judges() -> dict[str, list[Fault]]:
     """Return the faults of metier's own judges, by what they judge; empty lists: none."""
-    from metier.evaluate.judge_own import own_subjects
+    from metier.evaluate.judge.own import own_subjects
 
     return {subject.name: check_judge(subject) for subject in own_subjects()}
 
@@ -176,7 +176,7 @@ def find_rung(session: Session, rung: str) -> EvaluationReport:
 
 def judges_of(session: Session, config: JudgeConfig) -> list[Judge]:
     """Return the configured judges, models loaded. Raises ModelUnavailable where one cannot be."""
-    from metier.evaluate.judge import Judge
+    from metier.evaluate.judge.panel import Judge
 
     dimensions = {one.name: one.description for one in config.dimension}
     return [
@@ -192,7 +192,7 @@ def _judge(
     other: EvaluationReport | None,
     key: str,
 ) -> Probe:
-    from metier.evaluate.judge import prefer, rate
+    from metier.evaluate.judge.panel import prefer, rate
 
     config = session.project.evaluate.judge
     resampling = make_bench(session, report.version_id).resampling

@@ -17,7 +17,7 @@ from pathlib import Path
 from statistics import fmean
 
 from metier.core.errors import InputError
-from metier.evaluate.file_rows import read_table
+from metier.evaluate.files.rows import read_table
 from metier.sources import Row
 
 IDS = ("example_id", "prediction_id", "id")

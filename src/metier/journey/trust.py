@@ -11,7 +11,7 @@ from metier.core import ledger
 from metier.core.objective import Objective
 from metier.core.records import Probe
 from metier.core.workspace import Workspace
-from metier.evaluate.judge_config import JudgeConfig
+from metier.evaluate.judge.config import JudgeConfig
 from metier.journey.judged import gates, judge_doubts
 from metier.scoring import metric_info
 from metier.scoring.tasks import possible_metrics

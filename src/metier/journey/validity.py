@@ -97,7 +97,7 @@ def _check_metric(name: str, objective: Objective) -> None:
 def _measure(
     session: Session, name: str, objective: Objective, rated: Sequence[tuple[Score, Rating]]
 ) -> Probe:
-    from metier.evaluate.items import item_values
+    from metier.evaluate.failures.items import item_values
     from metier.scoring.builtin import make_metric
     from metier.scoring.validity import correlation
 
@@ -193,8 +193,14 @@ def _newest(session: Session) -> EvaluationReport:
 
 
 def _from_file(session: Session, path: Path, objective: Objective) -> _Replies:
-    from metier.evaluate.file_rows import Columns, find_columns, need_column, read_items, read_table
-    from metier.evaluate.file_task import records_by_system
+    from metier.evaluate.files.rows import (
+        Columns,
+        find_columns,
+        need_column,
+        read_items,
+        read_table,
+    )
+    from metier.evaluate.files.task import records_by_system
 
     rows = read_table(path)
     columns = find_columns(rows, path, Columns())

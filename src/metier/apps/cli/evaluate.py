@@ -16,8 +16,8 @@ from metier.core.errors import UserError, nearest
 if TYPE_CHECKING:
     from metier.core.records import DataVersion, EvaluationReport
     from metier.core.types import Estimate
-    from metier.evaluate.file_rows import Columns
-    from metier.evaluate.from_file import FileEvaluation
+    from metier.evaluate.files.rows import Columns
+    from metier.evaluate.files.score import FileEvaluation
 
 app = typer.Typer()
 TOO_LOW = 1
@@ -65,7 +65,7 @@ def evaluate(
     if predictions is None:
         _evaluate_run(directory, run, split, limits, as_json)
         return
-    from metier.evaluate.from_file import FileOptions, evaluate_file
+    from metier.evaluate.files.score import FileOptions, evaluate_file
 
     options = FileOptions(
         columns=_columns(column or []),
@@ -94,7 +94,7 @@ def _evaluate_run(
 def _import(
     directory: Path, file: Path, name: str, split: str, columns: Columns, as_json: bool
 ) -> None:
-    from metier.evaluate.imported import import_predictions
+    from metier.evaluate.files.imported import import_predictions
     from metier.journey.session import make_bench
 
     with session(directory) as opened:
@@ -114,7 +114,7 @@ def _harness(directory: Path, run: str, tasks: list[str], as_json: bool) -> None
 
 def _hold_to(measured: Mapping[str, Mapping[str, Estimate]], limits: dict[str, float]) -> None:
     """Exit with code 1 and say why when an interval's worse end misses a limit."""
-    from metier.evaluate.limits import shortfalls
+    from metier.evaluate.files.limits import shortfalls
 
     missed = shortfalls(measured, limits)
     for one in missed:
@@ -151,7 +151,7 @@ def _pair(text: str) -> tuple[str, float]:
 
 
 def _columns(given: list[str]) -> Columns:
-    from metier.evaluate.file_rows import Columns
+    from metier.evaluate.files.rows import Columns
 
     roles = [field.name for field in fields(Columns)]
     pairs = [text.partition("=") for text in given]

@@ -11,9 +11,9 @@ from metier.apps.cli.frame import HERE, AsJson, Directory, say, session, show, t
 from metier.apps.cli.tables import interval
 
 if TYPE_CHECKING:
-    from metier.evaluate.failures import Failures
-    from metier.evaluate.fairness import Fairness
-    from metier.evaluate.slices import SliceResult, Slices
+    from metier.evaluate.failures.fairness import Fairness
+    from metier.evaluate.failures.find import Failures
+    from metier.evaluate.failures.slices import SliceResult, Slices
 
 app = typer.Typer()
 

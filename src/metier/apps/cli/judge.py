@@ -15,7 +15,7 @@ if TYPE_CHECKING:
     from metier.core.records import Probe
     from metier.core.types import Estimate
     from metier.evaluate.grounding import Truth
-    from metier.evaluate.judge_check import Fault
+    from metier.evaluate.judge.check import Fault
     from metier.journey.judging import JudgePlan
 
 app = typer.Typer(
@@ -114,7 +114,7 @@ def _judged(probe: Probe) -> None:
 
 
 def _agreed(probe: Probe, least: float) -> None:
-    from metier.evaluate.judge_agreement import AGREEMENT, doubt
+    from metier.evaluate.judge.agreement import AGREEMENT, doubt
 
     _estimates(probe.metrics)
     _failures(probe.detail["failures"])

@@ -13,10 +13,10 @@ from metier.journey.report import numbers, svg
 from metier.journey.report.views import RUNGS, Row, unit_of
 
 if TYPE_CHECKING:
-    from metier.evaluate.failure_types import FailureCluster
-    from metier.evaluate.failures import Failures
-    from metier.evaluate.fairness import Fairness
-    from metier.evaluate.slices import SliceResult, Slices
+    from metier.evaluate.failures.fairness import Fairness
+    from metier.evaluate.failures.find import Failures
+    from metier.evaluate.failures.slices import SliceResult, Slices
+    from metier.evaluate.failures.types import FailureCluster
 
 SHARES = (0.0, 1.0)
 MARKS = {"worse": "bad", "better": "good", "alike": "unsure"}

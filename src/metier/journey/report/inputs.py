@@ -15,7 +15,7 @@ from metier.core.records import (
     Probe,
     TuneRun,
 )
-from metier.evaluate.failures import Failures
+from metier.evaluate.failures.find import Failures
 from metier.evaluate.verdict import Verdict
 from metier.evaluate.worst import WorstExample
 from metier.journey.movement import Movement

@@ -20,10 +20,10 @@ from statistics import fmean
 
 from metier.core.errors import InputError, nearest
 from metier.core.types import Estimate, Score, digest
-from metier.evaluate.file_rows import read_table
-from metier.evaluate.judge import majority
-from metier.evaluate.judge_prompts import HIGH, LOW
-from metier.evaluate.judge_types import Item, Pair, Panel, Winner
+from metier.evaluate.files.rows import read_table
+from metier.evaluate.judge.panel import majority
+from metier.evaluate.judge.prompts import HIGH, LOW
+from metier.evaluate.judge.types import Item, Pair, Panel, Winner
 from metier.scoring.agreement import kappa, quadratic_kappa, share_estimate, spearman
 from metier.scoring.types import DEFAULT, Resampling
 from metier.sources import Row

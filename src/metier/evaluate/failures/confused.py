@@ -17,9 +17,12 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from metier.evaluate.circumstances import circumstances
-from metier.evaluate.contrasts import at_least
-from metier.evaluate.failure_types import (
+from metier.evaluate.failures.circumstances import circumstances
+from metier.evaluate.failures.contrasts import at_least
+from metier.evaluate.failures.hard_classes import class_clusters
+from metier.evaluate.failures.items import Judged
+from metier.evaluate.failures.predicates import CROWD, Facts
+from metier.evaluate.failures.types import (
     ALPHA,
     Circumstance,
     FailureCluster,
@@ -27,9 +30,6 @@ from metier.evaluate.failure_types import (
     share_of,
     some_ids,
 )
-from metier.evaluate.hard_classes import class_clusters
-from metier.evaluate.items import Judged
-from metier.evaluate.predicates import CROWD, Facts
 from metier.scoring.classification import decisions, label_of
 from metier.scoring.multiplicity import benjamini_hochberg
 from metier.scoring.records import field_view

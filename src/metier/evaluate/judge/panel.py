@@ -20,7 +20,7 @@ from typing import Literal, TypeVar
 from metier.core.completer import Completer, Sampling
 from metier.core.errors import UserError
 from metier.core.types import Completion, Conversation, Estimate, Json, Score, digest
-from metier.evaluate.judge_prompts import (
+from metier.evaluate.judge.prompts import (
     FIRST,
     HIGH,
     LOW,
@@ -34,7 +34,7 @@ from metier.evaluate.judge_prompts import (
     rating_question,
     read_verdict,
 )
-from metier.evaluate.judge_types import (
+from metier.evaluate.judge.types import (
     FAILED_REPLY,
     WORTH,
     Choice,

@@ -10,7 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from metier.core.types import Estimate
-from metier.evaluate.items import Judged
+from metier.evaluate.failures.items import Judged
 from metier.scoring.base import Proportion, mean_statistic
 from metier.scoring.tasks import metric_info
 from metier.scoring.types import Resampling

@@ -20,7 +20,7 @@ from metier.evaluate.answers import predictions_of
 from metier.evaluate.bench import Bench, Contender
 from metier.evaluate.config import Rung
 from metier.evaluate.evaluate import keep_answers
-from metier.evaluate.file_rows import (
+from metier.evaluate.files.rows import (
     Columns,
     Item,
     find_columns,

@@ -16,12 +16,12 @@ import numpy as np
 from numpy.typing import NDArray
 
 from metier.core.types import Json, Score
-from metier.evaluate.circumstances import LEAST, OVERLAP, overlap, shared
-from metier.evaluate.contrasts import contrast
-from metier.evaluate.failure_types import FailureCluster, Kind, share_of, some_ids
-from metier.evaluate.items import FloatArray, Judged
-from metier.evaluate.predicates import Facts, term_trait
-from metier.evaluate.slices import worse_is_lower
+from metier.evaluate.failures.circumstances import LEAST, OVERLAP, overlap, shared
+from metier.evaluate.failures.contrasts import contrast
+from metier.evaluate.failures.items import FloatArray, Judged
+from metier.evaluate.failures.predicates import Facts, term_trait
+from metier.evaluate.failures.slices import worse_is_lower
+from metier.evaluate.failures.types import FailureCluster, Kind, share_of, some_ids
 from metier.scoring.multiplicity import holm
 from metier.scoring.records import field_view
 from metier.scoring.types import Resampling

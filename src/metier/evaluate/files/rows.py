@@ -17,7 +17,7 @@ from pathlib import Path
 
 from metier.core.errors import InputError, nearest
 from metier.core.types import Json
-from metier.evaluate.file_scores import read_scores
+from metier.evaluate.files.scores import read_scores
 from metier.sources import BadRow, Row, SourceConfig, read_rows
 
 NAMES: dict[str, tuple[str, ...]] = {

@@ -21,7 +21,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from metier.core.types import Estimate, Score
-from metier.evaluate.items import FloatArray, Judged
+from metier.evaluate.failures.items import FloatArray, Judged
 from metier.evaluate.measures import label_fields
 from metier.scoring import Resampling, field_view
 from metier.scoring.base import Measured, Proportion, mean_statistic

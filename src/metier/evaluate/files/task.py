@@ -12,7 +12,7 @@ from typing import Any
 from metier.core.errors import InputError
 from metier.core.objective import Objective, TaskKind
 from metier.core.types import Json, Score
-from metier.evaluate.file_rows import Item
+from metier.evaluate.files.rows import Item
 from metier.scoring import field_kinds, field_view
 from metier.scoring.records import log_scores
 

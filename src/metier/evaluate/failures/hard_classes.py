@@ -13,11 +13,11 @@ from collections.abc import Sequence, Set
 import numpy as np
 from numpy.typing import NDArray
 
-from metier.evaluate.circumstances import circumstances
-from metier.evaluate.contrasts import at_least, contrast
-from metier.evaluate.failure_types import ALPHA, FailureCluster, Kind, share_of, some_ids
-from metier.evaluate.items import Judged
-from metier.evaluate.predicates import CROWD, Facts
+from metier.evaluate.failures.circumstances import circumstances
+from metier.evaluate.failures.contrasts import at_least, contrast
+from metier.evaluate.failures.items import Judged
+from metier.evaluate.failures.predicates import CROWD, Facts
+from metier.evaluate.failures.types import ALPHA, FailureCluster, Kind, share_of, some_ids
 from metier.scoring.multiplicity import benjamini_hochberg
 from metier.scoring.types import Resampling
 

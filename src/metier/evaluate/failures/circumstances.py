@@ -7,10 +7,10 @@ from collections.abc import Collection, Sequence
 import numpy as np
 from numpy.typing import NDArray
 
-from metier.evaluate.contrasts import contrast
-from metier.evaluate.failure_types import ALPHA, Circumstance, share_of
-from metier.evaluate.items import Judged
-from metier.evaluate.predicates import CROWD, Facts, Trait, term_trait, traits
+from metier.evaluate.failures.contrasts import contrast
+from metier.evaluate.failures.items import Judged
+from metier.evaluate.failures.predicates import CROWD, Facts, Trait, term_trait, traits
+from metier.evaluate.failures.types import ALPHA, Circumstance, share_of
 from metier.scoring.types import Resampling
 from metier.similarity.terms import distinguishing
 

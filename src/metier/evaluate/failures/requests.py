@@ -23,10 +23,10 @@ from typing import Literal
 from metier.core.codec import to_json
 from metier.core.errors import InputError
 from metier.core.types import Example, FieldsTarget, LabelsTarget, LabelTarget
-from metier.evaluate.failure_types import FailureCluster
-from metier.evaluate.fairness import SMALL, Fairness
-from metier.evaluate.items import Judged
-from metier.evaluate.slices import SliceResult, Slices
+from metier.evaluate.failures.fairness import SMALL, Fairness
+from metier.evaluate.failures.items import Judged
+from metier.evaluate.failures.slices import SliceResult, Slices
+from metier.evaluate.failures.types import FailureCluster
 from metier.scoring.intervals import z_of
 
 WIDTH = 0.1

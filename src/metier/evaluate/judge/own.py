@@ -8,10 +8,10 @@ from collections.abc import Mapping, Sequence
 
 from metier.core.completer import Completer
 from metier.core.types import Conversation, Json
-from metier.evaluate.judge import Judge, rate
-from metier.evaluate.judge_check import Case, Subject
-from metier.evaluate.judge_prompts import HIGH, LOW, nonce_of
-from metier.evaluate.judge_types import Item
+from metier.evaluate.judge.check import Case, Subject
+from metier.evaluate.judge.panel import Judge, rate
+from metier.evaluate.judge.prompts import HIGH, LOW, nonce_of
+from metier.evaluate.judge.types import Item
 
 DIMENSION = "helpful"
 SUPPORTED = 0.5

@@ -22,14 +22,14 @@ from metier.core.records import EvaluationReport, Prediction
 from metier.core.types import Estimate, Example
 from metier.evaluate.bench import Bench
 from metier.evaluate.config import EvaluateConfig
-from metier.evaluate.confused import confusion_clusters
-from metier.evaluate.failure_types import FailureCluster, share_of
-from metier.evaluate.fairness import Fairness, fairness
-from metier.evaluate.items import Judged, judge_items
+from metier.evaluate.failures.confused import confusion_clusters
+from metier.evaluate.failures.fairness import Fairness, fairness
+from metier.evaluate.failures.items import Judged, judge_items
+from metier.evaluate.failures.requests import DataRequest, request_data
+from metier.evaluate.failures.slices import Slices, facts_of_items, find_slices
+from metier.evaluate.failures.themes import poor, theme_clusters
+from metier.evaluate.failures.types import FailureCluster, share_of
 from metier.evaluate.measures import label_fields
-from metier.evaluate.requests import DataRequest, request_data
-from metier.evaluate.slices import Slices, facts_of_items, find_slices
-from metier.evaluate.themes import poor, theme_clusters
 from metier.evaluate.turns import every_turn
 from metier.scoring import Resampling, field_kinds
 

@@ -18,10 +18,10 @@ import numpy as np
 from numpy.typing import NDArray
 
 from metier.core.types import Estimate
-from metier.evaluate.contrasts import contrast
-from metier.evaluate.items import Judged
+from metier.evaluate.failures.contrasts import contrast
+from metier.evaluate.failures.items import Judged
+from metier.evaluate.failures.predicates import Facts, Trait, declared_traits, facts_of, traits
 from metier.evaluate.measures import label_fields
-from metier.evaluate.predicates import Facts, Trait, declared_traits, facts_of, traits
 from metier.scoring import Resampling, make_metric, power
 from metier.scoring.multiplicity import holm
 

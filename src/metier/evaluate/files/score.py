@@ -21,8 +21,8 @@ from metier.core.objective import Objective, TaskKind
 from metier.core.records import Difference
 from metier.core.types import Score
 from metier.evaluate.adjust import adjusted
-from metier.evaluate.file_result import FileEvaluation, SystemResult
-from metier.evaluate.file_rows import (
+from metier.evaluate.files.result import FileEvaluation, SystemResult
+from metier.evaluate.files.rows import (
     Columns,
     Item,
     check_references,
@@ -33,7 +33,7 @@ from metier.evaluate.file_rows import (
     read_items,
     read_table,
 )
-from metier.evaluate.file_task import answer_warnings, guess_task, label_fields, records_by_system
+from metier.evaluate.files.task import answer_warnings, guess_task, label_fields, records_by_system
 from metier.scoring import (
     MetricInfo,
     Resampling,

@@ -1,0 +1,1 @@
+"""Where it fails: slices, groups, clusters of failures, and the data to collect next."""
