@@ -58,8 +58,9 @@ LABEL_ROWS = 64
 
 @dataclass(frozen=True)
 class Size:
-    """How much is done: examples per part, those of the slow ways, repeats, longest reply."""
+    """How much is done: labels, examples per part, those of the slow way, longest reply, runs."""
 
+    labels: int = 77
     labelled: int = 100
     per_label: int = 10
     written: int = 200
@@ -67,7 +68,7 @@ class Size:
     repeats: int = 3
 
 
-SMALL = Size(labelled=4, per_label=2, written=6, most_tokens=12, repeats=1)
+SMALL = Size(labels=6, labelled=4, per_label=2, written=6, most_tokens=12, repeats=1)
 
 
 @dataclass(frozen=True)
@@ -99,11 +100,11 @@ def shared_data() -> Path:
     return root
 
 
-def banking77(count: int) -> tuple[list[Conversation], list[str]]:
-    """Messages spread over the file, asked with the list of labels, and the labels."""
+def banking77(count: int, most: int) -> tuple[list[Conversation], list[str]]:
+    """Messages spread over the file, asked with the list of labels, and these labels."""
     with (shared_data() / "banking77" / "train.csv").open(encoding="utf-8") as file:
         rows = list(csv.DictReader(file))
-    labels = sorted({row["category"] for row in rows})
+    labels = sorted({row["category"] for row in rows})[:most]
     variant = untuned_variants("classify")[0]
     texts = [row["text"] for row in rows[:: len(rows) // count][:count]]
     asked = [Conversation.of(("user", text)) for text in texts]
@@ -237,8 +238,8 @@ def table(timed: Sequence[Timed]) -> list[str]:
 
 
 def scoring(base: Base, size: Size) -> list[str]:
-    """77 labels."""
-    asked, labels = banking77(size.labelled)
+    """All labels scored."""
+    asked, labels = banking77(size.labelled, size.labels)
     completer = LocalCompleter(base)
     brief = Sampling(max_tokens=size.most_tokens)
 
@@ -261,7 +262,7 @@ def scoring(base: Base, size: Size) -> list[str]:
     same(timed[0].answers, timed[2].answers, "predictions")
     read = sum(one != "None" for one in timed[1].answers)
     return [
-        f"### 77 labels, banking77, {len(asked)} messages",
+        f"### {len(labels)} labels, banking77, {len(asked)} messages",
         f"Predictions equal the per-label way's on its {size.per_label} examples; of the generated "
         f"replies {read} of {timed[1].examples} name a label.",
         "",

@@ -236,3 +236,15 @@ def test_passes_add_up() -> None:
         Completion("", "stop", Usage(9, 1, 0), Timing(0.25, 0.2, 4)),
     ]
     assert joined("x", parts) == Completion("x", "length", Usage(7, 3, 3), Timing(0.75, 0.1, 4))
+
+
+def test_label_lists_tell_how_likely_each_label_comes_first(llama: Base) -> None:
+    completer = LocalCompleter(llama)
+    written = ["card arrival", "no", "yes"]
+    found = answer(completer, ASKED, MULTI, LABELS, BRIEF)
+    for asked, completion in zip(ASKED, found, strict=True):
+        ((row, _),) = completer.choose([asked], [*written, *written], [";"] * 3 + [None] * 3)
+        first = [math.log(math.exp(a) + math.exp(b)) for a, b in zip(row, row[3:], strict=False)]
+        assert completion.choice_logprobs == pytest.approx(
+            dict(zip(LABELS, first, strict=True)), abs=1e-4
+        )

@@ -201,12 +201,12 @@ def test_keys_need_the_secret() -> None:
 
 def test_the_least_used_goes_when_the_file_is_full(tmp_path: Path) -> None:
     inner = FakeCompleter(lambda text: text * 900)
-    completer = cached(inner, store_in(tmp_path, most_bytes=150_000))
-    questions = [Conversation.of(("user", f"{n:03d}")) for n in range(120)]
+    completer = cached(inner, store_in(tmp_path, most_bytes=80_000))
+    questions = [Conversation.of(("user", f"{n:03d}")) for n in range(50)]
     for question in questions:
         completer.complete([question, questions[0]], GREEDY)
     kept = len(store_in(tmp_path))
-    assert 10 < kept < 60
+    assert 5 < kept < 40
     inner.asked.clear()
     completer.complete([questions[0], questions[-1]], GREEDY)
     assert inner.asked == [], "the newest, and what was asked again and again"

@@ -21,7 +21,7 @@ from metier.models.engines.trie import ChoiceTrie, build_tries, edge_logprobs, t
 MOST_NODES = 512
 """Nodes of one trie: the mask between them grows with the square."""
 # Tokens of one pass over a trie: more than fit the processor's cache make it slower.
-TREE_TOKENS_CPU = 2048
+TREE_TOKENS_CPU = 1024
 TREE_TOKENS_GPU = 1 << 16
 MOST_PLANS = 32
 """Label sets whose tries are kept."""
