@@ -207,6 +207,26 @@ def test_what_was_never_seen_has_no_exposure(both: tuple[Memorised, Memorised]) 
     assert after.metrics["canary_exposure"].low > before.metrics["canary_exposure"].high
 
 
+@pytest.mark.slow
+def test_on_the_bundled_base_exposure_rises_with_repetition(tmp_path: Path) -> None:
+    from metier.models.base import load_base
+
+    base, full = load_base("metier/tiny"), CanariesConfig()
+    with Workspace.create(tmp_path / "project") as ws:
+        rows = make_canaries(full, ANSWER, (), ws)
+        plain = [text_row(n, f"where is my parcel {n}", "on its way") for n in range(20)]
+        bench = bench_of(ws, ANSWER, train=plain + rows)
+        config = TuneConfig.model_validate(
+            {"method": {"type": "full"}, "lr": 1e-3, "epochs": 3, "batch_tokens": 512}
+        )
+        run = tune(config, bench.version, ws, base, ANSWER)
+        found = memorisation(Asked(tuned_contender(bench, run, base), ANSWER), planted(rows))
+    assert {times: one.n for times, one in found.by_repetitions.items()} == {1: 20, 5: 20, 20: 20}
+    means = [found.by_repetitions[times].value for times in (1, 5, 20)]
+    assert means[0] < means[2], means
+    assert found.trend is not None and found.trend.p_value < 0.01
+
+
 # -- sealed values -------------------------------------------------------------------------------
 
 

@@ -264,7 +264,7 @@ def brier(answers: Sequence[Stated], resampling: Resampling = DEFAULT) -> Estima
 def curve(answers: Sequence[Stated], edges: Floats, level: float = 0.95) -> tuple[Bin, ...]:
     """Return the bins that hold answers, with Wilson intervals on their effective number."""
     known = [one for one in answers if one.confidence is not None]
-    place = np.searchsorted(edges, [one.confidence for one in known], side="left")
+    place = np.searchsorted(edges, np.asarray([one.confidence for one in known]), side="left")
     bounds = [0.0, *edges.tolist(), 1.0]
     found = []
     for number in sorted(set(place.tolist())):

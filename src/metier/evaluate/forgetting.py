@@ -12,7 +12,7 @@ from __future__ import annotations
 
 import json
 import re
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from importlib.resources import files
 from pathlib import Path
@@ -31,6 +31,13 @@ ABILITY, NATS = "general_ability", "general_loss"
 REPLY_TOKENS = 24
 SENTENCE = re.compile(r"(?<=[.!?])\s+")
 CONTINUE = "Continue the text."
+
+
+Done = Callable[[], None]
+
+
+def _unheard() -> None:
+    """Nobody wants to know how far it is."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -101,10 +108,14 @@ def forgetting(
     items: Sequence[Item],
     texts: Sequence[Passage],
     resampling: Resampling = DEFAULT,
+    done: Done = _unheard,
 ) -> Forgetting:
-    """Measure both models on the same items and texts, and the paired differences."""
-    ability = answer_items(before, items), answer_items(after, items)
-    loss = text_losses(before, texts), text_losses(after, texts)
+    """Measure both models on the same items and texts, and the paired differences.
+
+    ``done`` is told after every item and passage of either model.
+    """
+    ability = answer_items(before, items, done), answer_items(after, items, done)
+    loss = text_losses(before, texts, done), text_losses(after, texts, done)
     metrics: dict[str, Estimate] = {}
     p_values: dict[str, float] = {}
     share, nats = mean_metric(ABILITY), mean_metric(NATS)
@@ -123,17 +134,19 @@ def forgetting(
     return Forgetting(metrics, untuned, _by_kind(items, *ability, resampling), p_values)
 
 
-def answer_items(completer: Completer, items: Sequence[Item]) -> list[Score]:
+def answer_items(completer: Completer, items: Sequence[Item], done: Done = _unheard) -> list[Score]:
     """Return a record per item, value 1 where it was answered rightly; failures are wrong."""
     grade = _choose if completer.capabilities.scores else _write
-    right = grade(completer, items)
+    right = grade(completer, items, done)
     return [
         Score(item.id, float(ok), item.answer, None, "", {"kind": item.kind})
         for item, ok in zip(items, right, strict=True)
     ]
 
 
-def text_losses(completer: Completer, texts: Sequence[Passage]) -> list[Score] | None:
+def text_losses(
+    completer: Completer, texts: Sequence[Passage], done: Done = _unheard
+) -> list[Score] | None:
     """Return nats per byte of every sentence after a passage's first, clustered by passage.
 
     A passage of one sentence is cut in the middle. None when the Completer cannot score.
@@ -146,6 +159,7 @@ def text_losses(completer: Completer, texts: Sequence[Passage]) -> list[Score] |
             nats = -_logprob(completer, begun, rest)
             size = len(rest.encode("utf-8", "surrogatepass"))
             found.append(Score(f"{passage.id}#{number}", nats / size, cluster=passage.id))
+        done()
     return found
 
 
@@ -161,27 +175,30 @@ def _by_kind(
 ) -> dict[str, dict[str, Estimate]]:
     share, found = mean_metric(ABILITY), {}
     for kind in dict.fromkeys(item.kind for item in items):
-        ours = [[r for r in side if r.slices["kind"] == kind] for side in (before, after)]
+        first, then = ([r for r in side if r.slices["kind"] == kind] for side in (before, after))
         found[kind] = {
-            "before": share(ours[0], resampling),
-            "after": share(ours[1], resampling),
-            "drop": paired_difference(share, *ours, resampling).estimate,
+            "before": share(first, resampling),
+            "after": share(then, resampling),
+            "drop": paired_difference(share, first, then, resampling).estimate,
         }
     return found
 
 
-def _choose(completer: Completer, items: Sequence[Item]) -> list[bool]:
+def _choose(completer: Completer, items: Sequence[Item], done: Done) -> list[bool]:
     right = []
     for item in items:
         (row,) = completer.score([Conversation.of(("user", item.ask))], item.choices)
         best = max(range(len(row)), key=row.__getitem__)
         right.append(item.choices[best] == item.answer)
+        done()
     return right
 
 
-def _write(completer: Completer, items: Sequence[Item]) -> list[bool]:
+def _write(completer: Completer, items: Sequence[Item], done: Done) -> list[bool]:
     asked = [Conversation.of(("user", item.ask)) for item in items]
     replies = completer.complete(asked, Sampling(max_tokens=REPLY_TOKENS))
+    for _ in items:
+        done()
     return [_says(reply, item) for reply, item in zip(replies, items, strict=True)]
 
 
@@ -220,7 +237,8 @@ def _logprob(completer: Completer, begun: str, rest: str) -> float:
 
 
 def _item(place: str, row: Mapping[str, Json]) -> Item:
-    ask, answer, choices = row.get("ask"), row.get("answer"), row.get("choices")
+    ask: Json = row.get("ask")
+    answer, choices = row.get("answer"), row.get("choices") or []
     good = isinstance(choices, list) and len(set(map(str, choices))) == len(choices) > 1
     if not (isinstance(ask, str) and ask.strip() and good and answer in choices):
         raise InputError(
@@ -236,7 +254,7 @@ def _rows(path: Path | None, bundled: str) -> list[tuple[str, Mapping[str, Json]
     name = path.name if path else bundled
     source = files("metier.evaluate").joinpath("general", bundled)
     text = _read(path) if path else source.read_text(encoding="utf-8")
-    rows = []
+    rows: list[tuple[str, Mapping[str, Json]]] = []
     for number, line in enumerate(text.split("\n"), 1):
         if not line.strip():
             continue

@@ -24,7 +24,7 @@ from numpy.typing import NDArray
 from metier.core.canaries import CODE, DIGITS, SPACE, Planted
 from metier.core.completer import Completer, Sampling
 from metier.core.errors import InputError
-from metier.core.types import Conversation, Estimate, LabelsTarget, LabelTarget, Score
+from metier.core.types import Conversation, Estimate, LabelsTarget, LabelTarget, Role, Score
 from metier.evaluate.probing import Asked
 from metier.models.choosing import FillingCompleter
 from metier.models.prompt import render_example, spoken
@@ -253,7 +253,7 @@ def complete_from(
     """
     asked = []
     for prompt, start in zip(prompts, begun, strict=True):
-        role = "assistant" if completer.capabilities.continues else "user"
+        role: Role = "assistant" if completer.capabilities.continues else "user"
         asked.append(prompt.then(role, start) if start else prompt)
     replies = completer.complete(asked, Sampling(max_tokens=tokens))
     return ["" if reply.error else reply.text for reply in replies]

@@ -158,11 +158,11 @@ def _forgetting(subject: _Subject) -> Found:
 
     items = load_items(_file(subject, "general_items"))
     texts = load_texts(_file(subject, "general_text"))
-    with subject.session.progress.task("probe forgetting", 1, "comparison") as task:
-        before = LocalCompleter(subject.base)
-        after = subject.contender.completer
-        found = forgetting(before, after, items, texts, subject.bench.resampling)
-        task.advance()
+    before, after = LocalCompleter(subject.base), subject.contender.completer
+    total = 2 * (len(items) + len(texts))
+    with subject.session.progress.task("probe forgetting", total, "item") as task:
+        how = subject.bench.resampling
+        found = forgetting(before, after, items, texts, how, lambda: task.advance())
     whose = {name: _file(subject, name) is not None for name in ("general_items", "general_text")}
     detail = to_json(found)
     del detail["metrics"]
@@ -178,12 +178,12 @@ def _memorisation(subject: _Subject) -> Found:
     ws = subject.session.workspace
     asked = Asked(subject.contender, bench.objective, bench.labels)
     train = ledger.load_split(ws, bench.version, "train")
-    how = {"seed": config.seed, "resampling": bench.resampling}
+    seed, codes, most = config.seed, config.probes.codes, config.probes.sealed_values
+    how = bench.resampling
     with subject.session.progress.task("probe memorisation", 2, "attack") as task:
-        canaries = memorisation(asked, planted(train), codes=config.probes.codes, **how)  # type: ignore[arg-type]
+        canaries = memorisation(asked, planted(train), codes=codes, seed=seed, resampling=how)
         task.advance()
-        most = config.probes.sealed_values
-        sealed = extraction(asked, ws, train, most=most, **how)  # type: ignore[arg-type]
+        sealed = extraction(asked, ws, train, most=most, seed=seed, resampling=how)
         task.advance()
     detail: Json = {
         "by_repetitions": {str(n): to_json(e) for n, e in canaries.by_repetitions.items()},
