@@ -23,6 +23,7 @@ from metier.journey import verbs
 from metier.journey.probed import KINDS, METRICS, asked_kinds, kinds_of, with_probes
 from metier.journey.probes import run_probes
 from metier.journey.releases import make_release
+from metier.journey.report import svg
 from metier.journey.report.probes import probes_view
 from metier.journey.session import Session, open_session
 from metier.scoring import catalogue
@@ -214,3 +215,21 @@ def test_every_metric_of_a_kind_is_in_the_catalogue() -> None:
 
 def test_no_probes_no_section() -> None:
     assert probes_view([]) == {"parts": [], "shown": False}
+
+
+# -- drawings ------------------------------------------------------------------------------------
+
+
+def test_the_reliability_diagram_has_a_spot_per_bin_and_the_diagonal() -> None:
+    share = Estimate(0.8, 0.7, 0.9, 40, 40)
+    drawn = svg.reliability([[(0.9, share)], [(0.7, share)]], [(0.8, 1.0)])
+    assert drawn.count("spot mark-0") == drawn.count("spot mark-1") == 1
+    assert '<line class="zero" x1="0.0" y1="1000" x2="1000.0" y2="0"/>' in drawn
+    assert 'x1="900.0" y1="200" x2="900.0" y2="200"' in drawn, "0.8 right at confidence 0.9"
+
+
+def test_a_scatter_draws_what_is_finite() -> None:
+    nothing = Estimate(math.nan, math.nan, math.nan, 0, 0)
+    drawn = svg.scatter([([1.0, 2.0], Estimate(1.5, 1.0, 2.0, 2, 2)), ([], nothing)], (0, 20), 1.4)
+    assert drawn.count('class="point"') == 2
+    assert drawn.count("spot mark-0") == 1 and "nan" not in drawn
