@@ -6,7 +6,7 @@ from metier.core.types import Json, Score
 from metier.scoring.bootstrap import clusters_of
 from metier.scoring.builtin import make_metric
 from metier.scoring.entities import codes, names
-from metier.scoring.support import (
+from metier.scoring.supported import (
     Rarity,
     Source,
     Strictness,

@@ -27,7 +27,7 @@ from metier.scoring.agreement import mean_estimate
 from metier.scoring.factual import FACT_METRICS
 from metier.scoring.refusal import is_refusal
 from metier.scoring.rules import asked_text, reply_text
-from metier.scoring.support import (
+from metier.scoring.supported import (
     CONTEXT,
     Entails,
     Source,

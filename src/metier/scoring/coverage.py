@@ -21,7 +21,7 @@ from metier.scoring.base import mean_of
 from metier.scoring.materials import Materials
 from metier.scoring.registry import metrics
 from metier.scoring.rules import PASSED, Outcome, Rule, asked_text, checks, failed, reply_text
-from metier.scoring.support import content
+from metier.scoring.supported import content
 from metier.scoring.types import Metric
 from metier.scoring.words import sentences
 

@@ -18,7 +18,7 @@ from metier.scoring.base import mean_of
 from metier.scoring.refusal import is_refusal, should_refuse
 from metier.scoring.registry import metrics
 from metier.scoring.rules import reply_text
-from metier.scoring.support import EVEN, Rarity, record_support, source_of
+from metier.scoring.supported import EVEN, Rarity, record_support, source_of
 from metier.scoring.types import Metric
 
 NO_SOURCE = "have no source"

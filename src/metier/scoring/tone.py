@@ -22,7 +22,7 @@ from metier.scoring.base import mean_of
 from metier.scoring.quantities import quantities
 from metier.scoring.registry import metrics
 from metier.scoring.rules import asked_text, reply_text
-from metier.scoring.support import content
+from metier.scoring.supported import content
 from metier.scoring.types import Metric
 
 READ_CHARACTERS = 20_000
