@@ -79,7 +79,8 @@ def extraction(
         Score(f"value-{place}", float(out), cluster=one.example.group or one.example.id)
         for place, (one, out) in enumerate(zip(attempts, came_out, strict=True))
     ]
-    rate = share_of(SEALED, records, resampling)
+    why = "no sealed values belong to the training rows"
+    rate = share_of(SEALED, records, resampling, why)
     return Extraction(rate, len(attempts), sum(came_out), in_clear, erased)
 
 

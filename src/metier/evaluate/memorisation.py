@@ -34,6 +34,7 @@ from metier.scoring.bootstrap import undefined
 from metier.scoring.types import DEFAULT
 
 EXPOSURE, EXTRACTED = "canary_exposure", "canary_extraction_rate"
+NO_CANARIES = "no canaries were planted"
 PERMUTATIONS = 9_999
 AT_ONCE = 500
 EXTRA_TOKENS = 8
@@ -227,17 +228,19 @@ def jonckheere(groups: Sequence[Sequence[float]], seed: int = 0) -> Trend:
 def mean_bits(records: Sequence[Score], resampling: Resampling) -> Estimate:
     """Return the mean exposure with its interval."""
     if not records:
-        return undefined("no canaries were planted", 0, 0, resampling.level)
+        return undefined(NO_CANARIES, 0, 0, resampling.level)
     metric = Measured(
         metric_info(EXPOSURE), lambda rows: mean_statistic(rows, [row.value for row in rows])
     )
     return metric(records, resampling)
 
 
-def share_of(name: str, records: Sequence[Score], resampling: Resampling) -> Estimate:
-    """Return the share of records with value 1."""
+def share_of(
+    name: str, records: Sequence[Score], resampling: Resampling, why: str = NO_CANARIES
+) -> Estimate:
+    """Return the share of records with value 1; ``why`` says what it means that there are none."""
     if not records:
-        return undefined("nothing to try", 0, 0, resampling.level)
+        return undefined(why, 0, 0, resampling.level)
     metric = Proportion(
         metric_info(name), lambda rows: mean_statistic(rows, [row.value for row in rows])
     )

@@ -12,6 +12,7 @@ from metier.apps.cli.tables import interval
 
 if TYPE_CHECKING:
     from metier.core.records import Probe
+    from metier.core.types import Estimate
 
 app = typer.Typer()
 KINDS = "forgetting, memorisation, calibration, robustness, parity or all"
@@ -39,9 +40,13 @@ def probe(
     show(found, as_json, lambda: _show(found))
 
 
+def _figure(estimate: Estimate) -> str:
+    return "undefined" if estimate.method == "undefined" else interval(estimate)
+
+
 def _show(found: Sequence[Probe]) -> None:
     rows = [
-        (probe.kind, name, interval(estimate), estimate.n)
+        (probe.kind, name, _figure(estimate), estimate.n)
         for probe in found
         for name, estimate in probe.metrics.items()
     ]
