@@ -4,7 +4,7 @@ Twelve kinds of short item, each with choices of which one is right. Choices are
 length, because the sum of log-probabilities favours short ones. Words come from
 ``general_set.toml``; a seed fixes every row.
 
-    python runs/general_set.py > src/metier/evaluate/general/items.jsonl
+    python runs/general_set.py > src/metier/evaluate/effects/general/items.jsonl
     {"id": "opposites-07", "kind": "opposites", "ask": "…", "choices": ["…", …], "answer": "…"}
 """
 

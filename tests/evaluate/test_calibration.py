@@ -9,7 +9,7 @@ import pytest
 
 from metier.core.records import Prediction
 from metier.core.types import Completion, Json
-from metier.evaluate.calibration import (
+from metier.evaluate.effects.calibration import (
     brier,
     calibration,
     choose_threshold,

@@ -19,7 +19,7 @@ from metier.core.objective import Objective
 from metier.core.types import Completion, Example
 from metier.core.workspace import Workspace
 from metier.evaluate import Bench, tuned_contender
-from metier.evaluate.forgetting import (
+from metier.evaluate.effects.forgetting import (
     Forgetting,
     Item,
     Passage,

@@ -20,8 +20,8 @@ from metier.core.workspace import Workspace
 from metier.data.canaries import make_canaries
 from metier.data.config import CanariesConfig
 from metier.evaluate import Contender, tuned_contender
-from metier.evaluate.extraction import PURPOSE, extraction, taken_out
-from metier.evaluate.memorisation import (
+from metier.evaluate.effects.extraction import PURPOSE, extraction, taken_out
+from metier.evaluate.effects.memorisation import (
     Memorised,
     draw_codes,
     exact_exposure,
@@ -31,7 +31,7 @@ from metier.evaluate.memorisation import (
     secret_of,
     skew_normal,
 )
-from metier.evaluate.probing import Asked
+from metier.evaluate.effects.probing import Asked
 from metier.models.engines.local import LocalCompleter
 from metier.scoring import Resampling
 from metier.tune.config import TuneConfig

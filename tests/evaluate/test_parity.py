@@ -10,8 +10,8 @@ from evaluate_fakes import CLASSIFY, FakeCompleter
 from metier.core.completer import Completer, Sampling
 from metier.core.types import Completion, Conversation
 from metier.evaluate.bench import Contender
-from metier.evaluate.parity import Bar, parity
-from metier.evaluate.probing import Asked
+from metier.evaluate.effects.parity import Bar, parity
+from metier.evaluate.effects.probing import Asked
 from metier.models import prompt
 from metier.models.engines.local import LocalCompleter
 from tiny_models import tiny_base

@@ -21,7 +21,7 @@ from metier.core.objective import Objective
 from metier.core.types import Span, SpansTarget
 from metier.core.workspace import Workspace
 from metier.evaluate.bench import Contender
-from metier.evaluate.robustness import REWRITES, rewritten, robustness
+from metier.evaluate.effects.robustness import REWRITES, rewritten, robustness
 
 SPLITS = {
     "train": labelled(0, PAIRS, 2),

@@ -7,8 +7,8 @@ from typing import Annotated, Literal
 from pydantic import Field
 
 from metier.core.objective import Section
+from metier.evaluate.effects.config import ProbesConfig
 from metier.evaluate.judge.config import JudgeConfig
-from metier.evaluate.probes_config import ProbesConfig
 
 Rung = Literal[
     "keyword",

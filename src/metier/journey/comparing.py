@@ -19,7 +19,7 @@ from metier.journey.session import Session, make_bench
 from metier.journey.verbs import find_report
 
 if TYPE_CHECKING:
-    from metier.evaluate.calibration import Bin
+    from metier.evaluate.effects.calibration import Bin
 
 BINS = 10
 RIGHT = 1.0 - 1e-9
@@ -143,7 +143,7 @@ def _read(prediction: Prediction) -> Json:
 
 def _bins(session: Session, report: EvaluationReport) -> tuple[Bin, ...]:
     """Reliability in ten bins of equal width, of the closed answers that state a confidence."""
-    from metier.evaluate.calibration import curve, equal_width, stated
+    from metier.evaluate.effects.calibration import curve, equal_width, stated
     from metier.evaluate.measures import label_fields
 
     predictions = ledger.load_predictions(session.workspace, report)

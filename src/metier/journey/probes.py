@@ -153,7 +153,7 @@ def _file_hash(subject: _Subject, setting: str) -> str:
 
 
 def _forgetting(subject: _Subject) -> Found:
-    from metier.evaluate.forgetting import forgetting, load_items, load_texts
+    from metier.evaluate.effects.forgetting import forgetting, load_items, load_texts
     from metier.models.engines.local import LocalCompleter
 
     items = load_items(_file(subject, "general_items"))
@@ -170,9 +170,9 @@ def _forgetting(subject: _Subject) -> Found:
 
 
 def _memorisation(subject: _Subject) -> Found:
-    from metier.evaluate.extraction import SEALED, extraction
-    from metier.evaluate.memorisation import memorisation
-    from metier.evaluate.probing import Asked
+    from metier.evaluate.effects.extraction import SEALED, extraction
+    from metier.evaluate.effects.memorisation import memorisation
+    from metier.evaluate.effects.probing import Asked
 
     bench, config = subject.bench, subject.bench.config
     ws = subject.session.workspace
@@ -203,7 +203,7 @@ def _memorisation(subject: _Subject) -> Found:
 
 def _calibration(subject: _Subject) -> Found:
     from metier.evaluate.answers import answer_split, answers_key, forget_batches
-    from metier.evaluate.calibration import calibration
+    from metier.evaluate.effects.calibration import calibration
 
     bench, contender = subject.bench, subject.contender
     report = _test_report(subject)
@@ -231,7 +231,7 @@ def _calibration(subject: _Subject) -> Found:
 
 
 def _robustness(subject: _Subject) -> Found:
-    from metier.evaluate.robustness import robustness
+    from metier.evaluate.effects.robustness import robustness
 
     found = robustness(subject.bench, subject.contender, subject.bench.config.probes.rows)
     detail = to_json(found)
@@ -243,8 +243,8 @@ def _parity(subject: _Subject) -> Found:
     """Hold the run to parity with the served model, or with itself, one prompt at a time and with
     its adapter apart, as it was trained."""
     from metier.evaluate.bench import sample
-    from metier.evaluate.parity import parity
-    from metier.evaluate.probing import Asked
+    from metier.evaluate.effects.parity import parity
+    from metier.evaluate.effects.probing import Asked
 
     bench, config = subject.bench, subject.bench.config
     rows = sample(bench.examples("validation"), config.probes.rows, config.seed)
@@ -265,7 +265,7 @@ def _parity(subject: _Subject) -> Found:
 
 
 def _other_way(subject: _Subject) -> Json:
-    from metier.evaluate.probing import Asked
+    from metier.evaluate.effects.probing import Asked
     from metier.models.engines.endpoint import EndpointCompleter, EndpointSettings
     from metier.privacy import Egress
 

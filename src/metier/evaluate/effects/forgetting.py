@@ -252,7 +252,7 @@ def _item(place: str, row: Mapping[str, Json]) -> Item:
 def _rows(path: Path | None, bundled: str) -> list[tuple[str, Mapping[str, Json]]]:
     """Return (place, row) of a JSONL file."""
     name = path.name if path else bundled
-    source = files("metier.evaluate").joinpath("general", bundled)
+    source = files("metier.evaluate.effects").joinpath("general", bundled)
     text = _read(path) if path else source.read_text(encoding="utf-8")
     rows: list[tuple[str, Mapping[str, Json]]] = []
     for number, line in enumerate(text.split("\n"), 1):

@@ -21,8 +21,8 @@ from metier.core.steps import Change
 from metier.core.types import Conversation, Estimate, Example, Score
 from metier.core.workspace import Workspace
 from metier.evaluate.bench import sample
-from metier.evaluate.memorisation import complete_from, share_of
-from metier.evaluate.probing import Asked
+from metier.evaluate.effects.memorisation import complete_from, share_of
+from metier.evaluate.effects.probing import Asked
 from metier.privacy import find_identifiers
 from metier.scoring import Resampling
 from metier.scoring.bootstrap import undefined

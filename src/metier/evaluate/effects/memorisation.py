@@ -25,7 +25,7 @@ from metier.core.canaries import CODE, DIGITS, SPACE, Planted
 from metier.core.completer import Completer, Sampling
 from metier.core.errors import InputError
 from metier.core.types import Conversation, Estimate, LabelsTarget, LabelTarget, Role, Score
-from metier.evaluate.probing import Asked
+from metier.evaluate.effects.probing import Asked
 from metier.models.choosing import FillingCompleter
 from metier.models.prompt import render_example, spoken
 from metier.scoring import Resampling, metric_info

@@ -1,0 +1,1 @@
+"""What tuning did beside the task: forgetting, memorisation, calibration, robustness, parity."""
