@@ -56,6 +56,7 @@ MORE_WORLDS = {
     "macro F1, 4 classes, 400 items": classes(4, 400, 0.85),
     "macro F1, 10 classes, 100 items": classes(10, 100, 0.85),
     "macro F1, 10 classes, 200 items, poor": classes(10, 200, 0.2),
+    "macro F1, 25 classes, 100 items": classes(25, 100, 0.85),
     "macro F1, 25 classes, 400 items": classes(25, 400, 0.7),
     "macro F1, 77 classes, 308 items": classes(77, 308, 0.85),
     "macro F1, 77 classes, 600 items": classes(77, 600, 0.85),
