@@ -61,7 +61,7 @@ def forgets(text: str, choice: str) -> float:
 def test_the_bundled_items_are_what_the_script_makes() -> None:
     script = ROOT / "runs" / "general_set.py"
     made = subprocess.run([sys.executable, str(script)], capture_output=True, check=True).stdout
-    bundled = ROOT / "src" / "metier" / "evaluate" / "general" / "items.jsonl"
+    bundled = ROOT / "src" / "metier" / "evaluate" / "effects" / "general" / "items.jsonl"
     assert made == bundled.read_bytes()
 
 
