@@ -24,15 +24,15 @@ VERBS: dict[str, str] = {
     "doctor": "Check this machine, the base model and the workspace.",
     "objective": "Check targets: items needed, value needed, expert hours.",
     "data": "Build, inspect and restore data versions.",
-    "decide": "Weigh prompting, retrieval, a hosted model and tuning on one page.",
+    "decide": "Is tuning worth it here? All the options on one page.",
     "curve": "Learning curve: what more data would bring.",
     "baseline": "Measure the untuned baselines on the frozen test set.",
     "inspect": "Show examples as the model sees them, supervised tokens marked.",
     "tune": "Fine-tune the base model on a data version.",
     "evaluate": "Measure a tuned run, or score a file of existing predictions.",
     "retrieve": "Search the project's documents; measure how much is found.",
-    "probe": "Measure side effects of a tune: forgetting, memorisation, calibration, ...",
-    "judge": "Let models judge replies; hold them against people; look for flattery.",
+    "probe": "Side effects of a tune: forgetting, leaks, calibration.",
+    "judge": "Model judges of replies, and checks of the judges.",
     "metrics": "List what can be measured; say what a metric means.",
     "compare": "Paired differences between evaluations.",
     "failures": "Where it fails, and what data to collect next.",
@@ -46,7 +46,7 @@ VERBS: dict[str, str] = {
     "jobs": "List queued and running jobs; cancel one.",
     "worker": "Run queued jobs.",
     "audit": "Show or verify the log of who did what.",
-    "demo": "A whole cycle on the bundled base and made data.",
+    "demo": "Two cycles on made data, with a served pilot between.",
 }
 
 
