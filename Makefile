@@ -39,6 +39,7 @@ test-full: $(VENV)/.installed-dev system  ## Every test, at full size
 	$(BIN)/python -m pytest
 
 bench: $(VENV)/.installed-dev  ## Benchmarks beside named peers; appends to benchmarks/RESULTS.md
+	$(BIN)/python benchmarks/evaluation.py
 	$(BIN)/python benchmarks/real_data.py
 
 check: $(VENV)/.installed-dev  ## Lint, format, types
