@@ -55,7 +55,7 @@ class Watched:
 @contextmanager
 def opened(browser: Any, url: str, width: int = 1280, scheme: str = "light") -> Iterator[Watched]:
     context = browser.new_context(viewport={"width": width, "height": 800}, color_scheme=scheme)
-    context.set_default_timeout(10_000)
+    context.set_default_timeout(30_000)
     try:
         yield Watched(context.new_page(), url)
     finally:
@@ -254,10 +254,11 @@ def test_two_versions_side_by_side_and_what_one_says_of_them(browser: Any, make:
     gateway = FakeGateway(ws)
     with served(session, gateway) as url, opened(browser, url) as watched:
         page = watched.go("/try")
+        page.wait_for_function("document.activeElement?.id === 'message'")
         page.keyboard.type("You charged me twice")  # the box has the focus
         page.keyboard.press("Enter")
         page.locator(".react").nth(1).wait_for()
-        assert [one.model for one in gateway.asked] == ["champion", "challenger"]
+        assert sorted(one.model for one in gateway.asked) == ["challenger", "champion"]
         page.get_by_role("button", name="no").first.click()
         page.locator('button[aria-pressed="true"]').wait_for()
         page.get_by_text("Write the better answer").first.click()
