@@ -13,6 +13,7 @@ from __future__ import annotations
 
 import argparse
 import json
+import math
 import os
 import platform
 import shutil
@@ -92,6 +93,8 @@ def chapter(code: str) -> str:
 
 def cell(estimate: Estimate) -> str:
     """A value with its interval."""
+    if math.isnan(estimate.value):
+        return "undefined"
     return f"{estimate.value:.3f} [{estimate.low:.3f}, {estimate.high:.3f}]"
 
 
