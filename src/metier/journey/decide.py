@@ -164,7 +164,7 @@ def _small_tunes(session: Session, version: str) -> Curve:
     shares = [share * one for one in SMALL_SHARES]
     rows = len(make_bench(session, version).examples("train"))
     used = max(1, int(share * rows))
-    more = sorted({max(1, rows - used), used})
+    more = sorted({used, rows - used} - {0})
     return measure_curve(session, TUNED, version, shares=shares, more=more)
 
 
