@@ -2,6 +2,15 @@
 
 from metier.privacy.config import EgressEntry, PrivacyConfig
 from metier.privacy.egress import Egress
-from metier.privacy.identifiers import Finding, find_identifiers, redact
+from metier.privacy.identifiers import find_identifiers, redact
+from metier.privacy.types import Finding, Recogniser
 
-__all__ = ["Egress", "EgressEntry", "Finding", "PrivacyConfig", "find_identifiers", "redact"]
+__all__ = [
+    "Egress",
+    "EgressEntry",
+    "Finding",
+    "PrivacyConfig",
+    "Recogniser",
+    "find_identifiers",
+    "redact",
+]

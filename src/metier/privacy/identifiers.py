@@ -14,22 +14,13 @@ from __future__ import annotations
 import re
 from bisect import bisect_left
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass
 from functools import lru_cache
 from ipaddress import ip_address
 
+from metier.privacy.types import Finding
+
 REGIONS = ("US", "GB", "CA", "AU", "IN", "DE", "FR")
 """Where a phone number written without country code may be from."""
-
-
-@dataclass(frozen=True, slots=True)
-class Finding:
-    """An identifier: characters ``start`` to ``end`` (exclusive); ``kind`` names the placeholder,
-    e.g. ``email`` for ``[EMAIL]``."""
-
-    start: int
-    end: int
-    kind: str
 
 
 def find_identifiers(text: str) -> list[Finding]:

@@ -1,0 +1,67 @@
+"""``metier data``: frozen versions: list, export, card."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from metier.apps.cli.data.app import app
+from metier.apps.cli.frame import HERE, AsJson, Directory, say, session, show, table
+
+
+@app.command()
+def versions(directory: Directory = HERE, as_json: AsJson = False) -> None:
+    """List frozen versions, oldest first."""
+    from metier.core import ledger
+
+    with session(directory) as opened:
+        found = ledger.list_versions(opened.workspace)
+    rows = [
+        (
+            v.id,
+            f"{v.created_at:%Y-%m-%d %H:%M}",
+            *(v.counts.get(name, 0) for name in ("train", "validation", "test", "regression")),
+            len(v.labels),
+            f"{v.looks_used} of {v.looks_budget}",
+        )
+        for v in found
+    ]
+    splits = ["train", "validation", "test", "regression"]
+    headers = ["version", "frozen (UTC)", *splits, "labels", "test looks"]
+    nothing = "no version yet: `metier data build` makes one"
+    show(found, as_json, lambda: table(headers, rows) if rows else say(nothing))
+
+
+@app.command()
+def export(
+    split: str,
+    out: Annotated[Path, typer.Argument(help="JSON lines file to write.")],
+    directory: Directory = HERE,
+    version: str = typer.Option("latest", help="Data version."),
+    targets: Annotated[bool, typer.Option(help="Write what should be answered, too.")] = False,
+    as_json: AsJson = False,
+) -> None:
+    """Write a split's rows with their ids, for a system that metier does not run."""
+    from metier.journey.export_split import export_split
+
+    with session(directory) as opened:
+        count = export_split(opened, split, out, version=version, targets=targets)
+    next_step = "score what comes back: metier evaluate FILE --as NAME"
+    show({"rows": count, "file": str(out)}, as_json, lambda: say(f"{count:,} rows; {next_step}"))
+
+
+@app.command()
+def card(
+    directory: Directory = HERE,
+    version: str = typer.Option("latest", help="Data version."),
+    as_json: AsJson = False,
+) -> None:
+    """Print a version's data card (Markdown)."""
+    from metier.core import ledger
+    from metier.data.card import card_markdown
+
+    with session(directory) as opened:
+        found = ledger.get_version(opened.workspace, version)
+    show(dict(found.card), as_json, lambda: say(card_markdown(found)))
