@@ -13,7 +13,12 @@ irrelevant and empty rows. Training messages are in the language of the old expo
 and live messages are in today's, with other sentences, products, problems and people, and their
 labels are right. The seed fixes every byte.
 
-    python make_data.py [--out FOLDER] [--seed 0]
+    python make_data.py [--out FOLDER] [--seed 0] [--held-out] [--leaks N]
+
+To score tools on what nobody looked at, ``--held-out`` writes messages with the sentences and names
+of ``held_out.toml``. ``--leaks N`` adds N rows of each kind that must not pass into training beside
+this test set (``truth/leaks.jsonl``): a test message again, nearly again, and one of a test
+message's customer. Neither changes what is written without it.
 """
 
 from __future__ import annotations
@@ -69,6 +74,7 @@ class Ticket:
     true_queue: str
     kind: str = "regular"
     copy_of: str = ""
+    leak_of: str = ""
     id: str = ""
     file: str = ""
     received: datetime = datetime(2026, 1, 5, 8)
@@ -85,9 +91,21 @@ class Ticket:
         return "".join(text for text, _ in self.reply)
 
 
-def language() -> dict[str, Any]:
-    """Return the sentences and word lists."""
-    return tomllib.loads((HERE / "language.toml").read_text("utf-8"))
+def language(held_out: bool = False) -> dict[str, Any]:
+    """Return the sentences and word lists, on demand with those kept for scoring laid over them."""
+    words = tomllib.loads((HERE / "language.toml").read_text("utf-8"))
+    if held_out:
+        lay_over(words, tomllib.loads((HERE / "held_out.toml").read_text("utf-8")))
+    return words
+
+
+def lay_over(words: dict[str, Any], other: dict[str, Any]) -> None:
+    """Replace the lists of ``words`` by those that ``other`` has in the same place."""
+    for name, value in other.items():
+        if isinstance(value, dict):
+            lay_over(words[name], value)
+        else:
+            words[name] = value
 
 
 # People
@@ -98,7 +116,7 @@ def make_customer(rng: random.Random, words: dict[str, Any], side: Side, number:
     people = words["people"][side]
     first, last = rng.choice(people["first"]), rng.choice(people["last"])
     host = rng.choice(["example.com", "example.org", "mail.example.net"])
-    plain = f"{first}.{last}".lower().translate(str.maketrans("éèëüöíá", "eeeuoia"))
+    plain = f"{first}.{last}".lower().translate(str.maketrans("éèëüöíáñøó", "eeeuoianoo"))
     phone = rng.choice(["020 7946 0{:03d}", "+44 7700 900{:03d}", "(212) 555-0{:03d}"])
     return Customer(
         id=f"C{number}",
@@ -381,6 +399,23 @@ def make_live(rng: random.Random, words: dict[str, Any]) -> list[Ticket]:
     return [replace(ticket, id=f"L{place:04}") for place, ticket in enumerate(tickets, 1)]
 
 
+def make_leaks(seed: int, words: dict[str, Any], test: list[Ticket], count: int) -> list[Ticket]:
+    """Make rows of the exports that leak from the test set, ``count`` of each kind."""
+    rng = random.Random(f"leaks {seed}")
+    writer, leaks = Writer(rng, words, "train"), list[Ticket]()
+    for place, first in enumerate(rng.sample(test, 3 * count)):
+        kind = ("exact", "near", "group")[place % 3]
+        ticket = replace(first, customer=make_customer(rng, words, "train", 90_000 + place))
+        if kind == "near":
+            ticket = replace(ticket, message=nearly(rng, first))
+        if kind == "group":
+            ticket = make_messy(rng, writer.ticket(first.customer))
+        received = first.received + timedelta(minutes=rng.randint(5, 4000))
+        ticket = replace(ticket, id=f"K{place:04}", kind=f"{kind} leak", leak_of=first.id)
+        leaks.append(replace(ticket, received=received, file=rng.choice(list(CHANNELS))))
+    return leaks
+
+
 TEST_FILE = "checked_by_leads.csv"
 COLUMNS = ["Ticket", "Received", "Customer no.", "Channel", "Message", "Queue", "Agent reply"]
 
@@ -435,6 +470,13 @@ def write_truth(folder: Path, tickets: list[Ticket]) -> None:
             {"id": t.id, "file": t.file, "traits": list(t.traits)} for t in tickets if t.traits
         ],
     }
+    leaks = [
+        {"id": t.id, "file": t.file, "kind": t.kind.split()[0], "of": t.leak_of}
+        for t in tickets
+        if t.leak_of
+    ]
+    if leaks:
+        truth["leaks"] = leaks
     for name, rows in truth.items():
         write_lines(folder / f"{name}.jsonl", rows)
 
@@ -462,10 +504,12 @@ def spans_of(ticket: Ticket) -> Iterator[dict[str, Any]]:
             at += len(text)
 
 
-def make(out: Path, seed: int) -> None:
-    """Write ``out/data`` and ``out/truth``."""
-    rng, words = random.Random(seed), language()
-    tickets = make_training(rng, words) + make_test(rng, words)
+def make(out: Path, seed: int, *, held_out: bool = False, leaks: int = 0) -> None:
+    """Write ``out/data`` and ``out/truth``; ``leaks`` of each kind, at most a third of the test."""
+    rng, words = random.Random(seed), language(held_out)
+    training, test = make_training(rng, words), make_test(rng, words)
+    # Last, and from a stream of their own, so that they change no other row.
+    tickets = [*training, *test, *make_leaks(seed, words, test, leaks)]
     write_data(out / "data", rng, tickets)
     write_truth(out / "truth", tickets)
     # A stream of its own, so that live traffic can change without changing any other file.
@@ -477,8 +521,10 @@ def main() -> None:
     parser = argparse.ArgumentParser(description="Make the sample project's messy data.")
     parser.add_argument("--out", type=Path, default=HERE, help="folder for data/ and truth/")
     parser.add_argument("--seed", type=int, default=0)
+    parser.add_argument("--held-out", action="store_true", help="sentences and names for scoring")
+    parser.add_argument("--leaks", type=int, default=0, help="rows of each kind that leak")
     arguments = parser.parse_args()
-    make(arguments.out, arguments.seed)
+    make(arguments.out, arguments.seed, held_out=arguments.held_out, leaks=arguments.leaks)
     rows = REGULAR + EXACT + NEAR + IRRELEVANT + EMPTY
     print(f"{rows} rows to learn from and {TEST} test rows in {arguments.out / 'data'}")
 

@@ -178,6 +178,47 @@ def test_seed_0_gives_the_bytes_that_results_were_measured_on(made: dict[int, Pa
     assert digests == SEED_0
 
 
+@pytest.fixture(scope="module")
+def held_out(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    folder = tmp_path_factory.mktemp("held_out")
+    make_data.make(folder, 1, held_out=True, leaks=20)
+    return folder
+
+
+def test_the_held_out_language_shares_no_entry_with_the_other() -> None:
+    words = make_data.language()
+    known = {e.casefold() for sides in sides_of(words) for side in SIDES for e in sides[side]}
+    other = tomllib.loads((RECIPE / "held_out.toml").read_text("utf-8"))
+    tables = [
+        other["products"],
+        *(t for n in ("frame", "personal", "people") for t in other[n].values()),
+    ]
+    tables += [side for entry in other["queues"].values() for side in entry.values()]
+    entries = [e.casefold() for table in tables for name in table for e in table[name]]
+    assert len(entries) > 350
+    assert not known & set(entries)
+    assert len(set(entries)) == len(entries)
+
+
+def test_planted_leaks_are_what_the_truth_says(held_out: Path) -> None:
+    train = {row["Ticket"]: row for row in training_rows(held_out)}
+    test = {row["Ticket"]: row for row in rows_of(held_out, "checked_by_leads.csv")}
+    leaks = truth_of(held_out, "leaks")
+    assert Counter(row["kind"] for row in leaks) == {"exact": 20, "near": 20, "group": 20}
+    for leak in leaks:
+        row, of = train[str(leak["id"])], test[str(leak["of"])]
+        assert (row["Message"] == of["Message"]) == (leak["kind"] == "exact")
+        assert (row["Customer no."] == of["Customer no."]) == (leak["kind"] == "group")
+
+
+def test_leaks_change_no_other_row(held_out: Path, tmp_path: Path) -> None:
+    make_data.make(tmp_path, 1, held_out=True)
+    planted = {str(row["id"]) for row in truth_of(held_out, "leaks")}
+    assert [
+        row for row in training_rows(held_out) if row["Ticket"] not in planted
+    ] == training_rows(tmp_path)
+
+
 def test_card_numbers_pass_the_luhn_check(made: dict[int, Path]) -> None:
     cards = [str(s["text"]) for s in truth_of(made[0], "personal_data") if s["kind"] == "card"]
     for card in cards:
