@@ -27,7 +27,7 @@ from metier.core.workspace import Workspace
 from metier.data.canaries import account, make_canaries
 from metier.data.card import make_card
 from metier.data.cases import Joined, case_rows, join_cases
-from metier.data.clean import Clean, tidy_label
+from metier.data.cleaning.clean import Clean, tidy_label
 from metier.data.config import CanariesConfig, DataConfig
 from metier.data.deidentify import Deidentify
 from metier.data.divide import Divided, divide

@@ -11,7 +11,7 @@ from dataclasses import dataclass
 
 from metier.core.steps import Keep, Outcome
 from metier.core.types import Example, Json
-from metier.data.rewrite import rewrite
+from metier.data.cleaning.rewrite import rewrite
 from metier.privacy import find_identifiers, redact
 
 

@@ -19,9 +19,9 @@ from metier.core.types import (
     Span,
     SpansTarget,
 )
-from metier.data.clean import Clean, clean_text, repairs, tidy_label
+from metier.data.cleaning.clean import Clean, clean_text, repairs, tidy_label
 from metier.data.config import CleanConfig, DataConfig
-from metier.data.rewrite import result_of
+from metier.data.cleaning.rewrite import result_of
 
 ALL = repairs(CleanConfig())
 

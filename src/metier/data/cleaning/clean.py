@@ -26,7 +26,7 @@ from metier.core.types import (
     PreferenceTarget,
 )
 from metier.data.config import CleanConfig, DataConfig
-from metier.data.rewrite import rewrite
+from metier.data.cleaning.rewrite import rewrite
 
 # Enough for text that was mangled several times over; each round that changes shortens it.
 MAX_ROUNDS = 8
