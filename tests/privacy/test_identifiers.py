@@ -9,7 +9,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from metier.privacy import Finding, find_identifiers, redact
-from metier.privacy.identifiers import iban_checks, luhn
+from metier.privacy.patterns.numbers import iban_checks, luhn
 
 
 @pytest.mark.parametrize(

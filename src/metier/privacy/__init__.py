@@ -2,7 +2,7 @@
 
 from metier.privacy.config import EgressEntry, PrivacyConfig
 from metier.privacy.egress import Egress
-from metier.privacy.identifiers import find_identifiers, redact
+from metier.privacy.recognise import find_identifiers, redact
 from metier.privacy.types import Finding, Recogniser
 
 __all__ = [

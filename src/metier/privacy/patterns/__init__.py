@@ -1,0 +1,5 @@
+"""Identifiers with a recognisable form, one module per family."""
+
+from metier.privacy.patterns.recognisers import CLASSIC
+
+__all__ = ["CLASSIC"]
