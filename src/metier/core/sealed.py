@@ -48,6 +48,7 @@ class SealedStore:
         self._db, self._audit = db, audit
         self._wrapper = AESGCM(key)
         self._hash_key = hmac.digest(key, b"metier group hash", "sha256")
+        self._key = key
         self._check(hmac.digest(key, b"metier key check", "sha256").hex())
 
     def group_hash(self, group: str) -> str:
@@ -56,6 +57,10 @@ class SealedStore:
             return group
         found = hmac.digest(self._hash_key, group.encode("utf-8", "surrogatepass"), "sha256")
         return "grp_" + found.hex()[:32]
+
+    def derive(self, purpose: str) -> bytes:
+        """Return a 32-byte key for one purpose, from which the master key cannot be had."""
+        return hmac.digest(self._key, f"metier {purpose}".encode(), "sha256")
 
     def seal(self, group: str, value: bytes, *, session: Session | None = None) -> str:
         """Encrypt ``value`` under the group's key and return the row's id."""

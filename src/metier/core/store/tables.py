@@ -445,6 +445,77 @@ class ProbeRow(Base):
     __table_args__ = (Index("ix_probes_kind_subject", "kind", "subject"),)
 
 
+class VaultPageRow(Base):
+    """Surrogates that one scope assigned for one group, sealed with that group's key; ``kinds``
+    counts them. Erasing the group's key erases the page."""
+
+    __tablename__ = "vault_pages"
+    id: Mapped[str] = mapped_column(primary_key=True)
+    created_at: Mapped[datetime]
+    scope: Mapped[str]
+    scope_hash: Mapped[str] = mapped_column(index=True)
+    group_hash: Mapped[str] = mapped_column(index=True)
+    kinds: Mapped[dict[str, Any]]
+    sealed_id: Mapped[str] = mapped_column(ForeignKey("sealed_rows.id"))
+
+
+class SignOffSampleRow(Base):
+    """Rows drawn to be read by people: their ids and what was found in each; no text."""
+
+    __tablename__ = "sign_off_samples"
+    id: Mapped[str] = mapped_column(primary_key=True)
+    created_at: Mapped[datetime]
+    settings_hash: Mapped[str] = mapped_column(index=True)
+    seed: Mapped[int]
+    drawn_from: Mapped[int]
+    drawn_by: Mapped[str]
+    detail: Mapped[dict[str, Any]]
+
+
+class SignOffReadingRow(Base):
+    """What one person marked in a sample; of one reader's the newest counts, row by row."""
+
+    __tablename__ = "sign_off_readings"
+    id: Mapped[str] = mapped_column(primary_key=True)
+    created_at: Mapped[datetime]
+    sample_id: Mapped[str] = mapped_column(ForeignKey("sign_off_samples.id"), index=True)
+    reader: Mapped[str]
+    marks: Mapped[dict[str, Any]]
+
+
+class SignatureRow(Base):
+    """A person's name under de-identification with exactly these settings; ``statement`` is the
+    artifact of an expert's determination, ``result`` what the sample showed."""
+
+    __tablename__ = "signatures"
+    id: Mapped[str] = mapped_column(primary_key=True)
+    created_at: Mapped[datetime]
+    profile: Mapped[str]
+    settings_hash: Mapped[str] = mapped_column(index=True)
+    signer: Mapped[str]
+    role: Mapped[str]
+    sample_id: Mapped[str | None] = mapped_column(ForeignKey("sign_off_samples.id"))
+    statement: Mapped[str | None]
+    result: Mapped[dict[str, Any]]
+
+
+class IncidentRow(Base):
+    """An identifier that somebody met in a row. ``spread`` holds the ids of what had the row;
+    what was said is sealed; ``resolution`` NULL: it is open."""
+
+    __tablename__ = "incidents"
+    id: Mapped[str] = mapped_column(primary_key=True)
+    created_at: Mapped[datetime]
+    example_id: Mapped[str] = mapped_column(index=True)
+    content_hash: Mapped[str | None]
+    opened_by: Mapped[str]
+    spread: Mapped[dict[str, Any]]
+    sealed_id: Mapped[str] = mapped_column(ForeignKey("sealed_rows.id"))
+    resolution: Mapped[str | None]
+    closed_at: Mapped[datetime | None]
+    closed_by: Mapped[str | None]
+
+
 class ApiKeyRow(Base):
     """A key of the API; only the SHA-256 of its random secret is kept."""
 
