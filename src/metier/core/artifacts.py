@@ -7,7 +7,6 @@ synced, and are renamed last, so an artifact that is there is whole.
 
 from __future__ import annotations
 
-import errno
 import hashlib
 import io
 import json
@@ -20,12 +19,11 @@ from pathlib import Path, PurePosixPath
 from typing import IO, Any, BinaryIO, Protocol, cast
 from uuid import uuid4
 
-from metier.core.errors import InputError, IntegrityError, NotFound, disk_full
+from metier.core.errors import NO_ROOM, InputError, IntegrityError, NotFound, disk_full
 
 TREE = "tree_"
 TREE_MEDIA_TYPE = "application/vnd.metier.tree+json"
 _CHUNK = 1 << 20
-_NO_ROOM = (errno.ENOSPC, errno.EDQUOT)
 
 
 @dataclass(frozen=True, slots=True)
@@ -133,6 +131,16 @@ class ArtifactStore:
         """Store a file's content and return its digest. Raises OutOfSpace."""
         with path.open("rb") as source:
             stored = self._put(source, media_type)
+        self._on_stored([stored])
+        return stored.digest
+
+    def put_stream(self, source: BinaryIO, media_type: str = "application/octet-stream") -> str:
+        """Store what can be read of ``source``, which must seek, from its start; return the digest.
+
+        Raises OutOfSpace.
+        """
+        source.seek(0)
+        stored = self._put(source, media_type)
         self._on_stored([stored])
         return stored.digest
 
@@ -335,6 +343,6 @@ def _room(doing: str) -> Iterator[None]:
     try:
         yield
     except OSError as error:
-        if error.errno in _NO_ROOM:
+        if error.errno in NO_ROOM:
             raise disk_full(doing) from error
         raise

@@ -23,6 +23,9 @@ import errno
 from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 
+NO_ROOM = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG)
+"""What the system says when a write has no room: disk, quota, or largest size of a file."""
+
 
 class MetierError(Exception):
     """Root of the tree above."""
@@ -140,7 +143,7 @@ def boundary(name: str) -> Iterator[None]:
     except MetierError:
         raise
     except OSError as error:
-        if error.errno in (errno.ENOSPC, errno.EDQUOT):
+        if error.errno in NO_ROOM:
             raise disk_full(name) from error
         raise BoundaryError(f"{name}: {type(error).__name__}: {error}") from error
     except Exception as error:
