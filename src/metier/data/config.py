@@ -7,23 +7,12 @@ from typing import Annotated, Literal
 from pydantic import Field
 
 from metier.core.objective import Section
+from metier.data.cleaning.config import CleanConfig as CleanConfig
+from metier.data.quality.config import QualityConfig, RebalanceConfig
 from metier.sources.config import SourceConfig
 
 Size = Annotated[int, Field(ge=0)] | Annotated[float, Field(ge=0, lt=1)]
 """A number of rows (integer), or a fraction of the rows there are to split (0.2)."""
-
-
-class CleanConfig(Section):
-    """Which repairs are made to every text (prompts, replies, text fields)."""
-
-    mojibake: bool = True
-    """Repair text that was decoded with the wrong encoding."""
-    html: bool = True
-    """Unescape HTML entities and remove tags, where the text clearly is markup."""
-    control_characters: bool = True
-    """Remove control and zero-width characters; line ends become newlines."""
-    white_space: bool = True
-    """Collapse runs of spaces and blank lines; exotic spaces become plain ones."""
 
 
 class DeidentifyConfig(Section):
@@ -83,6 +72,10 @@ class DataConfig(Section):
     canaries: CanariesConfig | Literal["none"] = "none"
     """Made-up secrets to plant in train (`metier probe memorisation` looks for them); none: no
     row is added."""
+    rebalance: RebalanceConfig | Literal["none"] = "none"
+    """What is evened out among the training rows, after the split; none: they stay as they are."""
+    quality: QualityConfig = QualityConfig()
+    """How `metier data quality` looks for suspects."""
     looks: Annotated[int, Field(ge=1, le=1000)] = 5
     """Tuned models that may be measured on one frozen test set; the gate judges each at a level so
     much higher that all together are wrong at most 5% of the time. Fixed when it is frozen."""

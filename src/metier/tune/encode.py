@@ -13,6 +13,7 @@ from typing import Any
 
 from metier.core.errors import InputError
 from metier.core.progress import TaskProgress
+from metier.core.records import LOSS_WEIGHT
 from metier.core.types import Conversation, Example, Message
 from metier.models.engines.fit import GAP
 from metier.tune.masks import Masked, mask
@@ -59,12 +60,23 @@ def encode(
         how[outcome.how] += 1
         counts["lost_turns"] += outcome.lost_turns
         weights = weigh(outcome, conversation.messages[-1].text) if weigh and conversation else None
+        weights = _row_weighed(example, outcome, weights)
         kept.append(Encoded(example.id, outcome.input_ids, outcome.supervised, weights))
     if not kept:
         raise _nothing_to_learn(excluded)
     return Encodings(
         tuple(kept), excluded, counts["truncated"], counts["cut_replies"], counts["lost_turns"], how
     )
+
+
+def _row_weighed(
+    example: Example, masked: Masked, weights: Sequence[float] | None
+) -> Sequence[float] | None:
+    """Return the tokens' weights times the row's own, which rebalancing gave it."""
+    own = float(example.slices.get(LOSS_WEIGHT, 1.0))
+    if own == 1.0:
+        return weights
+    return [own * weight for weight in weights or [1.0] * len(masked.input_ids)]
 
 
 NO_TARGET = "no target to learn from"

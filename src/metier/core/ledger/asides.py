@@ -11,6 +11,7 @@ from datetime import UTC, datetime
 from typing import Any
 
 from sqlalchemy import func, select, update
+from sqlalchemy.orm import Session
 
 from metier.core.codec import dumps, loads
 from metier.core.ids import new_id
@@ -21,6 +22,7 @@ from metier.core.types import Example, Json
 from metier.core.workspace import Workspace
 
 QUARANTINED = ("quarantined row", "metier data build")
+_IN = 500  # ids in one IN (...)
 
 
 @dataclass(frozen=True, slots=True)
@@ -182,14 +184,33 @@ def list_changes(ws: Workspace, example_id: str | None = None) -> list[Noted]:
         ]
 
 
-def list_suspects(ws: Workspace) -> list[Noted]:
-    """Suspicions that nobody has closed, oldest first."""
-    query = select(SuspectRow).where(SuspectRow.closed_at.is_(None)).order_by(SuspectRow.id)
+def list_suspects(ws: Workspace, *, closed: bool = False) -> list[Noted]:
+    """Suspicions that nobody has closed, oldest first; with ``closed`` those that were, too."""
+    query = select(SuspectRow).order_by(SuspectRow.id)
+    if not closed:
+        query = query.where(SuspectRow.closed_at.is_(None))
     with ws.db.reading() as session:
         return [
             Noted(row.id, row.created_at, row.example_id, row.step, row.reason, row.sealed_id)
             for row in session.scalars(query)
         ]
+
+
+def close_suspects(
+    ws: Workspace, ids: Sequence[str], *, reopen: bool = False, session: Session | None = None
+) -> int:
+    """Close suspicions, or open them again; return how many changed."""
+    if session is None:
+        with ws.db.session() as own:
+            return close_suspects(ws, ids, reopen=reopen, session=own)
+    changed = 0
+    for start in range(0, len(ids), _IN):
+        part = SuspectRow.id.in_(ids[start : start + _IN])
+        was = SuspectRow.closed_at.is_not(None) if reopen else SuspectRow.closed_at.is_(None)
+        closed_at = None if reopen else datetime.now(UTC)
+        done = session.execute(update(SuspectRow).where(part, was).values(closed_at=closed_at))
+        changed += int(getattr(done, "rowcount", 0))
+    return changed
 
 
 def open_change(ws: Workspace, change: Noted, *, actor: str | None = None, purpose: str) -> Change:
