@@ -19,9 +19,12 @@ from metier.core.types import (
     Span,
     SpansTarget,
 )
-from metier.data.cleaning.clean import Clean, clean_text, repairs, tidy_label
-from metier.data.config import CleanConfig, DataConfig
+from metier.data.cleaning.characters import tidy_label
+from metier.data.cleaning.clean import Clean, repairs
+from metier.data.cleaning.config import CleanConfig
 from metier.data.cleaning.rewrite import result_of
+from metier.data.cleaning.rules import clean_text
+from metier.data.config import DataConfig
 
 ALL = repairs(CleanConfig())
 

@@ -16,11 +16,18 @@ from metier.core.types import Example, Json
 @dataclass(frozen=True, slots=True)
 class Change:
     """One edit: both texts are sealed when stored (personal data may survive an edit),
-    ``rule`` is not."""
+    ``rule`` is not.
+
+    ``place`` says which text of the example, as a JSON pointer (``/messages/0/0``, the message and
+    its part; ``/target/text``); ``moved`` holds the spans or labels of the target before the edit,
+    where it moved or merged them.
+    """
 
     rule: str
     before: str
     after: str
+    place: str = ""
+    moved: Json = None
 
 
 @dataclass(frozen=True, slots=True)

@@ -8,7 +8,7 @@ the last user turn.
 from __future__ import annotations
 
 from collections.abc import Callable, Collection, Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import asdict, dataclass, replace
 from difflib import SequenceMatcher
 
 from metier.core.steps import Change
@@ -44,46 +44,58 @@ class _Pen:
     closed: Collection[str]
     changes: list[Change]
 
-    def text(self, text: str) -> str:
+    def text(self, text: str, place: str) -> str:
         for rule, after in self.edit(text):
-            self.changes.append(Change(rule, text, after))
+            self.changes.append(Change(rule, text, after, place))
             text = after
         return text
 
-    def message(self, message: Message) -> Message:
-        parts = tuple(self._part(part) for part in message.parts)
+    def message(self, message: Message, place: str) -> Message:
+        parts = tuple(
+            self._part(part, f"{place}/{number}") for number, part in enumerate(message.parts)
+        )
         return message if parts == message.parts else replace(message, parts=parts)
 
-    def _part(self, part: Part) -> Part:
-        return Text(self.text(part.text)) if isinstance(part, Text) else part
+    def _part(self, part: Part, place: str) -> Part:
+        return Text(self.text(part.text, place)) if isinstance(part, Text) else part
 
     def target(self, target: ExampleTarget | None) -> ExampleTarget | None:
         match target:
             case CompletionTarget(text=text):
-                return CompletionTarget(self.text(text))
+                return CompletionTarget(self.text(text, "/target/text"))
             case FieldsTarget(fields=fields):
                 return FieldsTarget(self._fields(fields))
             case PreferenceTarget(chosen=chosen, rejected=rejected, margin=margin):
-                return PreferenceTarget(self.text(chosen), self.text(rejected), margin)
+                chosen = self.text(chosen, "/target/chosen")
+                return PreferenceTarget(chosen, self.text(rejected, "/target/rejected"), margin)
             case _:
                 return target
 
     def _fields(self, fields: Mapping[str, Json]) -> dict[str, Json]:
         return {
-            name: value if name in self.closed else self._value(value)
+            name: value
+            if name in self.closed
+            else self._value(value, f"/target/fields/{escaped(name)}")
             for name, value in fields.items()
         }
 
-    def _value(self, value: Json) -> Json:
+    def _value(self, value: Json, place: str) -> Json:
         match value:
             case str():
-                return self.text(value)
+                return self.text(value, place)
             case list():
-                return [self._value(item) for item in value]
+                return [self._value(item, f"{place}/{number}") for number, item in enumerate(value)]
             case dict():
-                return {key: self._value(item) for key, item in value.items()}
+                return {
+                    key: self._value(item, f"{place}/{escaped(key)}") for key, item in value.items()
+                }
             case _:
                 return value
+
+
+def escaped(key: str) -> str:
+    """Return a key as a token of a JSON pointer (RFC 6901, section 3)."""
+    return key.replace("~", "~0").replace("/", "~1")
 
 
 def rewrite(
@@ -101,7 +113,10 @@ def rewrite(
         messages, spans = _with_spans(example.conversation, target.spans, pen)
         target = SpansTarget(spans)
     else:
-        messages = tuple(pen.message(message) for message in example.conversation.messages)
+        messages = tuple(
+            pen.message(message, f"/messages/{number}")
+            for number, message in enumerate(example.conversation.messages)
+        )
         target = pen.target(target)
     if not pen.changes:
         return example, ()
@@ -117,12 +132,14 @@ def _with_spans(
     messages: list[Message] = []
     for index, message in enumerate(conversation.messages):
         mark = len(pen.changes)
-        after = pen.message(message)
+        after = pen.message(message, f"/messages/{index}")
         if index == marked and after != message:
             moved = move_spans(spans, message.text, after.text, pen.edit)
             if moved is None:
                 del pen.changes[mark:]
                 after = message
+            elif moved != spans:
+                pen.changes[mark] = replace(pen.changes[mark], moved=[asdict(one) for one in spans])
             spans = spans if moved is None else moved
         messages.append(after)
     return tuple(messages), spans
