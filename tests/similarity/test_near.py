@@ -6,15 +6,8 @@ from random import Random
 import pytest
 
 from metier.similarity import near_duplicates, normalise
-from metier.similarity.near import (
-    CROWD,
-    MISS,
-    PERMUTATIONS,
-    SHINGLE,
-    bands_for,
-    jaccard,
-    shingle_hashes,
-)
+from metier.similarity.near import CROWD, MISS, PERMUTATIONS, bands_for
+from metier.similarity.shingles import SHINGLE, jaccard, shingle_hashes
 
 TEXT = "parcel card late order lost refund customer never came back twice please help me now"
 WORDS = TEXT.split()
