@@ -18,10 +18,12 @@ MetierError
 
 from __future__ import annotations
 
+import copyreg
 import difflib
 import errno
 from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
+from typing import Any
 
 NO_ROOM = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG)
 """What the system says when a write has no room: disk, quota, or largest size of a file."""
@@ -51,6 +53,10 @@ class UserError(MetierError):
         if remedy:
             lines.append(f"to fix: {remedy}")
         super().__init__("\n".join(lines))
+
+    def __reduce__(self) -> tuple[Any, ...]:
+        # A worker process hands its errors over; made anew from its message, one would say it twice
+        return copyreg.__newobj__, (type(self), *self.args), self.__dict__  # type: ignore[attr-defined]
 
 
 class ConfigError(UserError):

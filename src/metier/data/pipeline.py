@@ -2,27 +2,27 @@
 
 A Step sees the whole view once (``fit``), then decides batch by batch. Batches run here until it
 is clear that a process pool would pay for its start; what comes out is the same either way, in
-the order of the input.
+the order of the input. Rows stream through: in memory are a few batches, and what a step learned.
 """
 
 from __future__ import annotations
 
-import os
 from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
-from time import perf_counter, thread_time
-from typing import Any
+from time import perf_counter
 
 from metier.core.errors import BoundaryError, boundary
-from metier.core.progress import Progress
+from metier.core.progress import Progress, TaskProgress
 from metier.core.steps import Add, Change, Drop, FittedStep, Keep, Outcome, Step, Suspect
 from metier.core.types import Example, Json
+from metier.data.executors import Batches, Executor, LocalExecutor, Work
+from metier.data.executors.local import POOL_PAYS_FROM_S
+from metier.data.spool import Room, Rows, Spool
 
 BATCH_ROWS = 256
-# A pool costs about a second: fresh interpreters that import the step's libraries.
-POOL_PAYS_FROM_S = 4.0
-TRIAL_S = 0.4
+STRIDE = 512
+"""Rows between two events of progress, where rows are read one by one."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -74,12 +74,17 @@ class StepReport:
 class Outcomes:
     """What came out of the steps run so far; ``states`` holds what fitted steps learned."""
 
-    examples: list[Example]
-    drops: list[Dropped] = field(default_factory=list)
-    changes: list[Changed] = field(default_factory=list)
-    suspects: list[Suspected] = field(default_factory=list)
+    examples: Sequence[Example]
+    drops: Spool[Dropped] = field(default_factory=Spool)
+    changes: Spool[Changed] = field(default_factory=Spool)
+    suspects: Spool[Suspected] = field(default_factory=Spool)
     reports: list[StepReport] = field(default_factory=list)
     states: dict[str, Json] = field(default_factory=dict)
+
+    @classmethod
+    def within(cls, room: Room | None, examples: Sequence[Example]) -> Outcomes:
+        """Start with these examples; what comes out goes to disk when it outgrows the room."""
+        return cls(examples, Spool(room), Spool(room), Spool(room))
 
     def add(self, other: Outcomes) -> None:
         """Take in the drops, changes and suspects of other examples, to be stored with these."""
@@ -91,13 +96,21 @@ class Outcomes:
 @dataclass(frozen=True, slots=True)
 class Frame:
     """How steps are run. ``restored`` holds what a person overruled: pairs of step and example id,
-    or step and content hash where the source has changed since."""
+    or step and content hash where the source has changed since. Without a ``room``, everything
+    stays in memory; without an ``executor``, steps run on the cores of this machine."""
 
     progress: Progress
     workers: int = 0
     batch_rows: int = BATCH_ROWS
     restored: frozenset[tuple[str, str]] = frozenset()
     pool_pays_from_s: float = POOL_PAYS_FROM_S
+    room: Room | None = None
+    executor: Executor | None = None
+
+    @property
+    def runs_on(self) -> Executor:
+        """The executor, with the local one where none was set."""
+        return self.executor or LocalExecutor(self.workers, self.pool_pays_from_s)
 
 
 def run_steps(steps: Sequence[Step], examples: Sequence[Example], frame: Frame) -> Outcomes:
@@ -106,7 +119,7 @@ def run_steps(steps: Sequence[Step], examples: Sequence[Example], frame: Frame) 
     Raises:
         BoundaryError: a step failed, or lost or repeated an example.
     """
-    outcomes = Outcomes(list(examples))
+    outcomes = Outcomes.within(frame.room, examples)
     for step in steps:
         run_step(step, outcomes, frame)
     return outcomes
@@ -116,14 +129,13 @@ def run_step(step: Step, outcomes: Outcomes, frame: Frame) -> StepReport:
     """Run one step over ``outcomes.examples`` and record into ``outcomes`` what it did."""
     began = perf_counter()
     seen = outcomes.examples
-    tally = _Tally(step.name, outcomes, frame.restored)
+    tally = _Tally(step.name, outcomes, frame)
+    state: Json = None
+    if isinstance(step, FittedStep):
+        state = _fit(step, seen, frame.progress)
+        outcomes.states[step.name] = state
     with frame.progress.task(f"data: {step.name}", total=len(seen), unit="rows") as task:
-        state: Json = None
-        if isinstance(step, FittedStep):
-            with boundary(f"step {step.name}"):
-                state = step.fit(seen)
-            outcomes.states[step.name] = state
-        for batch, result in _apply(step, seen, state, frame):
+        for batch, result in frame.runs_on.run(Work(step, state), Batches(seen, frame.batch_rows)):
             tally.take(batch, result)
             task.advance(len(batch))
     report = tally.report(len(seen), perf_counter() - began)
@@ -132,12 +144,45 @@ def run_step(step: Step, outcomes: Outcomes, frame: Frame) -> StepReport:
     return report
 
 
+def _fit(step: FittedStep, examples: Sequence[Example], progress: Progress) -> Json:
+    with (
+        progress.task(f"data: {step.name}, first look", total=len(examples), unit="rows") as task,
+        boundary(f"step {step.name}"),
+    ):
+        return step.fit(_Watched(examples, task))
+
+
+class _Watched(Rows[Example]):
+    """A view that tells how far its first reading has come."""
+
+    def __init__(self, rows: Sequence[Example], task: TaskProgress) -> None:
+        self._rows, self._task, self._is_told = rows, task, False
+
+    def __len__(self) -> int:
+        return len(self._rows)
+
+    def __iter__(self) -> Iterator[Example]:
+        if self._is_told:
+            yield from self._rows
+            return
+        self._is_told = True
+        number = 0
+        for number, row in enumerate(self._rows, start=1):
+            yield row
+            if number % STRIDE == 0:
+                self._task.advance(STRIDE)
+        self._task.advance(number % STRIDE)
+
+    def _at(self, place: int) -> Example:
+        return self._rows[place]
+
+
 class _Tally:
     """Sorts the outcomes of one step and checks that none is missing."""
 
-    def __init__(self, step: str, outcomes: Outcomes, restored: frozenset[tuple[str, str]]) -> None:
-        self.step, self.outcomes, self.restored = step, outcomes, restored
-        self.kept: list[Example] = []
+    def __init__(self, step: str, outcomes: Outcomes, frame: Frame) -> None:
+        self.step, self.outcomes, self.restored = step, outcomes, frame.restored
+        self.kept: Spool[Example] = Spool(frame.room)
         self.drops: Counter[str] = Counter()
         self.suspicions: Counter[str] = Counter()
         self.rules: Counter[str] = Counter()
@@ -193,50 +238,3 @@ class _Tally:
             restored=self.overruled,
             seconds=seconds,
         )
-
-
-Batch = Sequence[Example]
-
-
-def core_count() -> int:
-    """Return how many cores this process may use."""
-    if hasattr(os, "sched_getaffinity"):
-        return len(os.sched_getaffinity(0))
-    return os.cpu_count() or 1
-
-
-def _apply(
-    step: Step, examples: Sequence[Example], state: Json, frame: Frame
-) -> Iterator[tuple[Batch, list[Outcome]]]:
-    """Yield each batch with its outcomes, in order; hand the rest to a pool when that pays."""
-    batches = [
-        examples[at : at + frame.batch_rows] for at in range(0, len(examples), frame.batch_rows)
-    ]
-    workers = frame.workers or core_count()
-    began = thread_time()  # of this thread: a busy machine is no reason for more processes
-    for number, batch in enumerate(batches, start=1):
-        yield batch, apply_batch(step, batch, state)
-        spent = thread_time() - began
-        left_s = spent / number * (len(batches) - number)
-        tried = spent >= min(TRIAL_S, frame.pool_pays_from_s)
-        if workers > 1 and tried and left_s >= frame.pool_pays_from_s and number < len(batches):
-            yield from _in_pool(step, batches[number:], state, workers)
-            return
-
-
-def apply_batch(step: Step, batch: Batch, state: Json) -> list[Outcome]:
-    """Apply a step to one batch; whatever escapes is named after the step."""
-    with boundary(f"step {step.name}"):
-        return list(step.apply(batch, state))
-
-
-def _in_pool(
-    step: Step, batches: Sequence[Batch], state: Json, workers: int
-) -> Iterator[tuple[Batch, list[Outcome]]]:
-    # joblib's loky starts fresh interpreters and does not import __main__ again: it neither
-    # forks the threads of torch or of a database, nor needs a __main__ guard in the user's script.
-    import joblib
-
-    pool: Any = joblib.Parallel(n_jobs=workers, return_as="generator", batch_size=1)
-    results = pool(joblib.delayed(apply_batch)(step, batch, state) for batch in batches)
-    yield from zip(batches, results, strict=True)
