@@ -16,7 +16,8 @@ BORN_BY = 1940
 is not kept either."""
 _YEAR = re.compile(r"(?<!\d)(?:1[5-9]|20)\d\d(?!\d)")
 _NUMBER = re.compile(r"\d+")
-_OVER_89_IN_WORDS = re.compile(r"\bninet|\bhundred|\bcenten", re.IGNORECASE)
+_AGE = re.compile(r"(\d+)\+?(?:'?s\b)?")
+_OVER_89_IN_WORDS = re.compile(r"ninet|hundred|centen|nonagen", re.IGNORECASE)
 
 
 def year(text: str) -> str | None:
@@ -31,12 +32,11 @@ def birth_year(text: str) -> str | None:
     return found if found and int(found) > BORN_BY else None
 
 
-def over_89(text: str) -> str | None:
-    """Return the text of an age as it is up to 89; above, its number as ``90+``."""
-    numbers = [int(number[:6]) for number in _NUMBER.findall(text)]
-    if any(number > 89 for number in numbers):
-        return _NUMBER.sub(lambda n: "90+" if int(n.group()[:6]) > 89 else n.group(), text)
-    return None if _OVER_89_IN_WORDS.search(text) else text
+def over_89(text: str) -> str:
+    """Return an age as it is up to 89; above, ``90+``."""
+    if _OVER_89_IN_WORDS.search(text):
+        return "90+"
+    return _AGE.sub(lambda found: "90+" if int(found.group(1)[:6]) > 89 else found.group(), text)
 
 
 def zip3(text: str) -> str | None:

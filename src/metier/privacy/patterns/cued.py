@@ -54,3 +54,100 @@ def classic_cued(text: str) -> Iterator[Finding]:
         kind = next((kind for kind, cue in _CLASSIC_CUES if cue.search(before)), None)
         if kind is not None:
             yield Finding(match.start(), match.end(), kind)
+
+
+_WIDE_CUES = tuple(
+    (kind, re.compile(rf"\b(?:{words}){_FILLER}", re.IGNORECASE))
+    for kind, words in (
+        ("ssn", r"ssn|social security"),
+        (
+            "health_plan_number",
+            r"health plan|insurance|policy|member|beneficiary|subscriber|medicaid|medicare|group",
+        ),
+        (
+            "record_number",
+            r"mrn|medical record|patient|chart|case|claim|accession|nhs|hospital|encounter|specimen"
+            r"|admission|episode",
+        ),
+        ("plate", r"(?:licen[cs]e|number|registration) plate|plate|reg\.?"),
+        ("vin", r"vin|chassis"),
+        (
+            "device_id",
+            r"serial|s/n|sn|device|imei|udi|pacemaker|implant|lot|model|equipment|machine",
+        ),
+        (
+            "licence_number",
+            r"licen[cs]e|driving licen[cs]e|driver'?s licen[cs]e|certificate|certification|dea|npi|permit",
+        ),
+        (
+            "order_number",
+            r"order|purchase|invoice|tracking|parcel|shipment|booking|reservation"
+            r"|ticket|confirmation|transaction|delivery|receipt",
+        ),
+        (
+            "account_number",
+            r"account|acct\.?|a/c|iban|sort code|routing|loan|contract|customer|client|card|cc"
+            r"|checking|savings",
+        ),
+        (
+            "national_id",
+            r"national id|identity card|tax|vat|tin|itin|ein|nino|national insurance|sin",
+        ),
+        (
+            "id_number",
+            r"passport|employee|student|registration|pin|badge|username|user|login|password|passcode"
+            r"|otp|id|identifier|file|reference|ref\.?|docket|study|trial subject|subject|sample",
+        ),
+    )
+)
+# Registers of studies, articles, genes: they name no person.
+_PUBLIC = re.compile(
+    r"(?:nct|rs|pmc|pmid|isbn|issn|doi|iso|chebi|go|omim|hgnc)[:-]?\d+$", re.IGNORECASE
+)
+
+
+def cued(text: str) -> Iterator[Finding]:
+    """Yield numbers after a cue word, and without one those that are long: nine digits in one run,
+    ten letters and digits mixed."""
+    for match in _TOKEN.finditer(text):
+        token = match.group()
+        digits = sum(char.isdigit() for char in token)
+        if digits < 4 or _YEAR.fullmatch(token):
+            continue
+        before = text[max(0, match.start() - 48) : match.start()]
+        kind = next((kind for kind, cue in _WIDE_CUES if cue.search(before)), None)
+        if kind is None and _is_long(token, digits):
+            kind = "id_number"
+        if kind is not None:
+            yield Finding(match.start(), match.end(), kind)
+
+
+def _is_long(token: str, digits: int) -> bool:
+    if _PUBLIC.match(token):
+        return False
+    letters = sum(char.isalpha() for char in token)
+    if not letters:
+        return digits >= 9 and token.isdigit()
+    return digits + letters >= 10 and max(map(len, re.findall(r"\d+", token))) >= 4
+
+
+_PLATE = re.compile(
+    r"\b(?i:licen[cs]e plate|number plate|registration plate|plate|vehicle registration|tag)s?"
+    r"(?i:[ ]?(?:number|no\.?|#|is|was|:|=|reads|with)){0,3}[ :]+[\"'(]?"
+    r"((?=[A-Z -]{0,6}\d)[A-Z0-9]{1,4}(?:[ -]?[A-Z0-9]{1,5}){1,2})(?!\w)"
+)
+_SWIFT = re.compile(
+    r"\b(?i:swift|bic)(?:[ /](?i:swift|bic))?(?i:[ ]?(?:code|number|no\.?|is|:|=)){0,3} ?"
+    r"([A-Z]{4}[A-Z]{2}[A-Z0-9]{2}(?:[A-Z0-9]{3})?)\b"
+)
+
+
+def codes(text: str) -> Iterator[Finding]:
+    """Yield plates and SWIFT codes after their cue word."""
+    lowered = text.lower()
+    if "plate" in lowered or "tag" in lowered or "vehicle reg" in lowered:
+        for match in _PLATE.finditer(text):
+            yield Finding(match.start(1), match.end(1), "plate")
+    if "swift" in lowered or "bic" in lowered:
+        for match in _SWIFT.finditer(text):
+            yield Finding(match.start(1), match.end(1), "swift")

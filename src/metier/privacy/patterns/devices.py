@@ -6,6 +6,7 @@ import re
 from collections.abc import Iterator
 from ipaddress import ip_address
 
+from metier.privacy.patterns.numbers import luhn
 from metier.privacy.types import Finding
 
 _IPV4 = re.compile(r"(?<![\d.])\d{1,3}(?:\.\d{1,3}){3}(?![\d]|\.\d)")
@@ -37,3 +38,51 @@ def _is_address(text: str) -> bool:
     except ValueError:
         return False
     return text.count(":") != 2 or len(text) > 6
+
+
+_MAC = re.compile(
+    r"(?<![\w:-])(?:(?:[0-9A-Fa-f]{2}([:-]))(?:[0-9A-Fa-f]{2}\1){4}[0-9A-Fa-f]{2}"
+    r"|(?:[0-9A-Fa-f]{4}\.){2}[0-9A-Fa-f]{4})(?![\w:-])"
+)
+_UUID = re.compile(
+    r"(?<![0-9A-Za-z])[0-9A-Fa-f]{8}-[0-9A-Fa-f]{4}-[0-9A-Fa-f]{4}-[0-9A-Fa-f]{4}-[0-9A-Fa-f]{12}(?![0-9A-Za-z])"
+)
+_IMEI = re.compile(r"(?<![\w-])\d{2}([- ])\d{6}\1\d{6}\1\d(?![\w-])|(?<![\w.-])\d{15}(?![\w-])")
+_IMEI_CUE = re.compile(r"\bimei\b[^\d\n]{0,20}$", re.IGNORECASE)
+
+
+def hardware(text: str) -> Iterator[Finding]:
+    """Yield MAC addresses, UUIDs, and IMEIs in groups or after the word."""
+    for match in _MAC.finditer(text):
+        yield Finding(match.start(), match.end(), "mac")
+    if text.count("-") > 3:
+        for match in _UUID.finditer(text):
+            yield Finding(match.start(), match.end(), "uuid")
+    for match in _IMEI.finditer(text):
+        digits = "".join(char for char in match.group() if char.isdigit())
+        cued = _IMEI_CUE.search(text, max(0, match.start() - 30), match.start())
+        if cued or (match.group(1) and luhn(digits)):
+            yield Finding(match.start(), match.end(), "imei")
+
+
+_VIN = re.compile(r"(?<![\w-])(?=[A-Z]*\d)[A-HJ-NPR-Z0-9]{17}(?![\w-])", re.IGNORECASE)
+_VIN_CUE = re.compile(r"\b(?:vin|chassis|vehicle)\b[^\n]{0,30}$", re.IGNORECASE)
+# ISO 3779, as 49 CFR 565.15(c) has it.
+_VIN_VALUES = dict(zip("ABCDEFGHJKLMNPRSTUVWXYZ", map(int, "12345678123457923456789"), strict=True))
+_VIN_WEIGHTS = (8, 7, 6, 5, 4, 3, 2, 10, 0, 9, 8, 7, 6, 5, 4, 3, 2)
+
+
+def vins(text: str) -> Iterator[Finding]:
+    """Yield vehicle identification numbers: a right check digit, or a cue before."""
+    for match in _VIN.finditer(text):
+        cued = _VIN_CUE.search(text, max(0, match.start() - 45), match.start())
+        if cued or vin_checks(match.group()):
+            yield Finding(match.start(), match.end(), "vin")
+
+
+def vin_checks(vin: str) -> bool:
+    """Whether the check digit, the ninth character, is right (49 CFR 565.15(c))."""
+    values = (int(char) if char.isdigit() else _VIN_VALUES[char] for char in vin.upper())
+    rest = sum(value * weight for value, weight in zip(values, _VIN_WEIGHTS, strict=True)) % 11
+    letters = sum(char.isalpha() for char in vin)
+    return letters > 1 and vin[8].upper() == "0123456789X"[rest]

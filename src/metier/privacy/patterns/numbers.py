@@ -66,3 +66,26 @@ def ssns(text: str) -> Iterator[Finding]:
     """Yield US social security numbers of 3-2-4 digits that may have been issued."""
     for match in _SSN.finditer(text):
         yield Finding(match.start(), match.end(), "ssn")
+
+
+_BITCOIN = re.compile(
+    r"(?<![A-Za-z0-9])(?:[13][1-9A-HJ-NP-Za-km-z]{25,34}|(?i:bc1[02-9ac-hj-np-z]{11,71}))(?![A-Za-z0-9])"
+)
+_ETHEREUM = re.compile(r"(?<![A-Za-z0-9])0x[0-9A-Fa-f]{40}(?![A-Za-z0-9])")
+
+
+def crypto_addresses(text: str) -> Iterator[Finding]:
+    """Yield Bitcoin addresses whose check sum is right, and Ethereum addresses."""
+    for match in _BITCOIN.finditer(text):
+        if _is_bitcoin(match.group()):
+            yield Finding(match.start(), match.end(), "crypto_address")
+    if "0x" in text:
+        for match in _ETHEREUM.finditer(text):
+            yield Finding(match.start(), match.end(), "crypto_address")
+
+
+def _is_bitcoin(address: str) -> bool:
+    """Base58Check or Bech32 (BIP 173, and Bech32m of BIP 350 by its form alone)."""
+    from stdnum import bitcoin
+
+    return bool(bitcoin.is_valid(address)) or address.lower().startswith("bc1p")

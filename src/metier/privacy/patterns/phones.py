@@ -81,3 +81,13 @@ def _is_phone(number: str, sure: bool) -> bool:
         except phonenumbers.NumberParseException:
             continue
     return False
+
+
+_FAX = re.compile(r"\bfax\b[^\d\n]{0,25}$", re.IGNORECASE)
+
+
+def phones_and_faxes(text: str) -> Iterator[Finding]:
+    """Yield phone numbers, those after the word fax as such."""
+    for found in phones(text):
+        fax = _FAX.search(text, max(0, found.start - 30), found.start + (text[found.start] == "("))
+        yield Finding(found.start, found.end, "fax") if fax else found
