@@ -19,6 +19,7 @@ from typing import Literal, get_args
 
 from metier.core.errors import InputError
 from metier.privacy.kinds import kinds
+from metier.privacy.patterns import CLASSIC, WIDE
 from metier.privacy.types import Recogniser
 
 ProfileName = Literal["patterns", "safe-harbor", "expert-determination", "none"]
@@ -69,10 +70,10 @@ def _profile(name: ProfileName) -> Profile:
 
 @cache
 def _recognisers(name: ProfileName) -> tuple[Recogniser, ...]:
-    from metier.privacy.patterns import CLASSIC
-
     if name == "none":
         return ()
     if name == "patterns":
         return (CLASSIC,)
-    return (CLASSIC,)
+    from metier.privacy.names import NameRecogniser
+
+    return (*WIDE, NameRecogniser())

@@ -1,5 +1,5 @@
 """Identifiers with a recognisable form, one module per family."""
 
-from metier.privacy.patterns.recognisers import CLASSIC
+from metier.privacy.patterns.recognisers import CLASSIC, WIDE
 
-__all__ = ["CLASSIC"]
+__all__ = ["CLASSIC", "WIDE"]
