@@ -103,9 +103,7 @@ def measure_balance(
     )
 
 
-def _parts(
-    examples: Sequence[Example], fewest: int
-) -> tuple[dict[tuple[str, str], Member], int]:
+def _parts(examples: Sequence[Example], fewest: int) -> tuple[dict[tuple[str, str], Member], int]:
     """Return slices and groups of ``fewest`` rows or more, and how many have fewer."""
     rows: dict[tuple[str, str], int] = defaultdict(int)
     for one in examples:
@@ -147,9 +145,9 @@ def _gap(
     (kind, name), member = part
     sides: dict[bool, list[Score]] = {True: [], False: []}
     for example, value in zip(examples, values, strict=True):
-        inside = member(example)
+        here = member(example)
         # Of one group alone the question is about its own next rows.
-        sides[inside].append(_score(example, value, alone=kind == "group" and inside))
+        sides[here].append(_score(example, value, alone=kind == "group" and here))
     if not (sides[True] and sides[False]):
         return None
     inside, outside = share_estimate(sides[True]), share_estimate(sides[False])

@@ -58,7 +58,7 @@ def disagreeing(targets: Sequence[Written], near: Near) -> list[Unlikely]:
         among[row] = (inner.sum() - np.trace(inner)) / (len(close) * (len(close) - 1))
         gaps[row] = among[row] - own[row]
     z = robust_z(gaps)
-    loud = np.flatnonzero(np.nan_to_num(z, nan=-np.inf) >= LOUD)
+    loud = np.flatnonzero(np.nan_to_num(z, nan=-np.inf) >= LOUD).tolist()
     found = [
         Unlikely(
             targets[i],
@@ -95,7 +95,7 @@ def unlikely(
     z = z_by_length(losses, lengths)
     found = [
         Unlikely(targets[i], "high_loss", float(z[i]), {"nats_per_character": round(losses[i], 3)})
-        for i in np.flatnonzero(z >= LOUD)
+        for i in np.flatnonzero(z >= LOUD).tolist()
     ]
     return sorted(found, key=lambda one: (-one.z, one.target.example.id))
 

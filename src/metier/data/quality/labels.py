@@ -10,7 +10,7 @@ between two labels some are always among them.
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -125,9 +125,12 @@ def _answers(rows: Sequence[Example], closed: Sequence[str]) -> list[tuple[str, 
         found.append((field, [_field(target, field) for target in targets]))
     several = [set(t.labels) if isinstance(t, LabelsTarget) else None for t in targets]
     for label in sorted({label for one in several if one for label in one}):
-        answer: Callable[[set[str]], str] = lambda one, this=label: YES if this in one else NO
-        found.append((label, [None if one is None else answer(one) for one in several]))
+        found.append((label, [None if one is None else _said(label, one) for one in several]))
     return found
+
+
+def _said(label: str, labels: set[str]) -> str:
+    return YES if label in labels else NO
 
 
 def _field(target: Json, name: str) -> str | None:

@@ -46,7 +46,7 @@ def far_prompts(examples: Sequence[Example], near: Near) -> list[Outlier]:
             (low - float(cosine[i])) / spread,
             {"mean_cosine": round(float(cosine[i]), 4), "fence": round(low, 4)},
         )
-        for i in np.flatnonzero(cosine < low)
+        for i in np.flatnonzero(cosine < low).tolist()
     ]
     return sorted(found, key=lambda one: (-one.score, one.example.id))
 
@@ -60,7 +60,7 @@ def odd_lengths(examples: Sequence[Example]) -> list[Outlier]:
     low, high = fences(logs, LENGTH_FENCES)
     spread = max(1e-9, float(np.subtract(*np.quantile(logs, [0.75, 0.25]))))
     found = []
-    for i in np.flatnonzero((logs < low) | (logs > high)):
+    for i in np.flatnonzero((logs < low) | (logs > high)).tolist():
         reason = "long_prompt" if logs[i] > high else "short_prompt"
         beyond = max(float(logs[i]) - high, low - float(logs[i])) / spread
         evidence: dict[str, Json] = {

@@ -12,7 +12,7 @@ the same rows give the same result in any order.
 from __future__ import annotations
 
 import math
-from collections import Counter, defaultdict
+from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 
@@ -52,10 +52,7 @@ def rebalance(
         for row, part in zip(rows, parts, strict=True)
         for one in _times(config, row, 1.0 if part is None else factors[part])
     ]
-    after = Counter[str]()
-    for row, part in zip(made, _parts(config, made, closed), strict=True):
-        if part is not None:
-            after[part] += 1
+    after = Counter(part for part in _parts(config, made, closed) if part is not None)
     weighed = {
         part: round(count * factors[part], 1) if config.method == "weight" else count
         for part, count in after.items()

@@ -39,7 +39,8 @@ ECHO_WORDS = 5
 REPEATS_FROM = 12
 ENDS = re.compile(r"[.!?:…。！？।؟)\]}>\"'”’»*_`|]\s*$")
 LINK = re.compile(r"\S*(?:://|@|www\.)\S*$")
-OPEN_END = frozenset("a an and are as at but by for from in is of on or that the to was with".split())
+_OPEN = "a an and are as at but by for from in is of on or that the to was with"
+OPEN_END = frozenset(_OPEN.split())
 AS_A_MODEL = re.compile(
     r"\bas an? (?:ai|artificial intelligence|(?:large )?language model)\b", re.IGNORECASE
 )

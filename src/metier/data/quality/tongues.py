@@ -11,15 +11,16 @@ from collections import Counter
 
 CLEAR = 3
 """Function words a text must hold, and twice as many as of any other language."""
-FUNCTION_WORDS: dict[str, frozenset[str]] = {
-    "en": frozenset("the and is are was to of in that it you for with this have not on be your".split()),
-    "de": frozenset("der die das und ist nicht ein eine ich sie wir mit auf für den zu von im".split()),
-    "fr": frozenset("le la les des est et une vous nous pas que qui dans pour avec sur au ce".split()),
-    "es": frozenset("el los las una es y que no por con para del se su como está más al".split()),
-    "it": frozenset("il gli che non una è di per con sono della del si lo come più ma questo".split()),
-    "pt": frozenset("os as que não uma é de para com em do da por se mais como está ao".split()),
-    "nl": frozenset("de het een en is niet van ik je dat op te zijn met voor die wij aan".split()),
-}  # fmt: skip
+_WORDS = {
+    "en": "the and is are was to of in that it you for with this have not on be your",
+    "de": "der die das und ist nicht ein eine ich sie wir mit auf für den zu von im",
+    "fr": "le la les des est et une vous nous pas que qui dans pour avec sur au ce",
+    "es": "el los las una es y que no por con para del se su como está más al",
+    "it": "il gli che non una è di per con sono della del si lo come più ma questo",
+    "pt": "os as que não uma é de para com em do da por se mais como está ao",
+    "nl": "de het een en is niet van ik je dat op te zijn met voor die wij aan",
+}
+FUNCTION_WORDS = {name: frozenset(words.split()) for name, words in _WORDS.items()}
 
 
 def tongue(text: str) -> str:
