@@ -48,6 +48,8 @@ from metier.data.pipeline import (
     Suspected,
     run_steps,
 )
+from metier.data.quality.decide import Decide, Decisions, decisions_of
+from metier.data.quality.rebalance import even_out
 from metier.data.quarantine import restored_keys, store
 from metier.data.sides import earlier
 
@@ -106,7 +108,7 @@ def build(
     restored = restored_keys(ws, [*imported.examples, *case_rows(cases)])
     frame = Frame(progress, config.workers, restored=restored)
     before = earlier(ws, config)
-    steps = make_steps(config, objective, known, before.ids)
+    steps = make_steps(config, objective, known, before.ids, decisions_of(ws))
     outcomes = run_steps(steps, imported.examples, frame)
     divided, joined = Divided({}), Joined({})
     refusals: tuple[str, ...] = ()
@@ -119,10 +121,12 @@ def build(
         if not dry_run:
             raise
         refusals = (f"a build would be refused: {refusal}",)
-    splits = joined.splits
+    splits, evened = even_out(config.rebalance, joined.splits, tuple(objective.enum_fields))
     labels = known.labels or _found_labels(splits, objective)
     closed = tuple(objective.enum_fields)
     card = make_card(imported, outcomes, splits, config, closed, joined.account)
+    if evened is not None:
+        card["rebalance"] = evened
     if isinstance(config.canaries, CanariesConfig) and "train" in splits:
         rows = make_canaries(config.canaries, objective, labels, ws)
         splits = {**splits, "train": [*splits["train"], *rows]}
@@ -173,9 +177,15 @@ def known_labels(config: DataConfig, objective: Objective, ws: Workspace) -> Kno
 
 
 def make_steps(
-    config: DataConfig, objective: Objective, known: Known, first: frozenset[str] = frozenset()
+    config: DataConfig,
+    objective: Objective,
+    known: Known,
+    first: frozenset[str] = frozenset(),
+    decisions: Decisions | None = None,
 ) -> list[Step]:
     """Return the steps of a build, in order; rows with the ids ``first`` win over their doubles.
+
+    Decisions about suspects come after de-identification: people decided on what was frozen.
 
     Labels come before duplicates, so that a row with a wrong label never displaces a right one;
     de-identification comes before duplicates, so that people's names and numbers hide none.
@@ -185,6 +195,8 @@ def make_steps(
     steps: list[Step] = [Clean(config, closed), CheckLabels(objective, known.labels)]
     if config.redacts:
         steps.append(Deidentify(closed))
+    if decisions is not None and decisions.by_id:
+        steps.append(Decide(decisions))
     if rules.exact:
         steps.append(ExactDuplicates(first))
     if rules.near != "off":
@@ -232,7 +244,9 @@ def store_asides(ws: Workspace, drops: Sequence[Dropped], outcomes: Outcomes) ->
             if changed.step == step and not _spent(stored, key):
                 new.append((changed.example, changed.change))
         ledger.add_changes(ws, step, new)
-    known = Counter((one.example_id, one.step, one.why) for one in ledger.list_suspects(ws))
+    known = Counter(
+        (one.example_id, one.step, one.why) for one in ledger.list_suspects(ws, closed=True)
+    )
     for step in {suspect.step: None for suspect in outcomes.suspects}:
         ledger.add_suspects(
             ws,

@@ -71,6 +71,11 @@ def even_out(
     return {**found, "train": evened.rows}, evened.account
 
 
+def is_copy(example: Example) -> bool:
+    """Say whether a row is a copy that rebalancing made."""
+    return REBALANCE in example.provenance.steps
+
+
 def _parts(
     config: RebalanceConfig, rows: Sequence[Example], closed: Sequence[str]
 ) -> list[str | None]:

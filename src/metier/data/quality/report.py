@@ -35,6 +35,7 @@ from metier.data.quality.labels import Question, ask_labels, label_suspects
 from metier.data.quality.neighbours import Near, nearest, vectors_of
 from metier.data.quality.out_of_fold import in_order, units_of
 from metier.data.quality.outliers import far_prompts, odd_lengths
+from metier.data.quality.rebalance import is_copy
 from metier.data.quality.targets import Written, poor_targets, written
 from metier.models.classical import text_of
 from metier.scoring.agreement import share_estimate
@@ -79,7 +80,7 @@ def rows_of(ws: Workspace, version: DataVersion) -> list[Example]:
         if split in version.splits
         for one in ledger.load_split(ws, version, split)
     ]
-    return in_order([one for one in found if not is_canary(one)])
+    return in_order([one for one in found if not (is_canary(one) or is_copy(one))])
 
 
 def measure(
