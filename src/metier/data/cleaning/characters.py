@@ -9,9 +9,10 @@ from metier.data.cleaning.rules import Rule, cleaning_rules
 
 _CONTROL = re.compile("[\x00-\x08\x0e-\x1f\x7f-\x9f\u200b\u2060\ufeff\u00ad]")
 _SURROGATE = re.compile("[\ud800-\udfff]")
-_SPACES = re.compile(r"(?<=\S)(?: [^\S\n]|[^\S\n ])[^\S\n]*(?=\S)")
-# Matches from the first space of a run only: from each of them it would take quadratic time.
-_TRAILING = re.compile(r"(?<![^\S\n])[^\S\n]+$", re.M)
+_RUNS = re.compile(r"[^\S\n]{2,}|[^\S\n ]")
+_PLAIN_RUNS = re.compile("  +")
+# White space that is neither in _EXOTIC nor a space or a newline.
+_OTHER = "\t\x0b\x0c\r\x1c\x1d\x1e\x1f\x85\u2028\u2029"
 _EXOTIC = re.compile("[\u00a0\u1680\u2000-\u200a\u202f\u205f\u3000]")
 _BLANK_LINES = re.compile(r"\n{3,}")
 _LINE_ENDS = ("\r\n", "\r", "\x0b", "\x0c", "\x85", "\u2028", "\u2029")
@@ -52,9 +53,21 @@ def tidy_spaces(text: str) -> str:
     """Collapse spaces inside lines and blank lines; keep the indentation of inner lines."""
     if not text.isascii():
         text = _EXOTIC.sub(" ", text)
-    text = _TRAILING.sub("", text)
-    text = _BLANK_LINES.sub("\n\n", text)
-    return _SPACES.sub(" ", text).strip()
+    other = any(one in text for one in _OTHER)
+    if other or " \n" in text:
+        text = "\n".join([line.rstrip() for line in text.split("\n")])
+    if "\n\n\n" in text:
+        text = _BLANK_LINES.sub("\n\n", text)
+    text = text.rstrip()
+    if other or "  " in text:
+        text = (_RUNS if other else _PLAIN_RUNS).sub(_one_space, text)
+    return text.strip()
+
+
+def _one_space(run: re.Match[str]) -> str:
+    """Return a space for a run inside a line; indentation stays."""
+    at = run.start()
+    return run[0] if at == 0 or run.string[at - 1] == "\n" else " "
 
 
 def tidy_label(label: str) -> str:
@@ -69,34 +82,34 @@ def _has_line_ends(text: str) -> bool:
 @cleaning_rules.register("line_ends")
 def line_ends() -> Rule:
     """Turn line ends into newlines."""
-    return Rule("line_ends", plain_line_ends, _has_line_ends)
+    return Rule("line_ends", plain_line_ends, _has_line_ends, True)
 
 
 @cleaning_rules.register("control_characters")
 def control_characters() -> Rule:
     """Remove control characters."""
-    return Rule("control_characters", strip_controls)
+    return Rule("control_characters", strip_controls, spares_plain=True)
 
 
 @cleaning_rules.register("unicode")
 def unicode() -> Rule:
     """Compose characters (NFC); replace lone surrogates."""
-    return Rule("unicode", compose, lambda text: not text.isascii())
+    return Rule("unicode", compose, lambda text: not text.isascii(), True)
 
 
 @cleaning_rules.register("storable")
 def storable_only() -> Rule:
     """Replace lone surrogates alone: what is left of "unicode" when that is undone."""
-    return Rule("unicode", storable, lambda text: not text.isascii())
+    return Rule("unicode", storable, lambda text: not text.isascii(), True)
 
 
 @cleaning_rules.register("fullwidth")
 def fullwidth() -> Rule:
     """Turn fullwidth forms into plain ones."""
-    return Rule("fullwidth", narrow, lambda text: bool(_FULLWIDTH.search(text)))
+    return Rule("fullwidth", narrow, lambda text: bool(_FULLWIDTH.search(text)), True)
 
 
 @cleaning_rules.register("white_space")
 def white_space() -> Rule:
     """Collapse white space."""
-    return Rule("white_space", tidy_spaces)
+    return Rule("white_space", tidy_spaces, spares_plain=True)

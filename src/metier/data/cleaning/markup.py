@@ -137,4 +137,4 @@ def _unescape(match: re.Match[str]) -> str:
 @cleaning_rules.register("html")
 def markup() -> Rule:
     """Remove HTML tags, unescape entities."""
-    return Rule("html", strip_markup, lambda text: "<" in text or "&" in text)
+    return Rule("html", strip_markup, lambda text: "<" in text or "&" in text, True)

@@ -17,4 +17,4 @@ def fix_mojibake(text: str) -> str:
 @cleaning_rules.register("mojibake")
 def mojibake() -> Rule:
     """Repair text that was decoded with the wrong encoding."""
-    return Rule("mojibake", fix_mojibake, lambda text: not text.isascii())
+    return Rule("mojibake", fix_mojibake, lambda text: not text.isascii(), True)
