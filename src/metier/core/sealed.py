@@ -53,10 +53,12 @@ class SealedStore:
 
     def group_hash(self, group: str) -> str:
         """The keyed hash that stands for a group's name; of such a hash, itself."""
-        if GROUP_HASH.fullmatch(group):
-            return group
-        found = hmac.digest(self._hash_key, group.encode("utf-8", "surrogatepass"), "sha256")
-        return "grp_" + found.hex()[:32]
+        return hash_group(self._hash_key, group)
+
+    @property
+    def group_key(self) -> bytes:
+        """What ``hash_group`` needs where there is no store: in the processes of a step."""
+        return self._hash_key
 
     def derive(self, purpose: str) -> bytes:
         """Return a 32-byte key for one purpose, from which the master key cannot be had."""
@@ -196,6 +198,14 @@ class SealedStore:
                 remedy="copy .metier/key from where the workspace was made; without it the "
                 "sealed rows stay closed",
             )
+
+
+def hash_group(group_key: bytes, group: str) -> str:
+    """The keyed hash that stands for a group's name; of such a hash, itself."""
+    if GROUP_HASH.fullmatch(group):
+        return group
+    found = hmac.digest(group_key, group.encode("utf-8", "surrogatepass"), "sha256")
+    return "grp_" + found.hex()[:32]
 
 
 def has_key_check(db: Database) -> bool:
