@@ -123,7 +123,7 @@ def train(texts: int, epochs: int, seed: int) -> dict[str, Any]:
             loss.backward()
             optimizer.step()
             sparse.step()
-            step, total = step + 1, total + float(loss)
+            step, total = step + 1, total + float(loss.detach())
         print(f"epoch {epoch}: loss {total / batches:.4f}, {time.monotonic() - started:.0f} s", flush=True)
     return net.export()
 

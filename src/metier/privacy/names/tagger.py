@@ -19,7 +19,7 @@ from typing import Any
 
 import numpy as np
 
-from metier.privacy.names import features
+from metier.privacy.names import features, lexicon
 
 KINDS = ("person", "place", "organisation", "title", "nationality", "street_address")
 LABELS = ("O", *(f"{place}-{kind}" for kind in KINDS for place in "BI"))
@@ -46,25 +46,30 @@ class Tagger:
     def _reset(self) -> None:
         self._places: dict[str, int] = {}
         self._vectors = np.zeros((1024, self._table.shape[1]), np.float32)
+        self._bits = np.zeros(1024, np.int32)
 
-    def scores(self, words: list[str], mode: int) -> Array:
-        """Return log-probabilities up to a constant per token, float32 [tokens, labels]."""
+    def read(self, words: list[str], mode: int) -> tuple[Array, Array]:
+        """Return log-probabilities up to a constant, float32 [tokens, labels], and what each word
+        may be by the lists, int32 [tokens] (bits of ``lexicon``)."""
         margin = 2 * REACH
         if len(words) <= PIECE:
-            return self._scores(words, mode)
-        pieces = []
+            return self._read(words, mode)
+        scores, bits = [], []
         for start in range(0, len(words), PIECE):
             low, high = max(0, start - margin), min(len(words), start + PIECE + margin)
-            piece = self._scores(words[low:high], mode)
-            pieces.append(piece[start - low : start - low + PIECE])
-        return np.concatenate(pieces)
+            piece = self._read(words[low:high], mode)
+            cut = slice(start - low, start - low + PIECE)
+            scores.append(piece[0][cut])
+            bits.append(piece[1][cut])
+        return np.concatenate(scores), np.concatenate(bits)
 
-    def _scores(self, words: list[str], mode: int) -> Array:
-        x = self._vectors_of(words) + self._table[mode]
+    def _read(self, words: list[str], mode: int) -> tuple[Array, Array]:
+        vectors, bits = self._looked_up(words)
+        x = vectors + self._table[mode]
         h1 = self._convolve(x, 0)
         h2 = self._convolve(h1, 1)
         out: Array = np.concatenate([h1, h2], axis=1) @ self._layers[2] + self._biases[2]
-        return out
+        return out, bits
 
     def _convolve(self, x: Array, layer: int) -> Array:
         padded = np.zeros((len(x) + 2 * REACH, x.shape[1]), np.float32)
@@ -75,30 +80,30 @@ class Tagger:
             (padded.strides[0], padded.strides[1]),
             writeable=False,
         )
-        out = windows @ self._layers[layer]
+        # A copy: numpy multiplies overlapping windows without BLAS, many times slower.
+        out = np.ascontiguousarray(windows) @ self._layers[layer]
         out += self._biases[layer]
         return np.maximum(out, 0, out=out)
 
-    def _vectors_of(self, words: list[str]) -> Array:
+    def _looked_up(self, words: list[str]) -> tuple[Array, Array]:
         with self._lock:  # serving shares one tagger between threads
-            known = self._places
             try:
-                return self._vectors[[known[word] for word in words]]
+                places = [self._places[word] for word in words]
             except KeyError:
-                if len(known) > MOST_WORDS:
+                if len(self._places) > MOST_WORDS:
                     self._reset()
-                for word in words:
-                    if word not in self._places:
-                        self._learn(word)
-                known = self._places
-                return self._vectors[[known[word] for word in words]]
+                places = [self._place(word) for word in words]
+            return self._vectors[places], self._bits[places]
 
-    def _learn(self, word: str) -> None:
-        place = len(self._places)
+    def _place(self, word: str) -> int:
+        place = self._places.setdefault(word, len(self._places))
         if place == len(self._vectors):
             self._vectors = np.concatenate([self._vectors, np.zeros_like(self._vectors)])
-        self._vectors[place] = self._table[features.rows(word)].sum(axis=0)
-        self._places[word] = place
+            self._bits = np.concatenate([self._bits, np.zeros_like(self._bits)])
+        if place == len(self._places) - 1:
+            self._vectors[place] = self._table[features.rows(word)].sum(axis=0)
+            self._bits[place] = lexicon.bits_by_word().get(word.lower(), 0)
+        return place
 
 
 @lru_cache(maxsize=1)
