@@ -19,7 +19,7 @@ from pathlib import Path, PurePosixPath
 from typing import IO, Any, BinaryIO, Protocol, cast
 from uuid import uuid4
 
-from metier.core.errors import NO_ROOM, InputError, IntegrityError, NotFound, disk_full
+from metier.core.errors import InputError, IntegrityError, NotFound, out_of_space
 
 TREE = "tree_"
 TREE_MEDIA_TYPE = "application/vnd.metier.tree+json"
@@ -222,7 +222,7 @@ class ArtifactStore:
         target.parent.mkdir(parents=True, exist_ok=True)
         partial = target.with_name(f".{target.name}.{uuid4().hex}")
         try:
-            with _room("checking out an artifact"):
+            with out_of_space("checking out an artifact"):
                 self._materialise(digest, partial)
                 _move_into_place(partial, target)
         finally:
@@ -233,7 +233,7 @@ class ArtifactStore:
         digest, size = hash_stream(source)
         if not (self.exists(digest) and self.verify(digest)):
             source.seek(0)
-            with _room("storing an artifact"):
+            with out_of_space("storing an artifact"):
                 self._blobs.write(_key(digest), source)
         return Artifact(digest, media_type, size)
 
@@ -336,13 +336,3 @@ def _remove(path: Path) -> None:
         shutil.rmtree(path)
     else:
         path.unlink(missing_ok=True)
-
-
-@contextmanager
-def _room(doing: str) -> Iterator[None]:
-    try:
-        yield
-    except OSError as error:
-        if error.errno in NO_ROOM:
-            raise disk_full(doing) from error
-        raise

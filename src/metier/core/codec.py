@@ -13,12 +13,23 @@ import io
 import json
 import math
 import types
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from datetime import datetime
 from functools import cache
 from numbers import Integral, Real
 from pathlib import PurePath
-from typing import Any, Literal, TypeVar, Union, cast, get_args, get_origin, get_type_hints
+from typing import (
+    IO,
+    Any,
+    BinaryIO,
+    Literal,
+    TypeVar,
+    Union,
+    cast,
+    get_args,
+    get_origin,
+    get_type_hints,
+)
 
 from pydantic import BaseModel
 
@@ -175,6 +186,7 @@ def _dataclass_reader(kind: type) -> Callable[[Json], Any]:
 
 
 EXAMPLE_COLUMNS = ("id", "conversation", "target", "group", "split", "slices", "provenance")
+_EXAMPLE_KINDS = (None, Conversation, ExampleTarget | None, Any, Any, Any, Provenance)
 PREDICTION_COLUMNS = (
     "id", "example_id", "completion", "parsed", "expected", "cluster", "slices",
 )  # fmt: skip
@@ -187,8 +199,7 @@ def examples_to_parquet(examples: Iterable[Example]) -> bytes:
 
 def examples_from_parquet(data: bytes) -> list[Example]:
     """Read back what ``examples_to_parquet`` wrote, in the same order."""
-    kinds = (None, Conversation, ExampleTarget | None, Any, Any, Any, Provenance)
-    rows = _from_parquet(data, dict(zip(EXAMPLE_COLUMNS, kinds, strict=True)))
+    rows = _from_parquet(data, dict(zip(EXAMPLE_COLUMNS, _EXAMPLE_KINDS, strict=True)))
     return [Example(**row) for row in rows]
 
 
@@ -204,18 +215,64 @@ def predictions_from_parquet(data: bytes) -> list[Prediction]:
     return [Prediction(**row) for row in rows]
 
 
+ROW_GROUP_ROWS = 65_536
+ROW_GROUP_CHARS = 64 << 20
+"""A row group ends with the row that reaches either: what a writer holds in memory. The bytes of a
+split that fits into one are those of a single table."""
+
+
+def write_examples(examples: Iterable[Example], sink: BinaryIO) -> None:
+    """Write the examples, in order, as Parquet; each column but ``id`` holds JSON text.
+
+    In memory is one row group. The bytes depend on the examples alone.
+    """
+    _write_parquet(examples, EXAMPLE_COLUMNS, sink)
+
+
+def read_examples(source: IO[bytes], batch_rows: int = 1024) -> Iterator[Example]:
+    """Read back what ``write_examples`` wrote, in the same order, a batch in memory at a time."""
+    import pyarrow.parquet as pq
+
+    kinds = dict(zip(EXAMPLE_COLUMNS, _EXAMPLE_KINDS, strict=True))
+    for batch in pq.ParquetFile(source).iter_batches(batch_rows, columns=list(EXAMPLE_COLUMNS)):
+        yield from (Example(**row) for row in _rows_of(batch, kinds))
+
+
 def _to_parquet(rows: Iterable[Any], columns: Sequence[str]) -> bytes:
+    sink = io.BytesIO()
+    _write_parquet(rows, columns, sink)
+    return sink.getvalue()
+
+
+def _write_parquet(rows: Iterable[Any], columns: Sequence[str], sink: BinaryIO) -> None:
     import pyarrow as pa
     import pyarrow.parquet as pq
 
-    rows = list(rows)
-    arrays = {
-        name: pa.array([_cell(name, getattr(row, name)) for row in rows], pa.large_string())
-        for name in columns
-    }
-    sink = io.BytesIO()
-    pq.write_table(pa.table(arrays), sink, compression="zstd")
-    return sink.getvalue()
+    schema = pa.schema([(name, pa.large_string()) for name in columns])
+    with pq.ParquetWriter(sink, schema, compression="zstd") as writer:
+        written = 0
+        for cells in _row_groups(rows, columns):
+            arrays = [pa.array(column, pa.large_string()) for column in cells]
+            writer.write_table(pa.table(arrays, schema=schema))
+            written += 1
+        if not written:
+            writer.write_table(schema.empty_table())
+
+
+def _row_groups(rows: Iterable[Any], columns: Sequence[str]) -> Iterator[list[list[str]]]:
+    """Yield the cells of each row group by column."""
+    cells: list[list[str]] = [[] for _ in columns]
+    chars = 0
+    for row in rows:
+        for name, column in zip(columns, cells, strict=True):
+            cell = _cell(name, getattr(row, name))
+            column.append(cell)
+            chars += len(cell)
+        if len(cells[0]) == ROW_GROUP_ROWS or chars >= ROW_GROUP_CHARS:
+            yield cells
+            cells, chars = [[] for _ in columns], 0
+    if cells[0]:
+        yield cells
 
 
 def _cell(column: str, value: Any) -> str:
@@ -225,10 +282,14 @@ def _cell(column: str, value: Any) -> str:
 def _from_parquet(data: bytes, columns: Mapping[str, Any]) -> list[dict[str, Any]]:
     import pyarrow.parquet as pq
 
-    table = pq.read_table(io.BytesIO(data), columns=list(columns))
+    return list(_rows_of(pq.read_table(io.BytesIO(data), columns=list(columns)), columns))
+
+
+def _rows_of(table: Any, columns: Mapping[str, Any]) -> Iterator[dict[str, Any]]:
     read: dict[str, list[Any]] = {}
     for name, kind in columns.items():
         cells = table.column(name).to_pylist()
         reader = None if kind is None else _reader(kind)
         read[name] = cells if reader is None else [reader(json.loads(cell)) for cell in cells]
-    return [dict(zip(read, row, strict=True)) for row in zip(*read.values(), strict=True)]
+    for row in zip(*read.values(), strict=True):
+        yield dict(zip(read, row, strict=True))

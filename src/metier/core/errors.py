@@ -156,6 +156,17 @@ def boundary(name: str) -> Iterator[None]:
         raise BoundaryError(f"{name}: {type(error).__name__}: {error}") from error
 
 
+@contextmanager
+def out_of_space(doing: str) -> Iterator[None]:
+    """Turn a write that met a full disk, a quota or a limit into ``OutOfSpace``."""
+    try:
+        yield
+    except OSError as error:
+        if error.errno in NO_ROOM:
+            raise disk_full(doing) from error
+        raise
+
+
 def disk_full(doing: str) -> OutOfSpace:
     """Build the error for a write that met a full disk."""
     return OutOfSpace(

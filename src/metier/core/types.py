@@ -15,6 +15,8 @@ from functools import cached_property
 from hashlib import blake2b
 from typing import Any, Literal
 
+from metier.core.columns import Hashes
+
 Role = Literal["system", "user", "assistant", "tool"]
 Json = Any  # str | int | float | bool | None | list[Json] | dict[str, Json]
 SPLITS = ("train", "validation", "test")
@@ -219,8 +221,25 @@ def version_hash(examples: Iterable[tuple[str, Example]], labels: Sequence[str] 
 
     A closed label set counts too: with another one, the same examples ask another question.
     """
-    members = sorted(f"{split}:{example.content_hash}" for split, example in examples)
-    return digest([members, list(labels)] if labels else members)
+    found: dict[str, Hashes] = {}
+    for split, example in examples:
+        found.setdefault(split, Hashes()).add(example.content_hash)
+    return hash_members(found, labels)
+
+
+def hash_members(hashes: Mapping[str, Hashes], labels: Sequence[str] = ()) -> str:
+    """Return the ``version_hash`` of examples by their content hashes, given by split."""
+    # The digest of [["split:hash", ...], labels], or of the list alone, written piece by piece.
+    whole = blake2b(b"[[" if labels else b"[", digest_size=16)
+    comma = ""
+    for split in sorted(hashes, key=lambda name: f"{name}:"):
+        start = json.dumps(f"{split}:", ensure_ascii=False)[:-1]
+        for found in hashes[split].ordered():
+            whole.update(f'{comma}{start}{found}"'.encode("utf-8", "surrogatepass"))
+            comma = ","
+    rest = json.dumps(list(labels), ensure_ascii=False, separators=(",", ":"))
+    whole.update(f"],{rest}]".encode("utf-8", "surrogatepass") if labels else b"]")
+    return whole.hexdigest()
 
 
 @dataclass(frozen=True, slots=True)

@@ -20,7 +20,6 @@ import weakref
 from array import array
 from bisect import bisect_right
 from collections.abc import Callable, Iterable, Iterator, Sequence
-from contextlib import contextmanager
 from dataclasses import dataclass
 from itertools import chain
 from pathlib import Path
@@ -30,7 +29,7 @@ import numpy as np
 from cryptography.hazmat.primitives.ciphers.aead import AESGCM
 from numpy.typing import NDArray
 
-from metier.core.errors import NO_ROOM, disk_full
+from metier.core.errors import out_of_space
 
 T = TypeVar("T")
 MEMORY_ROWS = 50_000
@@ -43,6 +42,7 @@ BLOCK_BYTES = 4 << 20
 SAMPLED = 16  # in memory, one of so many rows is weighed
 PROTOCOL = 5
 CODEC = "zstd"
+SPOOLING = "spooling rows that do not fit into memory"
 
 
 @dataclass(frozen=True, slots=True)
@@ -151,7 +151,7 @@ class _BlockFile:
 
     def __init__(self, folder: Path) -> None:
         folder.mkdir(parents=True, exist_ok=True)
-        with _room_for_rows():
+        with out_of_space(SPOOLING):
             self._file = tempfile.TemporaryFile(dir=folder, buffering=0)  # noqa: SIM115
         weakref.finalize(self, self._file.close)
         self._cipher = AESGCM(AESGCM.generate_key(256))
@@ -174,7 +174,7 @@ class _BlockFile:
         packed = pa.compress(plain, codec=CODEC, asbytes=True)
         sealed = self._cipher.encrypt(_nonce(self.blocks), packed, None)
         place = self._places[-1] + self._sizes[-1] if self._places else 0
-        with _room_for_rows():
+        with out_of_space(SPOOLING):
             self._put(memoryview(sealed))
         self._starts.append(self.rows)
         self._places.append(place)
@@ -205,16 +205,6 @@ class _BlockFile:
 def _nonce(number: int) -> bytes:
     # Each file has a key of its own, and no block is ever written twice.
     return number.to_bytes(12, "big")
-
-
-@contextmanager
-def _room_for_rows() -> Iterator[None]:
-    try:
-        yield
-    except OSError as error:
-        if error.errno in NO_ROOM:
-            raise disk_full("spooling rows that do not fit into memory") from error
-        raise
 
 
 class Picked(Rows[T]):

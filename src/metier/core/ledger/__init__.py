@@ -63,6 +63,7 @@ from metier.core.ledger.runs import (
 from metier.core.ledger.versions import (
     Member,
     get_version,
+    iter_split,
     list_members,
     list_versions,
     load_split,
@@ -92,6 +93,7 @@ __all__ = [
     "get_interactions",
     "get_run",
     "get_version",
+    "iter_split",
     "latest_probe",
     "list_cases",
     "list_changes",

@@ -2,23 +2,26 @@
 
 from __future__ import annotations
 
-from collections import Counter
-from collections.abc import Iterator, Mapping, Sequence
+import tempfile
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from contextlib import ExitStack
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime
-from typing import Any
+from itertools import chain, islice
+from typing import Any, BinaryIO
 
 from sqlalchemy import select
 from sqlalchemy.orm import Session
 
-from metier.core.codec import examples_from_parquet, examples_to_parquet
-from metier.core.errors import InputError, NotFound, nearest
+from metier.core.codec import examples_from_parquet, read_examples, write_examples
+from metier.core.columns import Hashes, Marks
+from metier.core.errors import InputError, NotFound, nearest, out_of_space
 from metier.core.ids import new_id
 from metier.core.ledger.find import LATEST, columns, find, record
 from metier.core.lineage import Ref
 from metier.core.records import DataVersion
 from metier.core.store.tables import SourceRow, VersionExampleRow, VersionRow
-from metier.core.types import Example, Json, digest, version_hash
+from metier.core.types import Example, Json, digest, hash_members
 from metier.core.workspace import Workspace
 
 PARQUET = "application/vnd.apache.parquet"
@@ -69,30 +72,46 @@ def save_version(
     Group names are replaced by keyed hashes (``SealedStore.group_hash``) before anything is
     hashed or written: what is loaded again has those. Raises InputError when an id comes twice.
     """
-    frozen = {split: [_keyed(ws, one) for one in examples] for split, examples in splits.items()}
-    _refuse_twins(frozen)
-    members = ((split, one) for split, examples in frozen.items() for one in examples)
-    found = version_hash(members, labels)
-    known = _built_again(ws, found, sources)
-    if known is not None:
-        return known
-    artifacts = {
-        split: ws.artifacts.put_bytes(examples_to_parquet(examples), PARQUET)
-        for split, examples in frozen.items()
-    }
+    _refuse_twins(splits)
+    with ExitStack() as stack:
+        files = {
+            split: stack.enter_context(tempfile.TemporaryFile(dir=ws.work_dir)) for split in splits
+        }
+        hashes = {split: _freeze(ws, rows, files[split]) for split, rows in splits.items()}
+        found = hash_members(hashes, labels)
+        known = _built_again(ws, found, sources)
+        if known is not None:
+            return known
+        artifacts = {split: ws.artifacts.put_stream(file, PARQUET) for split, file in files.items()}
     version = DataVersion(
         id=new_id("ver"),
         hash=found,
         created_at=datetime.now(UTC),
-        counts={split: len(examples) for split, examples in frozen.items()},
+        counts={split: len(rows) for split, rows in splits.items()},
         splits=artifacts,
         labels=tuple(labels),
         card=dict(card),
         config=dict(config),
         looks_budget=looks_budget,
     )
-    stored = _store(ws, version, frozen, sources)
+    stored = _store(ws, version, _memberships(ws, version.id, splits, hashes), sources)
     return stored or _built_again(ws, found, sources) or version  # another process was faster
+
+
+def _freeze(ws: Workspace, examples: Iterable[Example], sink: BinaryIO) -> Hashes:
+    """Write a split as it will be stored; return its content hashes."""
+    hashes = Hashes()
+
+    def keyed() -> Iterator[Example]:
+        for example in examples:
+            one = _keyed(ws, example)
+            hashes.add(one.content_hash)
+            yield one
+
+    with out_of_space("freezing a version"):
+        write_examples(keyed(), sink)
+        sink.flush()
+    return hashes
 
 
 def get_version(ws: Workspace, key: str = LATEST) -> DataVersion:
@@ -110,10 +129,26 @@ def list_versions(ws: Workspace) -> list[DataVersion]:
 
 def load_split(ws: Workspace, version: DataVersion | str, split: str) -> list[Example]:
     """The examples of one split, in the order they were frozen in. Raises NotFound."""
+    return examples_from_parquet(ws.artifacts.get_bytes(_split_of(ws, version, split)))
+
+
+def iter_split(ws: Workspace, version: DataVersion | str, split: str) -> Iterator[Example]:
+    """Yield what ``load_split`` returns, a few rows in memory at a time.
+
+    Raises NotFound, or IntegrityError before the first row when the stored bytes were changed.
+    """
+    digest = _split_of(ws, version, split)
+    if not ws.artifacts.verify(digest):
+        ws.artifacts.get_bytes(digest)  # says what is wrong with it
+    with ws.artifacts.open(digest) as source:
+        yield from read_examples(source)
+
+
+def _split_of(ws: Workspace, version: DataVersion | str, split: str) -> str:
     found = get_version(ws, version) if isinstance(version, str) else version
     if split not in found.splits:
         raise NotFound(f"a split of {found.id}", got=split, remedy=nearest(split, found.splits))
-    return examples_from_parquet(ws.artifacts.get_bytes(found.splits[split]))
+    return found.splits[split]
 
 
 def list_members(ws: Workspace, version: DataVersion) -> list[Member]:
@@ -131,12 +166,15 @@ def _keyed(ws: Workspace, example: Example) -> Example:
 
 
 def _refuse_twins(splits: Mapping[str, Sequence[Example]]) -> None:
-    counts = Counter(one.id for examples in splits.values() for one in examples)
-    twins = [example_id for example_id, count in counts.items() if count > 1]
-    if twins:
+    ids = Marks(one.id for examples in splits.values() for one in examples)
+    twins = ids.repeats()
+    if len(twins):
+        every = chain.from_iterable(splits.values())
+        first = next(islice(every, int(twins[0]), None))
         raise InputError(
             "every example once in a version",
-            got=f"{len(twins)} ids that come more than once, e.g. {twins[0]}",
+            got=f"{len(set(ids.firsts()[twins].tolist()))} ids that come more than once, "
+            f"e.g. {first.id}",
             remedy="give each added example an id of its own and each example one split",
         )
 
@@ -144,7 +182,7 @@ def _refuse_twins(splits: Mapping[str, Sequence[Example]]) -> None:
 def _store(
     ws: Workspace,
     version: DataVersion,
-    splits: Mapping[str, Sequence[Example]],
+    members: Iterable[Mapping[str, Any]],
     sources: Sequence[Ref],
 ) -> DataVersion | None:
     """Insert a version with its members and edges; None when its hash is there already.
@@ -161,7 +199,7 @@ def _store(
         ws.db.insert_new(session, VersionRow, [row])
         if session.get(VersionRow, version.id) is None:
             return None
-        ws.db.insert_new(session, VersionExampleRow, _memberships(version.id, splits))
+        ws.db.insert_new(session, VersionExampleRow, members)
         _link_sources(ws, session, version.id, sources)
     return version
 
@@ -205,16 +243,19 @@ def _version(row: VersionRow) -> DataVersion:
 
 
 def _memberships(
-    version_id: str, splits: Mapping[str, Sequence[Example]]
+    ws: Workspace,
+    version_id: str,
+    splits: Mapping[str, Sequence[Example]],
+    hashes: Mapping[str, Hashes],
 ) -> Iterator[dict[str, Any]]:
     for split, examples in splits.items():
-        for one in examples:
+        for place, one in enumerate(examples):
             yield {
                 "version_id": version_id,
                 "example_id": one.id,
                 "split": split,
-                "content_hash": one.content_hash,
-                "group_hash": one.group,
+                "content_hash": hashes[split][place],
+                "group_hash": None if one.group is None else ws.sealed.group_hash(one.group),
                 "source_digest": one.provenance.digest,
                 "locator": one.provenance.locator,
                 "parent_id": one.provenance.parent,

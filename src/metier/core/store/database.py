@@ -9,6 +9,7 @@ from __future__ import annotations
 import sqlite3
 from collections.abc import Iterable, Iterator, Mapping
 from contextlib import contextmanager
+from itertools import islice
 from pathlib import Path
 from typing import Any
 
@@ -67,9 +68,8 @@ class Database:
     ) -> None:
         """Insert rows in bulk, leaving out those that a unique key already has."""
         insert = sqlite_insert if self.is_sqlite else postgresql_insert
-        rows = [dict(row) for row in rows]
-        for start in range(0, len(rows), _BULK_ROWS):
-            batch = rows[start : start + _BULK_ROWS]
+        left = iter(rows)
+        while batch := [dict(row) for row in islice(left, _BULK_ROWS)]:
             session.execute(insert(table).on_conflict_do_nothing(), batch)
 
     def migrate(self) -> None:
