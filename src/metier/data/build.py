@@ -3,17 +3,18 @@
     result = build(project.data, project.objective, workspace, root, Progress())
 
 Cases (failures of served models, with the right answers) join after the files were split, so that
-they cannot move a row of a file. Everything is decided in memory; then sources, quarantine,
-changes and suspects are written, and the version last. A build that is killed leaves no version,
-and the next one writes what is missing. The same rows, cases and settings give the same version,
-and rows keep their side from one version to the next.
+they cannot move a row of a file. Everything is decided first; then sources, quarantine, changes
+and suspects are written, and the version last. A build that is killed leaves no version, and the
+next one writes what is missing. Rows that do not fit into memory are spooled (see ``spool``).
+The same rows, cases and settings give the same version, and rows keep their side from one version to the next.
 """
 
 from __future__ import annotations
 
-from collections import Counter
-from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from collections.abc import Collection, Mapping, Sequence
+from contextlib import closing
+from dataclasses import dataclass, field, replace
+from itertools import chain
 from pathlib import Path
 
 from metier.core import ledger
@@ -21,17 +22,19 @@ from metier.core.errors import InputError
 from metier.core.objective import Objective
 from metier.core.progress import Progress
 from metier.core.records import FEEDBACK, DataVersion
-from metier.core.steps import Step, Suspect
+from metier.core.steps import Step
 from metier.core.types import Example, Json
 from metier.core.workspace import Workspace
+from metier.data.asides import store_asides
 from metier.data.canaries import account, make_canaries
 from metier.data.card import make_card
 from metier.data.cases import Joined, case_rows, join_cases
 from metier.data.cleaning.clean import Clean, tidy_label
 from metier.data.config import CanariesConfig, DataConfig
-from metier.data.deidentify import Deidentify
+from metier.data.deidentify import Deidentification, Deidentify
 from metier.data.divide import Divided, divide
 from metier.data.duplicates import ExactDuplicates, NearDuplicates
+from metier.data.executors import make_executor
 from metier.data.intake import Imported, SourceReport, read_sources
 from metier.data.labels import (
     LABEL_TASKS,
@@ -50,8 +53,10 @@ from metier.data.pipeline import (
 )
 from metier.data.quality.decide import Decide, Decisions, decisions_of
 from metier.data.quality.rebalance import even_out
-from metier.data.quarantine import restored_keys, store
+from metier.data.quarantine import restored_keys
 from metier.data.sides import earlier
+from metier.data.spool import Chained, Room
+from metier.data.watch import Watched
 
 
 @dataclass(frozen=True, slots=True)
@@ -76,9 +81,9 @@ class BuildResult:
     labels: tuple[str, ...]
     sources: tuple[SourceReport, ...]
     steps: tuple[StepReport, ...]
-    drops: tuple[Dropped, ...]
-    changes: tuple[Changed, ...]
-    suspects: tuple[Suspected, ...]
+    drops: Sequence[Dropped]
+    changes: Sequence[Changed]
+    suspects: Sequence[Suspected]
     card: Mapping[str, Json]
     warnings: tuple[str, ...] = ()
     splits: Mapping[str, Sequence[Example]] = field(default_factory=dict, repr=False)
@@ -102,14 +107,26 @@ def build(
         InputError: a source cannot be read, no row is left (the message says which step dropped
             how many), no label fits, the split sizes cannot be had, or the splits leak.
     """
-    imported = read_sources(config.sources, objective, root, progress)
+    room = Room(ws.work_dir, config.memory_rows)
+    with closing(make_executor(config.executor, config.workers)) as executor:
+        frame = Frame(progress, room=room, executor=executor)
+        return _build(config, objective, ws, root, frame, dry_run)
+
+
+def _build(
+    config: DataConfig, objective: Objective, ws: Workspace, root: Path, frame: Frame, dry_run: bool
+) -> BuildResult:
+    progress = frame.progress
+    imported = read_sources(config.sources, objective, root, progress, frame.room)
     cases = ledger.list_cases(ws)
     known = known_labels(config, objective, ws)
-    restored = restored_keys(ws, [*imported.examples, *case_rows(cases)])
-    frame = Frame(progress, config.workers, restored=restored)
+    restored = restored_keys(ws, Chained(imported.examples, case_rows(cases)))
+    frame = replace(frame, restored=restored)
     before = earlier(ws, config)
-    steps = make_steps(config, objective, known, before.ids, decisions_of(ws))
+    identifying = Deidentification(ws, config.deidentification, config.workers)
+    steps = make_steps(config, objective, known, before.ids, decisions_of(ws), identifying)
     outcomes = run_steps(steps, imported.examples, frame)
+    imported.examples = ()  # what was read is no longer needed, and may be large
     divided, joined = Divided({}), Joined({})
     refusals: tuple[str, ...] = ()
     try:
@@ -122,21 +139,23 @@ def build(
             raise
         refusals = (f"a build would be refused: {refusal}",)
     splits, evened = even_out(config.rebalance, joined.splits, tuple(objective.enum_fields))
-    labels = known.labels or _found_labels(splits, objective)
+    used = _used_labels(splits)
+    labels = known.labels or (tuple(sorted(used)) if objective.task in LABEL_TASKS else ())
     closed = tuple(objective.enum_fields)
     card = make_card(imported, outcomes, splits, config, closed, joined.account)
     if evened is not None:
         card["rebalance"] = evened
     if isinstance(config.canaries, CanariesConfig) and "train" in splits:
         rows = make_canaries(config.canaries, objective, labels, ws)
-        splits = {**splits, "train": [*splits["train"], *rows]}
+        splits = {**splits, "train": Chained(splits["train"], rows)}
         card["canaries"] = account(config.canaries)
     outcomes.add(joined.outcomes)
-    drops = (*imported.rejected, *outcomes.drops)
+    drops = Chained(imported.rejected, outcomes.drops)
     version = None
     if not dry_run:
         with progress.task("data: freeze", total=len(outcomes.examples), unit="rows") as task:
             store_asides(ws, drops, outcomes)
+            identifying.save()
             version = _freeze(ws, config, splits, labels, card)
             task.advance(len(outcomes.examples))
     counts = {name: len(examples) for name, examples in splits.items()}
@@ -147,14 +166,14 @@ def build(
         sources=tuple(imported.sources),
         steps=tuple(outcomes.reports),
         drops=drops,
-        changes=tuple(outcomes.changes),
-        suspects=tuple(outcomes.suspects),
+        changes=outcomes.changes,
+        suspects=outcomes.suspects,
         card=card,
         warnings=(
             *refusals,
             *divided.warnings,
             *_size_warnings(config, counts, outcomes),
-            *_idle_labels(known, splits),
+            *_idle_labels(known, used),
         ),
         splits=splits,
     )
@@ -182,6 +201,7 @@ def make_steps(
     known: Known,
     first: frozenset[str] = frozenset(),
     decisions: Decisions | None = None,
+    identifying: Deidentification | None = None,
 ) -> list[Step]:
     """Return the steps of a build, in order; rows with the ids ``first`` win over their doubles.
 
@@ -194,7 +214,7 @@ def make_steps(
     rules = config.duplicate_rules
     steps: list[Step] = [Clean(config, closed), CheckLabels(objective, known.labels)]
     if config.redacts:
-        steps.append(Deidentify(closed))
+        steps.append(identifying.step(closed) if identifying else Deidentify(closed))
     if decisions is not None and decisions.by_id:
         steps.append(Decide(decisions))
     if rules.exact:
@@ -226,45 +246,9 @@ def _refuse_unusable(
     )
 
 
-def _found_labels(splits: Mapping[str, Sequence[Example]], objective: Objective) -> tuple[str, ...]:
-    if objective.task not in LABEL_TASKS:
-        return ()
-    found = {label for rows in splits.values() for row in rows for label in labels_in(row.target)}
-    return tuple(sorted(found))
-
-
-def store_asides(ws: Workspace, drops: Sequence[Dropped], outcomes: Outcomes) -> None:
-    """Write quarantine, changes and suspects, but what is there already."""
-    store(ws, drops)
-    stored = Counter((one.example_id, one.step, one.why) for one in ledger.list_changes(ws))
-    for step in {changed.step: None for changed in outcomes.changes}:
-        new = []
-        for changed in outcomes.changes:
-            key = (changed.example.id, changed.step, changed.change.rule)
-            if changed.step == step and not _spent(stored, key):
-                new.append((changed.example, changed.change))
-        ledger.add_changes(ws, step, new)
-    known = Counter(
-        (one.example_id, one.step, one.why) for one in ledger.list_suspects(ws, closed=True)
-    )
-    for step in {suspect.step: None for suspect in outcomes.suspects}:
-        ledger.add_suspects(
-            ws,
-            step,
-            [
-                Suspect(one.example, one.reason, one.evidence)
-                for one in outcomes.suspects
-                if one.step == step and not _spent(known, (one.example.id, step, one.reason))
-            ],
-        )
-
-
-def _spent(stored: Counter[tuple[str, str, str]], key: tuple[str, str, str]) -> bool:
-    """Take one of ``key`` out of what is stored; False when there is none left."""
-    if not stored[key]:
-        return False
-    stored[key] -= 1
-    return True
+def _used_labels(splits: Mapping[str, Sequence[Example]]) -> frozenset[str]:
+    rows = chain.from_iterable(splits.values())
+    return frozenset(label for row in rows for label in labels_in(row.target))
 
 
 def _freeze(
@@ -273,6 +257,7 @@ def _freeze(
     splits: Mapping[str, Sequence[Example]],
     labels: tuple[str, ...],
     card: Mapping[str, Json],
+    progress: Progress,
 ) -> DataVersion:
     sources = [
         ledger.record_source(ws, source["path"], source["digest"], source["rows"])
@@ -280,23 +265,26 @@ def _freeze(
     ]
     if "cases" in card:
         sources.append(ledger.record_source(ws, FEEDBACK, FEEDBACK, card["cases"]["corrected"]))
-    return ledger.save_version(
-        ws,
-        splits,
-        labels=labels,
-        config=config.model_dump(mode="json"),
-        card=card,
-        sources=list(dict.fromkeys(sources)),
-        looks_budget=config.looks,
-    )
+    rows = sum(len(examples) for examples in splits.values())
+    with progress.task("data: freeze", total=2 * rows, unit="rows") as task:
+        return ledger.save_version(
+            ws,
+            {name: Watched(examples, task, readings=2) for name, examples in splits.items()},
+            labels=labels,
+            config=config.model_dump(mode="json"),
+            card=card,
+            sources=list(dict.fromkeys(sources)),
+            looks_budget=config.looks,
+        )
 
 
 def _size_warnings(
     config: DataConfig, counts: Mapping[str, int], outcomes: Outcomes
 ) -> tuple[str, ...]:
     said = []
+    shipped_splits = {one.split for one in outcomes.examples}
     for name, size in (("test", config.test), ("validation", config.validation)):
-        shipped = any(one.split == name for one in outcomes.examples)
+        shipped = name in shipped_splits
         if shipped and name in config.model_fields_set:
             said.append(f"[data] {name} = {size} is not used: a source ships the {name} split")
         elif isinstance(size, int) and not shipped and counts.get(name, size) != size:
@@ -306,8 +294,7 @@ def _size_warnings(
     return tuple(said)
 
 
-def _idle_labels(known: Known, splits: Mapping[str, Sequence[Example]]) -> tuple[str, ...]:
-    used = {label for rows in splits.values() for row in rows for label in labels_in(row.target)}
+def _idle_labels(known: Known, used: Collection[str]) -> tuple[str, ...]:
     idle = [label for label in known.labels if label not in used]
     if not idle or not used:
         return ()

@@ -9,17 +9,11 @@ from pydantic import Field
 from metier.core.objective import Section
 from metier.data.cleaning.config import CleanConfig as CleanConfig
 from metier.data.quality.config import QualityConfig, RebalanceConfig
+from metier.privacy.settings import DeidentifyConfig as DeidentifyConfig
 from metier.sources.config import SourceConfig
 
 Size = Annotated[int, Field(ge=0)] | Annotated[float, Field(ge=0, lt=1)]
 """A number of rows (integer), or a fraction of the rows there are to split (0.2)."""
-
-
-class DeidentifyConfig(Section):
-    """What is taken out of texts before anything is stored in clear."""
-
-    profile: Literal["patterns", "none"] = "patterns"
-    """patterns: e-mail, phone, card, IBAN and the like become placeholders; none: nothing."""
 
 
 class DuplicatesConfig(Section):
@@ -81,6 +75,12 @@ class DataConfig(Section):
     much higher that all together are wrong at most 5% of the time. Fixed when it is frozen."""
     workers: Annotated[int, Field(ge=0)] = 0
     """Processes for the steps; 0: one per core. The result is the same whatever the number."""
+    executor: Literal["local", "ray"] = "local"
+    """Where steps run: local, in processes of this machine; ray, on Ray Data. The result is the
+    same."""
+    memory_rows: Annotated[int, Field(ge=0)] = 50_000
+    """Rows that a pass holds in memory; where there are more, they lie encrypted in a temporary
+    file under .metier while a build runs. The result is the same."""
 
     @property
     def cleaning(self) -> CleanConfig:
@@ -93,7 +93,14 @@ class DataConfig(Section):
     @property
     def redacts(self) -> bool:
         """Whether texts are de-identified."""
-        return isinstance(self.deidentify, DeidentifyConfig) and self.deidentify.profile != "none"
+        return self.deidentification.profile != "none"
+
+    @property
+    def deidentification(self) -> DeidentifyConfig:
+        """How texts are de-identified, with none written out."""
+        if isinstance(self.deidentify, DeidentifyConfig):
+            return self.deidentify
+        return DeidentifyConfig(profile="none")
 
     @property
     def duplicate_rules(self) -> DuplicatesConfig:

@@ -1,22 +1,80 @@
-"""De-identification: identifiers in prompts and replies become placeholders.
+"""De-identification: what is found in prompts, replies and text fields is replaced, kind by kind.
 
-Patterns only, so names and places stay. Groups and slices are not touched: they are keys, and the
-store hashes groups. Every replacement is a change, its before-value sealed.
+Groups, slices and fields of closed sets are not touched: they are keys, and the store hashes
+groups. Every replacement is a change, its before-value sealed. With surrogates the step looks at
+all rows first: texts are searched on all cores, then surrogates are assigned in order, so that the
+same rows and vault give the same texts whatever the number of processes.
+
+Text in a language that no recogniser of the profile reads goes to quarantine.
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
+import hmac
+from collections import defaultdict
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from dataclasses import asdict, dataclass, field, replace
+from typing import Any
 
-from metier.core.steps import Keep, Outcome
-from metier.core.types import Example, Json
-from metier.data.cleaning.rewrite import rewrite
+from metier.core.sealed import hash_group
+from metier.core.steps import Change, Drop, Keep, Outcome, Step
+from metier.core.types import Example, Json, Message, Span, SpansTarget, Text
+from metier.core.workspace import Workspace
+from metier.data.cleaning.rewrite import Stages, rewrite, texts_of
+from metier.data.executors import Batches, LocalExecutor, Work
 from metier.privacy import find_identifiers, redact
+from metier.privacy.book import Book, rewritten, runs_of
+from metier.privacy.dates import shifted
+from metier.privacy.operators import Keep as KeepIdentifier
+from metier.privacy.operators import Operator, Shift, Surrogate, placeholder
+from metier.privacy.operators import replace as put_in_place
+from metier.privacy.profiles import profile
+from metier.privacy.settings import DeidentifyConfig
+from metier.privacy.surrogates import Assigner, Draws, Needs, Unit, replaced, units_of, with_clashes
+from metier.privacy.types import Finding
+from metier.privacy.vault import Shelf, Vault, scope_hash
+
+NAME = "deidentify"
+BATCH_ROWS = 256
+MOST_WEEKS = 52
+Books = Mapping[str, Book]
+
+
+@dataclass(frozen=True, slots=True)
+class Edit:
+    """One replacement in a text: characters ``start`` to ``end`` become ``new``."""
+
+    start: int
+    end: int
+    new: str
+    kind: str
+
+
+@dataclass(frozen=True, slots=True)
+class Keys:
+    """What a step needs of the workspace's key in another process."""
+
+    groups: bytes = b""
+    hashes: bytes = b""
+    shifts: bytes = b""
+
+    @classmethod
+    def of(cls, ws: Workspace) -> Keys:
+        """Derive them."""
+        sealed = ws.sealed
+        return cls(sealed.group_key, sealed.derive("hashed values"), sealed.derive("shifted dates"))
+
+    def days(self, group: str) -> int:
+        """Return by how many days a group's dates move: whole weeks, a year at most, never 0."""
+        found = hmac.digest(self.shifts, group.encode("utf-8", "surrogatepass"), "sha256")
+        number = int.from_bytes(found[:8], "big")
+        weeks = 1 + number % MOST_WEEKS
+        return 7 * (weeks if (number >> 40) % 2 else -weeks)
 
 
 def redact_text(text: str) -> list[tuple[str, str]]:
-    """Replace identifiers kind by kind; return (kind, text after it) in order of appearance."""
+    """Replace identifiers by placeholders, kind by kind; return (kind, text after it) in order of
+    appearance."""
     findings = find_identifiers(text)
     stages: list[tuple[str, str]] = []
     done: set[str] = set()
@@ -28,13 +86,293 @@ def redact_text(text: str) -> list[tuple[str, str]]:
 
 @dataclass(frozen=True, slots=True)
 class Deidentify:
-    """The de-identification step; ``closed`` names fields that hold one of a closed set."""
+    """The de-identification step; ``closed`` names fields that hold one of a closed set. As
+    ``state``, ``apply`` takes the books of surrogates by scope."""
 
     closed: frozenset[str] = frozenset()
-    name: str = "deidentify"
+    config: DeidentifyConfig = field(default_factory=DeidentifyConfig)
+    keys: Keys = Keys()
+    name: str = NAME
 
     def apply(self, batch: Sequence[Example], state: Json) -> Iterator[Outcome]:
-        """Redact each example; nothing is dropped."""
+        """Replace what is found in each example; drop those whose language nobody reads."""
+        if self.config.is_plain:
+            for example in batch:
+                redacted, changes = rewrite(example, self.name, redact_text, self.closed)
+                yield Keep(redacted, changes)
+            return
+        books: Books = state or {}
+        table = self.config.table
         for example in batch:
-            redacted, changes = rewrite(example, self.name, redact_text, self.closed)
-            yield Keep(redacted, changes)
+            changed, changes = self._rewritten(example, books, table)
+            unread = self._unread(example)
+            # What a person takes back from quarantine must not come back in clear.
+            yield Drop(changed, "unread_language", unread) if unread else Keep(changed, changes)
+
+    def find(self, text: str) -> list[Finding]:
+        """Return what the profile finds in a text."""
+        return find_identifiers(text, profile(self.config.profile).recognisers())
+
+    def scope(self, example: Example) -> str:
+        """Return the scope whose surrogates an example takes."""
+        return scope_hash(self.keys.groups, self.config.scope, example.id, example.group)
+
+    def group(self, example: Example) -> str:
+        """Return the keyed hash of who an example is about."""
+        return hash_group(self.keys.groups, example.group or example.id)
+
+    def edits(self, text: str, table: Mapping[str, Operator], book: Book, days: int) -> list[Edit]:
+        """Return the replacements of a text, in order."""
+        return edits_of(text, self.find(text), table, book, (self.keys.hashes, days))
+
+    def _rewritten(
+        self, example: Example, books: Books, table: Mapping[str, Operator]
+    ) -> tuple[Example, tuple[Change, ...]]:
+        book = books.get(self.scope(example)) or Book()
+        days = self.keys.days(self.group(example)) if self.keys.shifts else 0
+
+        def edit(text: str) -> Stages:
+            return stages_of(text, self.edits(text, table, book, days))
+
+        target = example.target
+        if not isinstance(target, SpansTarget):
+            return rewrite(example, self.name, edit, self.closed)
+        plain, changes = rewrite(replace(example, target=None), self.name, edit, self.closed)
+        edits = [] if not changes else self._marked(example, table, book, days)
+        spans = tuple(moved_span(span, edits) for span in target.spans)
+        if spans != target.spans:
+            place = f"/messages/{_marked_message(example)}/"
+            changes = _noted(changes, place, [asdict(one) for one in target.spans])
+        return replace(plain, target=SpansTarget(spans)), changes
+
+    def _marked(
+        self, example: Example, table: Mapping[str, Operator], book: Book, days: int
+    ) -> list[Edit]:
+        """Return the edits of the turn that spans count in, whose parts are joined by newlines."""
+        edits: list[Edit] = []
+        at = 0
+        number = _marked_message(example)
+        parts = example.conversation.messages[number].parts if number >= 0 else ()
+        for part in parts:
+            if isinstance(part, Text):
+                found = self.edits(part.text, table, book, days)
+                edits += [replace(one, start=one.start + at, end=one.end + at) for one in found]
+                at += len(part.text) + 1
+        return edits
+
+    def _unread(self, example: Example) -> dict[str, Json]:
+        found = profile(self.config.profile)
+        if not found.quarantines:
+            return {}
+        languages = _uncovered(texts_of(example, self.closed), self.config.profile)
+        return {"languages": languages} if languages else {}
+
+
+class DeidentifyWithVault:
+    """The step where surrogates are assigned: it looks at all rows first."""
+
+    name = NAME
+
+    def __init__(self, inner: Deidentify, session: Deidentification | None) -> None:
+        self.inner, self._session = inner, session
+
+    def fit(self, view: Iterable[Example]) -> Books:
+        """Search every text, then assign surrogates in order; return the books by scope."""
+        assert self._session is not None  # never called in another process
+        return self._session.assign(self.inner, view)
+
+    def apply(self, batch: Sequence[Example], state: Json) -> Iterator[Outcome]:
+        """Replace what is found in each example."""
+        return self.inner.apply(batch, state)
+
+    def __getstate__(self) -> dict[str, Any]:
+        return {"inner": self.inner, "_session": None}
+
+
+@dataclass
+class Deidentification:
+    """De-identification of one build: its step, and the surrogates that are to be kept after it.
+
+    Nothing is written before ``save``; so a dry run assigns for itself alone.
+    """
+
+    ws: Workspace
+    config: DeidentifyConfig
+    workers: int = 0
+    actor: str | None = None
+    purpose: str = "data build"
+    shelf: Shelf | None = None
+    used: dict[tuple[str, str], set[tuple[str, str]]] = field(
+        default_factory=lambda: defaultdict(set)
+    )
+    words: set[str] = field(default_factory=set)
+
+    def step(self, closed: frozenset[str] = frozenset()) -> Step:
+        """Return the step."""
+        keys = Keys.of(self.ws) if self.config.needs_keys or not self.config.is_plain else Keys()
+        plain = Deidentify(closed, self.config, keys)
+        return DeidentifyWithVault(plain, self) if self.config.needs_vault else plain
+
+    def assign(self, step: Deidentify, view: Iterable[Example]) -> Books:
+        """Give a surrogate to everything in ``view`` that has none; return the books by scope."""
+        if self.shelf is None:
+            self.shelf = self._vault.open(self.purpose)
+        needs: dict[str, Needs] = defaultdict(Needs)
+        for scope, holder, text, units in self._search(step, view):
+            units = with_clashes(text, units, self.shelf.book(scope))
+            needs[scope].add(text, units)
+            self.used[scope, holder] |= {(unit.kind, unit.original) for unit in units}
+            self.words |= runs_of(text)
+        draws = Draws(self._draw_key())
+        for scope, needed in sorted(needs.items()):
+            Assigner(scope, self.shelf.book(scope), self.words, draws).assign(needed)
+        return {scope: self.shelf.book(scope) for scope in needs}
+
+    def save(self) -> int:
+        """Seal what was assigned; return how many assignments are new."""
+        if self.shelf is None:
+            return 0
+        saved = self._vault.save(self.used, self.shelf)
+        if saved:
+            self.ws.audit.append(self.actor, "vault.save", self.config.scope, {"assigned": saved})
+        return saved
+
+    @property
+    def _vault(self) -> Vault:
+        return Vault(self.ws, self.config.scope, actor=self.actor)
+
+    def _draw_key(self) -> bytes | None:
+        keyed = profile(self.config.profile).surrogates == "keyed"
+        return self.ws.sealed.derive("surrogates") if keyed else None
+
+    def _search(
+        self, step: Deidentify, view: Iterable[Example]
+    ) -> Iterator[tuple[str, str, str, list[Unit]]]:
+        rows = view if isinstance(view, Sequence) else list(view)
+        work = Work(_Search(step), None)  # type: ignore[arg-type]  # what it yields is no outcome
+        for _, found in LocalExecutor(self.workers).run(work, Batches(rows, BATCH_ROWS)):
+            yield from found  # type: ignore[misc]
+
+
+@dataclass(frozen=True, slots=True)
+class _Search:
+    """Finds, in any process, what is to have a surrogate: (scope, holder, text, units)."""
+
+    step: Deidentify
+    name: str = NAME
+
+    def apply(
+        self, batch: Sequence[Example], state: Json
+    ) -> Iterator[tuple[str, str, str, list[Unit]]]:
+        table = self.step.config.table
+        for example in batch:
+            scope, holder = self.step.scope(example), self.step.group(example)
+            for text in texts_of(example, self.step.closed):
+                found = _with_surrogates(self.step.find(text), table)
+                yield scope, holder, text, units_of(text, found)
+
+
+def edits_of(
+    text: str,
+    findings: Sequence[Finding],
+    table: Mapping[str, Operator],
+    book: Book,
+    keyed: tuple[bytes, int],
+) -> list[Edit]:
+    """Return the replacements for what was found; ``keyed`` is the key of hashes and the days that
+    dates move by."""
+    units = with_clashes(text, units_of(text, _with_surrogates(findings, table)), book)
+    edits = [
+        Edit(start, end, new, unit.kind)
+        for (start, end, new), unit in zip(replaced(text, units, book), units, strict=True)
+    ]
+    for found in findings:
+        operator = table.get(found.kind)
+        if operator is None or isinstance(operator, Surrogate | KeepIdentifier):
+            continue
+        for start, end in _left_over(found, units):
+            new = _new_text(operator, found.kind, text[start:end], keyed)
+            if new != text[start:end]:
+                edits.append(Edit(start, end, new, found.kind))
+    return sorted(edits, key=lambda one: one.start)
+
+
+def _new_text(operator: Operator, kind: str, text: str, keyed: tuple[bytes, int]) -> str:
+    key, days = keyed
+    if isinstance(operator, Shift):
+        return shifted(text, days) or placeholder(kind)
+    return put_in_place(operator, kind, text, key)
+
+
+def _with_surrogates(findings: Sequence[Finding], table: Mapping[str, Operator]) -> list[Finding]:
+    return [one for one in findings if isinstance(table.get(one.kind), Surrogate)]
+
+
+def _left_over(found: Finding, units: Sequence[Unit]) -> list[tuple[int, int]]:
+    """Return what of a finding no unit covers: units are widened to whole words."""
+    pieces, at = [], found.start
+    for unit in units:
+        if unit.start < found.end and at < unit.end:
+            pieces.append((at, unit.start))
+            at = unit.end
+    pieces.append((at, found.end))
+    return [(start, end) for start, end in pieces if start < end]
+
+
+def stages_of(text: str, edits: Sequence[Edit]) -> list[tuple[str, str]]:
+    """Return (kind, text after it), kind by kind in order of appearance."""
+    stages: list[tuple[str, str]] = []
+    done: set[str] = set()
+    for kind in dict.fromkeys(edit.kind for edit in edits):
+        done.add(kind)
+        now = [(one.start, one.end, one.new) for one in edits if one.kind in done]
+        stages.append((kind, rewritten(text, now)))
+    return stages
+
+
+def moved_span(span: Span, edits: Sequence[Edit]) -> Span:
+    """Return a span at its place after the edits; one that begins or ends inside of a replaced
+    stretch takes in all that stands there now."""
+    return Span(
+        _moved(span.start, edits, at_end=False), _moved(span.end, edits, at_end=True), span.label
+    )
+
+
+def _moved(offset: int, edits: Sequence[Edit], *, at_end: bool) -> int:
+    shift = 0
+    for edit in edits:
+        if edit.end <= offset:
+            shift += len(edit.new) - (edit.end - edit.start)
+        elif edit.start < offset:
+            return edit.start + shift + (len(edit.new) if at_end else 0)
+        else:
+            break
+    return offset + shift
+
+
+def _marked_message(example: Example) -> int:
+    """Return the number of the last user turn, -1 when there is none."""
+    messages: Sequence[Message] = example.conversation.messages
+    return max((at for at, one in enumerate(messages) if one.role == "user"), default=-1)
+
+
+def _noted(
+    changes: Sequence[Change], place: str, spans: list[dict[str, Json]]
+) -> tuple[Change, ...]:
+    """Note on the first change of a turn where the spans were before."""
+    first = next((at for at, one in enumerate(changes) if one.place.startswith(place)), None)
+    return tuple(
+        replace(one, moved=spans) if at == first else one for at, one in enumerate(changes)
+    )
+
+
+def _uncovered(texts: Sequence[str], name: str) -> list[str]:
+    """Return the languages of texts that the profile's recognisers do not read."""
+    return sorted({language for text in texts if (language := _read_by_nobody(text, name))})
+
+
+def _read_by_nobody(text: str, name: str) -> str:
+    return ""
+
+
+Find = Callable[[str], list[Finding]]
