@@ -13,7 +13,7 @@ import pytest
 from metier.core.errors import InputError
 from metier.sources import BadRow, Row, SourceConfig, read_rows
 from metier.sources.encoding import detect, open_lines
-from metier.sources.files import Member
+from metier.sources.members import Member
 
 FRENCH = "Où est mon colis ? Il a été livré à l'étage, très abîmé, et déjà ouvert. "
 RUSSIAN = "Где моя посылка? Она ещё не пришла, хотя прошло уже две недели. "

@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 
 from metier.core.errors import InputError
 from metier.sources import BadRow, Row, SourceConfig, read_rows
-from metier.sources.files import Member
+from metier.sources.members import Member
 from metier.sources.tables import column_names, read_csv, sniff
 
 

@@ -41,6 +41,8 @@ def make_card(
                 "usable": source.examples,
                 "unreadable": dict(source.bad),
                 "split": source.split,
+                "licence": source.licence,
+                "origin": source.origin,
             }
             for source in imported.sources
         ],
@@ -157,9 +159,12 @@ def _cell(value: Json) -> str:
 
 def _sources(sources: Sequence[Mapping[str, Json]]) -> str:
     return table(
-        ["source", "digest", "rows", "usable", "split"],
+        ["source", "digest", "rows", "usable", "split", "licence", "origin"],
         [
-            [s["path"], s["digest"][:12], s["rows"], s["usable"], s["split"] or "made here"]
+            [
+                *(s["path"], s["digest"][:12], s["rows"], s["usable"], s["split"] or "made here"),
+                *(s.get(key) or "not stated" for key in ("licence", "origin")),
+            ]
             for s in sources
         ],
     )

@@ -8,12 +8,16 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from time import perf_counter
 
+import numpy as np
+
+from metier.core.columns import Marks
 from metier.core.errors import ConfigError, InputError
 from metier.core.objective import Objective
 from metier.core.progress import Progress
 from metier.core.types import Conversation, Example, Provenance
 from metier.data.pipeline import Dropped
-from metier.sources import BadRow, SourceConfig, read_rows, source_digest, to_example
+from metier.data.spool import Picked, Room, Spool
+from metier.sources import BadRow, Source, SourceConfig, open_source, to_example
 
 # Progress is told in strides: one event per row would cost more than reading it.
 STRIDE = 500
@@ -32,21 +36,29 @@ class SourceReport:
     bad: Mapping[str, int]
     split: str | None
     seconds: float
+    licence: str = ""
+    origin: str = ""
 
 
 @dataclass(slots=True)
 class Imported:
     """All rows of all sources."""
 
-    examples: list[Example] = field(default_factory=list)
-    rejected: list[Dropped] = field(default_factory=list)
+    examples: Sequence[Example] = ()
+    rejected: Spool[Dropped] = field(default_factory=Spool)
     sources: list[SourceReport] = field(default_factory=list)
 
 
 def read_sources(
-    sources: Sequence[SourceConfig], objective: Objective, root: Path, progress: Progress
+    sources: Sequence[SourceConfig],
+    objective: Objective,
+    root: Path,
+    progress: Progress,
+    room: Room | None = None,
 ) -> Imported:
     """Read all sources, in order; paths are relative to ``root``.
+
+    Rows that do not fit into ``room`` are spooled.
 
     Raises:
         ConfigError: there are no sources.
@@ -58,45 +70,89 @@ def read_sources(
             got="[data] without sources",
             remedy='add sources = [{ path = "rows.csv", prompt = "text", target = "label" }]',
         )
-    imported = Imported()
-    places: dict[str, str] = {}
+    reading = _Reading(Spool(room), Imported(rejected=Spool(room)))
     for source in sources:
         began = perf_counter()
-        digest = source_digest(root / source.path)
-        good: list[Example] = []
-        bad: list[BadRow] = []
-        for one in _rows(source, objective, root, digest, progress):
-            if isinstance(one, BadRow):
-                bad.append(one)
-            elif one.id in places:
-                bad.append(_repeated(one, places[one.id]))
-            else:
-                places[one.id] = source.path
-                good.append(one)
-        kinds = Counter(row.kind for row in bad)
-        _refuse_all_bad(source, good, bad)
-        imported.examples.extend(good)
-        imported.rejected.extend(unreadable(row, source.path, digest) for row in bad)
-        imported.sources.append(
+        reading.begin(source.path)
+        with open_source(source, root) as opened:
+            digest = opened.digest
+            for one in _rows(opened, objective, progress):
+                reading.take(one, source.path, digest)
+        reading.put_back_repeated(source.path, digest)
+        _refuse_all_bad(source, reading)
+        reading.imported.sources.append(
             SourceReport(
                 path=source.path,
                 digest=digest,
-                rows=len(good) + len(bad),
-                examples=len(good),
-                bad=dict(sorted(kinds.items())),
+                rows=reading.good + sum(reading.bad.values()),
+                examples=reading.good,
+                bad=dict(sorted(reading.bad.items())),
                 split=source.split,
                 seconds=perf_counter() - began,
+                licence=source.licence,
+                origin=source.origin,
             )
         )
-    return imported
+    return reading.done()
 
 
-def _rows(
-    source: SourceConfig, objective: Objective, root: Path, digest: str, progress: Progress
-) -> Iterator[Example | BadRow]:
+class _Reading:
+    """The rows read so far, and the counts of the source that is being read."""
+
+    def __init__(self, examples: Spool[Example], imported: Imported) -> None:
+        self.imported = imported
+        self._examples, self._ids = examples, Marks()
+        self._starts: dict[int, str] = {}  # the first row of each source
+        self._repeated: list[int] = []
+        self.begin("")
+
+    def begin(self, path: str) -> None:
+        """Begin with a source: count its rows from here."""
+        self._start = len(self._examples)
+        self._starts[self._start] = path
+        self.good = 0
+        self.bad: Counter[str] = Counter()
+        self.first_bad: dict[str, BadRow] = {}
+
+    def take(self, one: Example | BadRow, path: str, digest: str) -> None:
+        """Take in what was made of a row."""
+        if isinstance(one, BadRow):
+            self.bad[one.kind] += 1
+            self.first_bad.setdefault(one.kind, one)
+            self.imported.rejected.append(unreadable(one, path, digest))
+        else:
+            self.good += 1
+            self._ids.add(one.id)
+            self._examples.append(one)
+
+    def put_back_repeated(self, path: str, digest: str) -> None:
+        """Make bad rows of those of this source that came before, in it or in an earlier one."""
+        firsts = self._ids.firsts()
+        for place in self._ids.repeats()[self._ids.repeats() >= self._start].tolist():
+            start = max(start for start in self._starts if start <= firsts[place])
+            example = self._examples[place]
+            self._repeated.append(place)
+            self.good -= 1
+            other = self._starts[start]
+            self.bad["repeated_row"] += 1
+            row = _repeated(example, other)
+            self.first_bad.setdefault(row.kind, row)
+            self.imported.rejected.append(unreadable(row, path, digest))
+
+    def done(self) -> Imported:
+        """Return what was read."""
+        self.imported.examples = self._examples
+        if self._repeated:
+            places = np.delete(np.arange(len(self._examples)), self._repeated)
+            self.imported.examples = Picked(self._examples, places)
+        return self.imported
+
+
+def _rows(opened: Source, objective: Objective, progress: Progress) -> Iterator[Example | BadRow]:
+    source, digest = opened.config, opened.digest
     with progress.task(f"import {source.path}", unit="rows") as task:
         unsaid = 0
-        for row in read_rows(source, root):
+        for row in opened.rows():
             yield row if isinstance(row, BadRow) else to_example(row, source, objective, digest)
             unsaid += 1
             if unsaid == STRIDE:
@@ -127,20 +183,20 @@ def _repeated(example: Example, other: str) -> BadRow:
     )
 
 
-def _refuse_all_bad(source: SourceConfig, good: Sequence[Example], bad: Sequence[BadRow]) -> None:
-    if good:
+def _refuse_all_bad(source: SourceConfig, reading: _Reading) -> None:
+    if reading.good:
         return
-    if not bad:
+    if not reading.bad:
         raise InputError(
             "at least one row",
             got=f"none in {source.path}",
             remedy="put rows into it, or take the source out of [data] sources",
         )
-    kind, count = Counter(row.kind for row in bad).most_common(1)[0]
-    first = next(row for row in bad if row.kind == kind)
+    kind, count = reading.bad.most_common(1)[0]
+    first = reading.first_bad[kind]
     raise InputError(
         f"rows of {source.path} that can be used",
-        got=f"{len(bad)} rows, none of them usable; {count} for {kind}, the first at "
-        f"{first.place or first.locator}: {first.reason}",
+        got=f"{sum(reading.bad.values())} rows, none of them usable; {count} for {kind}, the first "
+        f"at {first.place or first.locator}: {first.reason}",
         remedy="correct the file, or how [data] sources maps its columns",
     )

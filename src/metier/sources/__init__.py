@@ -4,16 +4,18 @@ from metier.sources.config import SourceConfig, Unpivot
 from metier.sources.examples import to_example
 from metier.sources.files import source_digest
 from metier.sources.guess import Guess, guess
-from metier.sources.read import read_rows
+from metier.sources.read import Source, open_source, read_rows
 from metier.sources.types import BadRow, Row
 
 __all__ = [
     "BadRow",
     "Guess",
     "Row",
+    "Source",
     "SourceConfig",
     "Unpivot",
     "guess",
+    "open_source",
     "read_rows",
     "source_digest",
     "to_example",

@@ -17,6 +17,12 @@ Format = Literal[
     "parquet",
     "xlsx",
     "text",
+    "xml",
+    "html",
+    "pdf",
+    "docx",
+    "argilla",
+    "label_studio",
     "openai",
     "sharegpt",
     "alpaca",
@@ -38,7 +44,11 @@ class SourceConfig(Section):
     """One source of examples and how its columns are read."""
 
     path: Annotated[str, Field(min_length=1)]
-    """File, folder or glob, relative to metier.toml; may end in .gz, .xz, .bz2 or .zip."""
+    """File, folder or glob, relative to metier.toml (also .gz, .xz, .bz2, .zip, .tar, .tgz); or
+    an address: https://…, s3://…, gs://…, a database URL with query, or hub:owner/name. Secrets in
+    it are named, not written: $DB_PASSWORD is taken from the environment."""
+    query: str | None = None
+    """A database only: the select whose rows are read, in a read-only transaction."""
     format: Format = "auto"
     """How the file is read; auto goes by the suffix, and by the shape for chat formats."""
     encoding: str = "auto"
@@ -48,12 +58,16 @@ class SourceConfig(Section):
     is the header)."""
     sheet: str | None = None
     """xlsx only: the sheet's name (default: the first sheet that holds anything)."""
+    record: str | None = None
+    """xml: the element that is a row (default: the outermost one that repeats); pdf: "page" for a
+    row per page (default: one per document)."""
     prompt: str | None = None
     """What is asked: a column, or a template such as "{question}\\n{context}" (default: the turns
     of a chat format)."""
     target: str | dict[str, str] | None = None
     """What should be answered: a column or template; for structured a table field -> column, for
-    extract also a table label -> column (default: none, or the last turn of a chat format)."""
+    extract also a table label -> column; for two answers of which one is better a table of chosen
+    and rejected, or of first, second and better (default: none, or a chat's last turn)."""
     group: str | None = None
     """Column or template naming the patient, customer or conversation that must not be split
     apart."""
@@ -61,5 +75,9 @@ class SourceConfig(Section):
     """Columns by whose values results are also reported."""
     split: Literal["train", "validation", "test"] | None = None
     """Split that the whole source belongs to (default: metier splits)."""
+    licence: str = ""
+    """Under what terms the data may be used, e.g. "CC BY 4.0"; stands in the data card."""
+    origin: str = ""
+    """Where the data comes from, e.g. a URL or the name of a system; stands in the data card."""
     unpivot: Unpivot | None = None
     """Reads a wide table cell by cell; use {name} and {value} in prompt and target."""

@@ -4,14 +4,14 @@ from __future__ import annotations
 
 import json
 from collections.abc import Iterator
-from pathlib import PurePosixPath
 from typing import Any
 
 from metier.core.errors import InputError
 from metier.core.types import Json
 from metier.sources.config import SourceConfig
 from metier.sources.encoding import choose_encoding, open_lines, too_long
-from metier.sources.files import Member
+from metier.sources.members import Member
+from metier.sources.pages import document_row
 from metier.sources.types import RAW_LIMIT, BadRow, Row, RowError
 from metier.sources.values import check_text
 
@@ -100,7 +100,15 @@ def _read_text(member: Member, encoding: str) -> str:
             got=f"{member.place}: more than that",
             remedy="write it as JSON Lines (.jsonl), which is read line by line",
         )
-    chosen = choose_encoding(content, encoding, member.place)
+    return decoded(content, encoding, member.place)
+
+
+def decoded(content: bytes, encoding: str, place: str) -> str:
+    """Return a whole file as text; bytes that do not fit a detected encoding are carried through.
+
+    Raises InputError where they do not fit a declared one.
+    """
+    chosen = choose_encoding(content, encoding, place)
     errors = "strict" if chosen.declared else "surrogateescape"
     try:
         return content.decode(chosen.name, errors)
@@ -108,7 +116,7 @@ def _read_text(member: Member, encoding: str) -> str:
         line = content.count(b"\n", 0, error.start) + 1
         raise InputError(
             f"text in {encoding}, as declared" if chosen.declared else f"text in {chosen.name}",
-            got=f"{member.place}:{line}: byte 0x{content[error.start]:02X} at byte {error.start}",
+            got=f"{place}:{line}: byte 0x{content[error.start]:02X} at byte {error.start}",
             remedy='set encoding to what it is, or to "auto"',
         ) from error
 
@@ -148,17 +156,4 @@ def read_text(member: Member, config: SourceConfig) -> Iterator[Row | BadRow]:
     """Read a text file as one row: ``text``, ``name`` (without suffix), ``file`` (path inside the
     source) and ``folder`` (its folder's name, often the label)."""
     text = _read_text(member, config.encoding)
-    path = PurePosixPath(member.name)
-    values: dict[str, Json] = {
-        "text": text.removeprefix("\ufeff"),
-        "name": path.stem,
-        "file": member.name,
-        "folder": path.parent.name,
-    }
-    locator = member.locator(1) if member.alone else member.name
-    try:
-        check_text(values)
-    except RowError as error:
-        yield BadRow(locator, str(error), text[:RAW_LIMIT], error.kind, member.place)
-        return
-    yield Row(values, locator, member.place)
+    yield document_row(member, text.removeprefix("\ufeff"))

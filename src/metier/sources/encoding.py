@@ -17,7 +17,7 @@ from dataclasses import dataclass
 from typing import IO, Any, NamedTuple, cast
 
 from metier.core.errors import InputError, nearest
-from metier.sources.files import Member
+from metier.sources.members import Member
 from metier.sources.types import RAW_LIMIT
 
 LINE_LIMIT = 10_000_000

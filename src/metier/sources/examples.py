@@ -9,9 +9,10 @@ from metier.core.objective import Objective
 from metier.core.types import Conversation, Example, ExampleTarget, Json, Provenance
 from metier.sources.chats import chat_shape, read_turns, split_turns
 from metier.sources.config import SourceConfig
+from metier.sources.preferences import COMPLETION_TASKS, is_preference, make_preference
 from metier.sources.targets import make_target
 from metier.sources.types import RAW_LIMIT, BadRow, Row, RowError
-from metier.sources.values import MISSING, as_text, fill, lookup
+from metier.sources.values import MISSING, as_text, fill, lookup, name_some
 
 CHAT_FORMATS = ("openai", "sharegpt", "alpaca")
 
@@ -53,10 +54,13 @@ def _turns(row: Row, config: SourceConfig) -> tuple[Conversation, str | None]:
     if shape is None:
         raise InputError(
             "prompt in the source's config, or rows in a chat format",
-            got=f"{row.place}: the columns {', '.join(row.values)}",
+            got=f"{row.place}: the columns {name_some(list(row.values))}",
             remedy='say which column is asked, e.g. prompt = "question"',
         )
-    return split_turns(read_turns(row.values, shape))
+    turns = read_turns(row.values, shape)
+    if config.target is not None and turns[-1].role != "assistant":
+        return Conversation(turns), None  # the reply is in a column of its own
+    return split_turns(turns)
 
 
 def _target(
@@ -67,6 +71,8 @@ def _target(
     answer: str | None,
 ) -> ExampleTarget | None:
     if isinstance(config.target, dict):
+        if is_preference(config.target) and objective.task in COMPLETION_TASKS:
+            return make_preference({n: fill(spec, values) for n, spec in config.target.items()})
         _check_fields(config.target, objective)
         cells = {name: fill(spec, values) for name, spec in config.target.items()}
         return make_target(cells, objective, prompt)

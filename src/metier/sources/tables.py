@@ -18,7 +18,8 @@ from metier.core.errors import InputError, nearest
 from metier.core.types import Json
 from metier.sources.config import SourceConfig
 from metier.sources.encoding import LINE_LIMIT, Line, open_lines, too_long
-from metier.sources.files import Member
+from metier.sources.members import Member
+from metier.sources.pages import refuse_packed_bomb, unreadable
 from metier.sources.types import RAW_LIMIT, BadRow, Row, RowError
 from metier.sources.values import check_text, plain
 
@@ -174,7 +175,7 @@ def _header(records: Iterator[Record], member: Member) -> list[str]:
 def column_names(cells: Sequence[Json]) -> list[str]:
     """Return usable names for header cells: an empty one becomes ``column_3`` (from 1), one that
     is there already gets its number, ``name_2``."""
-    names: list[str] = []
+    names: dict[str, None] = {}
     for number, cell in enumerate(cells, 1):
         name = str(cell).strip() if cell is not None else ""
         name = name or f"column_{number}"
@@ -182,8 +183,8 @@ def column_names(cells: Sequence[Json]) -> list[str]:
         base = name
         while name in names:
             name, copies = f"{base}_{copies}", copies + 1
-        names.append(name)
-    return names
+        names[name] = None
+    return list(names)
 
 
 def read_parquet(member: Member, config: SourceConfig) -> Iterator[Row | BadRow]:
@@ -191,11 +192,12 @@ def read_parquet(member: Member, config: SourceConfig) -> Iterator[Row | BadRow]
     import pyarrow
     import pyarrow.parquet
 
-    with member.open() as stream:
+    with member.open_seekable() as stream:
         try:
-            table = pyarrow.parquet.ParquetFile(member.seekable(stream))
+            # buffer_size: pages are read as they come, not a row group's columns at once
+            table = pyarrow.parquet.ParquetFile(stream, buffer_size=1 << 20)
         except pyarrow.ArrowInvalid as error:
-            raise _unreadable("Parquet", member, error) from error
+            raise unreadable("Parquet", member, error) from error
         number = 0
         for batch in table.iter_batches(batch_size=1_000):
             for values in batch.to_pylist():
@@ -207,12 +209,13 @@ def read_xlsx(member: Member, config: SourceConfig) -> Iterator[Row | BadRow]:
     """Read one sheet of an Excel workbook; formulas give the value Excel last computed."""
     import openpyxl
 
-    with member.open() as stream, warnings.catch_warnings():
+    with member.open_seekable() as stream, warnings.catch_warnings():
         warnings.simplefilter("ignore")  # openpyxl reports styles and extensions it leaves out
         try:
-            book = openpyxl.load_workbook(member.seekable(stream), read_only=True, data_only=True)
+            refuse_packed_bomb(stream, member)
+            book = openpyxl.load_workbook(stream, read_only=True, data_only=True)
         except (ValueError, KeyError, OSError, TypeError, zipfile.BadZipFile) as error:
-            raise _unreadable("XLSX", member, error) from error
+            raise unreadable("XLSX", member, error) from error
         sheet = _sheet(book, config.sheet, member)
         sheet.reset_dimensions()  # some programs write a size that is too small
         rows = sheet.iter_rows(values_only=True)
@@ -274,11 +277,3 @@ def _typed_row(values: dict[str, Json], number: int, place: str, member: Member)
             member.locator(number), str(error), repr(values)[:RAW_LIMIT], error.kind, place
         )
     return Row(values, member.locator(number), place)
-
-
-def _unreadable(kind: str, member: Member, error: Exception) -> InputError:
-    return InputError(
-        f"a {kind} file",
-        got=f"{member.place}: {error}",
-        remedy="check that it is complete and is what its suffix says, or set format",
-    )

@@ -6,7 +6,7 @@ import ast
 import json
 import re
 import warnings
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from datetime import date, datetime, time
 from decimal import Decimal
 from typing import Any
@@ -50,6 +50,12 @@ def as_text(value: Json) -> str:
     if isinstance(value, bool | list | dict):
         return json.dumps(value, ensure_ascii=False)
     return str(value)
+
+
+def name_some(names: Sequence[str], limit: int = 20) -> str:
+    """Write names in a row; of more than ``limit`` the first ones and how many there are more."""
+    more = len(names) - limit
+    return ", ".join(names[:limit]) + (f" and {more:,} more" if more > 0 else "")
 
 
 def lookup(values: Mapping[str, Json], column: str) -> Json:
