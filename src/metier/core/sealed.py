@@ -118,6 +118,17 @@ class SealedStore:
             )
         return opened
 
+    def unerased(self, row_ids: Sequence[str]) -> set[str]:
+        """Return those of the rows that still hold their value; nothing is opened."""
+        found: set[str] = set()
+        with self._db.reading() as session:
+            for part in _parts(row_ids):
+                query = select(SealedRow.id).where(
+                    SealedRow.id.in_(part), SealedRow.box.is_not(None)
+                )
+                found.update(session.scalars(query.where(SealedRow.box.is_not(None))))
+        return found
+
     def erase_group(self, group: str, *, actor: str | None = None, reason: str = "") -> int:
         """Destroy the group's key and every value sealed with it; return how many there were.
 

@@ -10,10 +10,11 @@ from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from typing import Any
 
-from sqlalchemy import func, select, update
+from sqlalchemy import func, or_, select, update
 from sqlalchemy.orm import Session
 
 from metier.core.codec import dumps, loads
+from metier.core.errors import NotFound
 from metier.core.ids import new_id
 from metier.core.ledger.find import find, record
 from metier.core.steps import Change, Drop, Suspect
@@ -172,16 +173,58 @@ def add_suspects(ws: Workspace, step: str, suspects: Sequence[Suspect]) -> list[
     return _add(ws, SuspectRow, "sus", records, contents)
 
 
-def list_changes(ws: Workspace, example_id: str | None = None) -> list[Noted]:
-    """Stored changes, oldest first, of all examples or of one."""
-    query = select(ChangeRow).order_by(ChangeRow.id)
+def list_changes(
+    ws: Workspace,
+    example_id: str | None = None,
+    *,
+    rule: str | None = None,
+    offset: int = 0,
+    limit: int | None = None,
+) -> list[Noted]:
+    """Stored changes, oldest first, of all examples or of one, by all rules or by one."""
+    query = select(ChangeRow).order_by(ChangeRow.id).offset(offset).limit(limit)
     if example_id is not None:
         query = query.where(ChangeRow.example_id == example_id)
+    if rule is not None:
+        query = query.where(ChangeRow.rule == rule)
     with ws.db.reading() as session:
         return [
             Noted(row.id, row.created_at, row.example_id, row.step, row.rule, row.sealed_id)
             for row in session.scalars(query)
         ]
+
+
+def count_changes(
+    ws: Workspace, example_id: str | None = None
+) -> dict[tuple[str, str], tuple[int, int]]:
+    """How many changes there are and to how many examples, by (step, rule)."""
+    rows = func.count(ChangeRow.example_id.distinct())
+    query = select(ChangeRow.step, ChangeRow.rule, func.count(), rows)
+    if example_id is not None:
+        query = query.where(ChangeRow.example_id == example_id)
+    query = query.group_by(ChangeRow.step, ChangeRow.rule)
+    with ws.db.reading() as session:
+        found = session.execute(query.order_by(ChangeRow.step, ChangeRow.rule))
+        return {(step, rule): (changes, examples) for step, rule, changes, examples in found}
+
+
+def find_changed(ws: Workspace, key: str) -> str:
+    """Return the id of the changed example that has this id, begins so, or has this change.
+
+    Raises NotFound when none or several do.
+    """
+    named = ChangeRow.id == key
+    begins = ChangeRow.example_id.startswith(key, autoescape=True)
+    query = select(ChangeRow.example_id.distinct()).where(or_(named, begins)).limit(2)
+    with ws.db.reading() as session:
+        found = session.scalars(query).all() if key else []
+    if len(found) == 1:
+        return str(found[0])
+    raise NotFound(
+        "the id of a row that was changed, or of a change",
+        got=f"{key!r}, which fits {'several' if found else 'none'}",
+        remedy="list them with `metier data changes`",
+    )
 
 
 def list_suspects(ws: Workspace, *, closed: bool = False) -> list[Noted]:
@@ -216,6 +259,19 @@ def close_suspects(
 def open_change(ws: Workspace, change: Noted, *, actor: str | None = None, purpose: str) -> Change:
     """The texts before and after a change; the opening is audited."""
     return loads(Change, ws.sealed.open(change.sealed_id, actor=actor, purpose=purpose))
+
+
+def open_changes(
+    ws: Workspace, changes: Sequence[Noted], *, actor: str | None = None, purpose: str
+) -> dict[str, Change]:
+    """The texts of several changes by the changes' ids, under one audit entry; erased ones are
+    missing."""
+    held = ws.sealed.unerased([one.sealed_id for one in changes])
+    kept = [one for one in changes if one.sealed_id in held]
+    if not kept:
+        return {}
+    boxes = ws.sealed.open_many([one.sealed_id for one in kept], actor=actor, purpose=purpose)
+    return {one.id: loads(Change, boxes[one.sealed_id]) for one in kept}
 
 
 def open_suspect(

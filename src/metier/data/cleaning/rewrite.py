@@ -93,6 +93,21 @@ class _Pen:
                 return value
 
 
+def texts_of(example: Example, closed: Collection[str] = ()) -> list[str]:
+    """Return every text that ``rewrite`` would hand to an edit, in order."""
+    found: list[str] = []
+
+    def note(text: str) -> Stages:
+        found.append(text)
+        return ()
+
+    pen = _Pen(note, closed, [])
+    for message in example.conversation.messages:
+        pen.message(message, "")
+    pen.target(example.target)
+    return found
+
+
 def escaped(key: str) -> str:
     """Return a key as a token of a JSON pointer (RFC 6901, section 3)."""
     return key.replace("~", "~0").replace("/", "~1")

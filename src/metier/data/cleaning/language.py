@@ -1,0 +1,87 @@
+"""Language filter: prompts that are clearly in another language go to quarantine.
+
+Identified by py3langid (naive Bayes over byte n-grams; Lui and Baldwin, 2011). Short texts pass,
+and so does what is not clear: a wrong drop costs more than a foreign row.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from functools import cache
+from typing import Any
+
+from metier.core.errors import ConfigError
+from metier.core.steps import Drop, Keep, Outcome
+from metier.core.types import Example, Json
+from metier.data.cleaning.undone import NOTHING, Undone
+
+LANGUAGE = "language"
+# Below this many letters the identifier errs too often to be asked.
+LEAST_LETTERS = 40
+LEAST_PROBABILITY = 0.95
+READ_CHARS = 2_000
+
+_NOT_LETTERS = re.compile(r"https?://\S+|\S+@\S+|[\W\d_]+")
+
+
+@dataclass(frozen=True, slots=True)
+class LanguageFilter:
+    """The step that drops prompts in other languages than ``languages`` (ISO 639-1)."""
+
+    languages: tuple[str, ...]
+    undone: Undone = NOTHING
+    name: str = LANGUAGE
+
+    def __post_init__(self) -> None:
+        """Raise ConfigError for a language that cannot be identified."""
+        unknown = sorted(set(self.languages) - set(_identifier().labels))
+        if unknown:
+            raise ConfigError(
+                "languages that can be identified (ISO 639-1)",
+                got=", ".join(unknown),
+                remedy=f"known are {', '.join(sorted(_identifier().labels))}",
+            )
+
+    def apply(self, batch: Sequence[Example], state: Json) -> Iterator[Outcome]:
+        """Drop each example whose prompt is clearly in none of the languages."""
+        for example in batch:
+            text = example.conversation.text
+            found = None if self.undone.off(LANGUAGE, example.id, text) else identify(text)
+            if found is None or found[0] in self.languages or found[1] < LEAST_PROBABILITY:
+                yield Keep(example)
+                continue
+            language, probability = found
+            wanted = sum(share for name, share in _shares(text) if name in self.languages)
+            evidence: dict[str, Json] = {
+                "language": language,
+                "probability": round(probability, 3),
+                "wanted_probability": round(wanted, 6),
+            }
+            yield Drop(example, LANGUAGE, evidence)
+
+
+def identify(text: str) -> tuple[str, float] | None:
+    """Return the likeliest language and its probability; None for too few letters."""
+    letters = _letters(text)
+    if len(letters) < LEAST_LETTERS:
+        return None
+    language, probability = _identifier().classify(letters)
+    return str(language), float(probability)
+
+
+def _shares(text: str) -> list[tuple[str, float]]:
+    return [(str(name), float(share)) for name, share in _identifier().rank(_letters(text))]
+
+
+def _letters(text: str) -> str:
+    """The words alone, in lower case: shouting, numbers and addresses mislead the identifier."""
+    return _NOT_LETTERS.sub(" ", text[:READ_CHARS]).strip().lower()
+
+
+@cache
+def _identifier() -> Any:
+    from py3langid.langid import MODEL_FILE, LanguageIdentifier
+
+    return LanguageIdentifier.from_model_file(MODEL_FILE, norm_probs=True)
