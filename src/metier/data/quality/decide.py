@@ -18,12 +18,15 @@ from typing import Literal
 
 from metier.core.steps import Change, Drop, Keep, Outcome
 from metier.core.types import (
+    CompletionTarget,
     Example,
     ExampleTarget,
     FieldsTarget,
     Json,
     LabelsTarget,
     LabelTarget,
+    PreferenceTarget,
+    SpansTarget,
     digest,
 )
 from metier.core.workspace import Workspace
@@ -138,3 +141,16 @@ def label_words(target: ExampleTarget | None, to: Json) -> str:
             return ", ".join(f"{name}={fields.get(name)}" for name in sorted(to))
         case _:
             return ""
+
+
+def target_words(target: ExampleTarget | None) -> str:
+    """Write a whole target in words."""
+    match target:
+        case FieldsTarget(fields=fields):
+            return "\n   ".join(f"{name}: {value}" for name, value in fields.items())
+        case CompletionTarget(text=text) | PreferenceTarget(chosen=text):
+            return text
+        case SpansTarget(spans=spans):
+            return ", ".join(f"{span.label} ({span.start} to {span.end})" for span in spans)
+        case _:
+            return label_words(target, None)

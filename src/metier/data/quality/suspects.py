@@ -29,8 +29,9 @@ from metier.data.quality.decide import (
     Verdict,
     decisions_of,
     same_key,
+    target_words,
 )
-from metier.queue import NewItem, add_items, answer_item, items_of, reopen_item
+from metier.queue import NewItem, add_items, answer_item, list_items, reopen_item
 
 PURPOSE = "show suspect"
 
@@ -52,6 +53,11 @@ class Doubted:
     example: Example
     split: str
     evidence: Mapping[str, Mapping[str, Json]]
+
+    @property
+    def words(self) -> str:
+        """The target as a person reads it."""
+        return target_words(self.example.target)
 
 
 def open_suspects(ws: Workspace, kind: str | None = None) -> list[SuspectRow]:
@@ -137,22 +143,22 @@ def decide(
     return rows
 
 
-def undo(ws: Workspace, example_id: str, *, actor: str | None = None) -> None:
-    """Take back a decision; its suspicions are open again. Raises NotFound."""
-    worker = actor or current_actor()
-    item = items_of(ws, SUSPECTS, [example_id]).get(example_id)
-    if item is None or item.state != "done":
+def undo(ws: Workspace, key: str, *, actor: str | None = None) -> str:
+    """Take back the decision about the row whose id begins with ``key``; its suspicions are open
+    again. Returns the row's id. Raises NotFound."""
+    items = [item for item in list_items(ws, SUSPECTS, "done") if item.subject_id.startswith(key)]
+    if len(items) != 1 or not key:
         raise NotFound(
-            "the whole id of an example that was decided on",
-            got=repr(example_id),
-            remedy="`metier data suspects --decided` lists them",
+            "the id of an example that was decided on",
+            got=f"{key!r}, which fits {len(items)} rows",
+            remedy="list them with `metier data suspects --decided`",
         )
-    noted = [
-        one.id for one in ledger.list_suspects(ws, closed=True) if one.example_id == example_id
-    ]
+    subject = items[0].subject_id
+    noted = [one.id for one in ledger.list_suspects(ws, closed=True) if one.example_id == subject]
     with ws.db.session() as session:
-        reopen_item(ws, item.id, worker, session=session)
+        reopen_item(ws, items[0].id, actor or current_actor(), session=session)
         ledger.close_suspects(ws, noted, reopen=True, session=session)
+    return subject
 
 
 def send_to_queue(ws: Workspace, kind: str | None = None) -> int:

@@ -9,6 +9,7 @@ from metier.apps.cli.data import (  # isort: skip  # each adds its commands to a
     versions as versions,
     quarantine as quarantine,
     changes as changes,
+    quality as quality,
 )
 from metier.apps.cli.data.app import app
 
