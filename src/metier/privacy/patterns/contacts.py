@@ -56,38 +56,43 @@ def emails(text: str) -> Iterator[Finding]:
             yield Finding(match.start(), match.end(), "email")
 
 
-_WWW = re.compile(
-    r"(?<![\w@./-])(?i:www\.)(?:[\w-]{1,63}\.)+[A-Za-z]{2,24}(?:[/?#][^\s<>\"'\])}]*)?"
-)
 # Bare host names: only under domains that are not also endings of files or abbreviations.
-_HOST = re.compile(
-    r"(?<![\w@./-])(?:[a-z0-9](?:[a-z0-9-]{0,61}[a-z0-9])?\.){1,4}"
-    r"(?:com|org|net|edu|gov|mil|int|info|biz|app|dev|online|shop|site|store|tech|xyz|io|co\.uk|org\.uk"
-    r"|ac\.uk|gov\.uk|nhs\.uk|com\.au|co\.nz|co\.za|co\.in|com\.br|de|fr|es|it|nl|be|ch|at|dk|se|no|fi"
-    r"|pl|cz|pt|ie|eu|us|ca|uk)(?![\w@-])(?:/[^\s<>\"'\])}]*)?",
+_HOST_END = re.compile(
+    r"\.(?:com|org|net|edu|gov|mil|int|info|biz|app|dev|online|shop|site|store|tech|xyz|io"
+    r"|(?:co|org|ac|gov|nhs|com|net)\.[a-z]{2}|de|fr|es|it|nl|be|ch|at|dk|se|no|fi|pl|cz|pt|ie|eu|us|ca|uk)"
+    r"(?![\w@-])(?:/[^\s<>\"'\])}]*)?",
     re.IGNORECASE,
 )
+_HOST_START = re.compile(
+    r"(?<![\w@./-])(?:[a-z0-9](?:[a-z0-9-]{0,61}[a-z0-9])?\.){0,4}[a-z0-9](?:[a-z0-9-]{0,61}[a-z0-9])?$",
+    re.IGNORECASE,
+)
+_WWW = re.compile(
+    r"[wW](?<![\w@./-].)[wW][wW]\.(?:[\w-]{1,63}\.)+[A-Za-z]{2,24}(?:[/?#][^\s<>\"'\])}]*)?"
+)
+_ENDING_MARKS = ".,;:!?"
 
 
 def urls(text: str) -> Iterator[Finding]:
     """Yield every address with a scheme."""
     if "://" in text:
         for match in _URL.finditer(text):
-            yield Finding(match.start(), match.start() + len(match.group().rstrip(".,;:!?")), "url")
+            yield Finding(
+                match.start(), match.start() + len(match.group().rstrip(_ENDING_MARKS)), "url"
+            )
 
 
 def hosts(text: str) -> Iterator[Finding]:
     """Yield host names: www.…, and those under well-known domains."""
-    at = text.find(".")
-    while at >= 0 and not text[at + 1 : at + 2].isalnum():
-        at = text.find(".", at + 1)
-    if at < 0:
-        return
-    for pattern in (_WWW, _HOST):
-        for match in pattern.finditer(text):
-            yield Finding(
-                match.start(), match.start() + len(match.group().rstrip(".,;:!?")), "domain"
-            )
+    for match in _WWW.finditer(text) if "ww." in text or "WW." in text else ():
+        yield Finding(
+            match.start(), match.start() + len(match.group().rstrip(_ENDING_MARKS)), "domain"
+        )
+    for match in _HOST_END.finditer(text):
+        start = _HOST_START.search(text, max(0, match.start() - 80), match.start())
+        if start:
+            end = match.start() + len(match.group().rstrip(_ENDING_MARKS))
+            yield Finding(start.start(), end, "domain")
 
 
 _HANDLE = re.compile(r"(?<![\w@./])@[A-Za-z]\w{2,29}(?![\w@]|\.\w)")

@@ -44,23 +44,25 @@ def birth_dates(text: str) -> Iterator[Finding]:
             yield Finding(match.start(), match.end(), "birth_date")
 
 
-_DAY_MONTH = re.compile(
-    rf"\b(?:on|dated|since|until|till|by|seen|visit|due|date|appointment)[: ]+"
-    rf"({_MONTH_NUMBER}/{_DAY})(?![\w/%]|\.\d| ?mm)",
-    re.IGNORECASE,
+_NUMERIC = re.compile(r"\d{1,4}[-/.]\d{1,2}[-/.]\d{2,4}")
+_SLASHED = re.compile(r"\d(?<![\d/.-].)\d?/(?:\d{1,2}(?![\w/%]|\.\d| ?mm)|(?:19|20)\d\d(?![\w/]))")
+_DAY_CUE = re.compile(
+    r"\b(?:on|dated|since|until|till|by|seen|visit|due|date|appointment)[: ]+$", re.IGNORECASE
 )
-_MONTH_YEAR = re.compile(rf"(?<![\d/.-]){_MONTH_NUMBER}/(?:19|20)\d\d(?![\d/])")
+_DAY_MONTH = re.compile(rf"{_MONTH_NUMBER}/(?:{_DAY}|(?P<year>\d{{4}}))")
 
 
 def dates(text: str) -> Iterator[Finding]:
     """Yield dates more exact than a year, written in numbers."""
-    for match in NUMERIC_DATE.finditer(text):
-        yield Finding(match.start(), match.end(), "date")
-    if "/" in text:
-        for match in _DAY_MONTH.finditer(text):
-            yield Finding(match.start(1), match.end(1), "date")
-        for match in _MONTH_YEAR.finditer(text):
+    for near in _NUMERIC.finditer(text):
+        match = NUMERIC_DATE.match(text, near.start())
+        if match:
             yield Finding(match.start(), match.end(), "date")
+    for near in _SLASHED.finditer(text) if "/" in text else ():
+        match = _DAY_MONTH.fullmatch(text, *near.span())
+        cued = _DAY_CUE.search(text, max(0, near.start() - 14), near.start())
+        if match and (match["year"] or cued):
+            yield Finding(*near.span(), "date")
 
 
 _BIRTH_CUE = re.compile(
@@ -88,25 +90,60 @@ def births(text: str) -> Iterator[Finding]:
             yield Finding(cue.end(), end, "birth_date")
 
 
-_AGE_IN_WORDS = (
-    r"(?:ninety(?:[- ](?:one|two|three|four|five|six|seven|eight|nine))?"
-    r"|(?:a |one )hundred(?:[- ](?:and )?\w{3,9})?)"
-)
-_AGE = re.compile(
-    rf"(?<![\w.,/-])(\d{{1,3}}|{_AGE_IN_WORDS})(?=[- ]?(?:(?:year|yr)s?\.?[- ](?:old|of age)|y/?o\b|y\.o\.))"
-    rf"|\b(?:aged?|age of|age is|ages|age:)[: ]\s?(\d{{1,3}}|{_AGE_IN_WORDS})(?![\w+%/]|[.,:]\d)"
-    r"|\b(?:just turn(?:s|ed)|i'?ll turn|will turn|turn(?:s|ed|ing)) (\d{1,3})(?![\w+%/°]|[.,:]\d| ?(?:degrees|percent|times|weeks|months|days|and))"
-    r"|\bwhen (?:he|she|i|they|we) (?:was|were) (\d{1,3})(?![\w+%/]|[.,:]\d| ?(?:weeks|months|days|hours|minutes))"
-    r"|\b(?:he|she|i)(?:'s|'m| is| am) (\d{2,3})(?=[.!?]|, | and |$)"
-    r"|\b(?:her|his|their|my|the patient's) (?:early |mid[- ]?|late )?(90'?s|nineties)\b|\b(centenarian|nonagenarian|supercentenarian)s?\b",
+_AGE_IN_WORDS = re.compile(
+    r"\b(?:ninety(?:[- ](?:one|two|three|four|five|six|seven|eight|nine))?"
+    r"|(?:a |one )hundred(?:[- ](?:and )?(?:one|two|three|four|five|six|seven|eight|nine|ten))?)"
+    r"(?=[- ]?(?:years?|yrs?\.?)[- ](?:old|of age))"
+    r"|\bnineties(?= )|\b(?:centenarian|nonagenarian|supercentenarian)",
     re.IGNORECASE,
 )
+_SMALL_NUMBER = re.compile(r"\d(?<![\w.,/-].)\d{0,2}(?![\w+%/°]|[.,:]\d|-\d)")
+_NUMBER_UNIT = re.compile(
+    r"\d(?<![\w.,/-].)\d{0,2}(?='?s\b|y/?o\b|y\.o\.|[- ]?(?:year|yr|y/?o\b|y\.o\.))"
+)
+_OLD = re.compile(r"[- ]?(?:(?:year|yr)s?\.?[- ](?:old|of age)|y/?o\b|y\.o\.)", re.IGNORECASE)
+_AGED = re.compile(r"\b(?:aged?|age of|age is|ages|age:)[: ]\s?$", re.IGNORECASE)
+_TURNED = re.compile(
+    r"\b(?:turn(?:s|ed|ing)|(?:'|wi)ll turn|when (?:he|she|i|they|we|you) (?:was|were)) $",
+    re.IGNORECASE,
+)
+_IS = re.compile(r"\b(?:he|she|i)(?:'s|'m| is| am) $", re.IGNORECASE)
+_OTHER_UNIT = re.compile(
+    r" ?(?:degrees|percent|times|weeks|months|days|hours|minutes|and|pounds|mg)", re.IGNORECASE
+)
+_DECADE = re.compile(r"\b(?:her|his|their|my|patient's) (?:early |mid[- ]?|late )?$", re.IGNORECASE)
 
 
 def ages(text: str) -> Iterator[Finding]:
-    """Yield the number of an age in years; in words from ninety on."""
-    for match in _AGE.finditer(text):
-        group = match.lastindex or 0
-        number = match.group(group)
-        if not number.isdigit() or int(number) < 126:
-            yield Finding(match.start(group), match.end(group), "age")
+    """Yield the number of an age in years."""
+    for match in _SMALL_NUMBER.finditer(text):
+        if _is_age(text, match.start(), match.end()):
+            yield Finding(match.start(), match.end(), "age")
+    for match in _NUMBER_UNIT.finditer(text):
+        start, end = match.span()
+        decade = text[end : end + 1] in "'s" and _DECADE.search(text, max(0, start - 24), start)
+        if int(match.group()) < 126 and (decade or _OLD.match(text, end)):
+            yield Finding(start, end, "age")
+
+
+def ages_in_words(text: str) -> Iterator[Finding]:
+    """Yield ages from ninety on in words."""
+    lowered = text.lower()
+    if "ninet" in lowered or "hundred" in lowered or "narian" in lowered:
+        for match in _AGE_IN_WORDS.finditer(text):
+            yield Finding(match.start(), match.end(), "age")
+
+
+def _is_age(text: str, start: int, end: int) -> bool:
+    """Whether a number's words around it say that it is an age."""
+    if int(text[start:end]) > 125:
+        return False
+    before = text[max(0, start - 24) : start]
+    if before[-1:].isspace() or before[-1:] == ":":
+        if _AGED.search(before):
+            return True
+        if _TURNED.search(before):
+            return not _OTHER_UNIT.match(text, end)
+        if end - start > 1 and _IS.search(before):
+            return end == len(text) or text[end] in ".!?,"
+    return _OLD.match(text, end) is not None

@@ -14,7 +14,7 @@ from metier.privacy.types import Finding
 _FORMS = loads(Path(__file__).with_name("national.toml").read_text(encoding="utf-8"))["form"]
 # One search for all forms: whatever begins and ends as they do is then held against each.
 _CANDIDATE = re.compile(
-    r"(?<![\w.,-])(?=[A-Z]{0,6}[ -]?\d)[A-Z0-9](?:[A-Z0-9]|[-+ .](?=[A-Z0-9])){8,23}(?!\w)"
+    r"[A-Z0-9](?<![\w.,-].)(?=[A-Z]{0,5}[ -]?\d)(?:[A-Z0-9]|[-+ .](?=[A-Z0-9])){8,23}(?!\w)"
 )
 _COMPILED = tuple(
     (

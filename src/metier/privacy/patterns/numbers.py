@@ -9,7 +9,7 @@ from metier.privacy.types import Finding
 
 # In one run, in fours, or in the 4-6-4 and 4-6-5 of some issuers.
 _CARD = re.compile(
-    r"(?<![\d.,-])(?<!\d )[2-6]\d{3}(?:\d{9,15}|([ -])\d{4}\1\d{4}\1\d{1,4}(?:\1\d{1,3})?"
+    r"[2-6](?<![\d.,-].)(?<!\d .)\d{3}(?:\d{9,15}|([ -])\d{4}\1\d{4}\1\d{1,4}(?:\1\d{1,3})?"
     r"|[ -]\d{6}[ -]\d{4,5})(?![\d])"
 )
 
@@ -32,7 +32,7 @@ def luhn(digits: str) -> bool:
 
 
 _IBAN = re.compile(
-    r"(?<![A-Za-z0-9])[A-Za-z]{2}\d{2}(?: ?[A-Za-z0-9]{4}){2,7}"
+    r"[A-Za-z](?<![A-Za-z0-9].)[A-Za-z]\d{2}(?: ?[A-Za-z0-9]{4}){2,7}"
     r"(?: ?[A-Za-z0-9]{1,3})?(?![A-Za-z0-9])"
 )
 
@@ -59,7 +59,9 @@ def iban_checks(text: str) -> bool:
 
 # The numbers the US Social Security Administration never issues are left alone
 # (https://www.ssa.gov/employer/randomization.html).
-_SSN = re.compile(r"(?<![\d-])(?!000|666|9\d\d)\d{3}([- ])(?!00)\d{2}\1(?!0000)\d{4}(?![\d-])")
+_SSN = re.compile(
+    r"\d(?<![\d-].)(?:(?<=0)(?!00)|(?<=6)(?!66)|(?<![069]))\d\d([- ])(?!00)\d{2}\1(?!0000)\d{4}(?![\d-])"
+)
 
 
 def ssns(text: str) -> Iterator[Finding]:
@@ -69,7 +71,7 @@ def ssns(text: str) -> Iterator[Finding]:
 
 
 _BITCOIN = re.compile(
-    r"(?<![A-Za-z0-9])(?:[13][1-9A-HJ-NP-Za-km-z]{25,34}|(?i:bc1[02-9ac-hj-np-z]{11,71}))(?![A-Za-z0-9])"
+    r"[13bB](?<![A-Za-z0-9].)(?:(?<=[13])[1-9A-HJ-NP-Za-km-z]{25,34}|(?<=[bB])[cC]1[02-9ac-hj-np-zAC-HJ-NP-Z]{11,71})(?![A-Za-z0-9])"
 )
 _ETHEREUM = re.compile(r"(?<![A-Za-z0-9])0x[0-9A-Fa-f]{40}(?![A-Za-z0-9])")
 

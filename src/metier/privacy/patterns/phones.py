@@ -11,10 +11,12 @@ from metier.privacy.types import Finding
 
 REGIONS = ("US", "GB", "CA", "AU", "IN", "DE", "FR")
 """Where a phone number written without country code may be from."""
+FEWEST_DIGITS = 7
+"""Shorter numbers are extensions and emergency lines."""
 
 
 _PHONE = re.compile(
-    r"(?<![\w.,:/$€£#-])(?:\+|00)?\(?\d[\d ().\-/\u00a0\u2011]{5,28}\d"
+    r"[+(\d](?<![\w.,:/$€£#-].)(?:(?<=\+)\(?\d|(?<=\()\d|(?<=\d))[\d ().\-/\u00a0\u2011]{5,28}\d"
     r"(?: ?(?:x|ext\.?) ?\d{1,6})?(?!\w|[.,]\d)"
 )
 _PHONE_CUE = re.compile(
@@ -27,6 +29,8 @@ _PHONE_CUE = re.compile(
 def phones(text: str) -> Iterator[Finding]:
     """Yield phone numbers."""
     for match in _PHONE.finditer(text):
+        if sum(map(str.isdigit, match.group())) < FEWEST_DIGITS:
+            continue
         before = text[max(0, match.start() - 45) : match.start()]
         cued = _PHONE_CUE.search(before) is not None
         for offset, number in _stretches(match.group()):
@@ -53,7 +57,7 @@ def _stretches(candidate: str) -> Iterator[tuple[int, str]]:
 def _reads_as_phone(number: str, cued: bool) -> bool:
     digits = sum(char.isdigit() for char in number)
     unclosed = number.count("(") > number.count(")")
-    if digits < 7 or unclosed or NUMERIC_DATE.search(number):
+    if digits < FEWEST_DIGITS or unclosed or NUMERIC_DATE.search(number):
         return False
     sure = cued or number.startswith(("+", "00"))
     return (sure or _written_as_phone(number, digits)) and _is_phone(number, sure)

@@ -22,7 +22,8 @@ _FOREIGN = (
 _ENGLISH = "january|february|march|april|may|june|july|august|september|october|november|december"
 _SHORT = r"(?:jan|feb|mar|apr|jun|jul|aug|sept|sep|oct|nov|dec)\b\.?"
 _MONTH = rf"(?:{_ENGLISH}|{_FOREIGN}|{_SHORT})"
-_WEEKDAY = "(?:mon|tues|wednes|thurs|fri|satur|sun)day"
+_DAYS = "mon|tues|wednes|thurs|fri|satur|sun"
+_WEEKDAY = rf"(?:{_DAYS})day"
 _BEFORE = rf"(?:(?:{_WEEKDAY}s?|mon|tues?|wed|thu(?:rs?)?|fri|sat|sun)\.?,? (?:the )?)?"
 _DAY = r"(?<!\d)(?<![\d.]\.)(?:0?[1-9]|[12]\d|3[01])"
 _YEAR = r"(?:1[5-9]|20)\d\d(?!\d)"
@@ -31,15 +32,35 @@ _DATE = re.compile(
     rf"{_DAY}(?:st|nd|rd|th|[.º])?(?:[ -](?:day )?(?:of |de )?)?{_MONTH}(?![^\W\d_])"
     rf"(?:,? (?:de |of )?{_YEAR}|[ -]{_YEAR}|-\d\d\b| ?['’]\d\d\b)?"
     rf"|{_MONTH}[ -]{_DAY}(?:st|nd|rd|th)?\b(?:[-–]\d\d?\b)?(?:[,.]? {_YEAR}|(?!\w|[%/:]|[.,]\d| ?(?:mg|ml|%|times)))"
-    rf"|{_MONTH},?[ -](?:of )?{_YEAR}|{_MONTH} ?['’]\d\d\b)"
-    rf"|{_WEEKDAY}",
+    rf"|{_MONTH},?[ -](?:of )?{_YEAR}|{_MONTH}(?: ?['’]|-)\d\d\b)"
+    rf"|{_WEEKDAY}s?",
     re.IGNORECASE,
 )
-_NAME = re.compile(
-    rf"(?<![^\W\d_])(?:{_WEEKDAY}|{_ENGLISH}|{_FOREIGN}|{_SHORT})(?:(?=s\b)|(?![^\W\d_]))",
+_LETTERS = re.compile(r"[^\W\d_]+")
+_NAMES = frozenset(
+    f"{_ENGLISH}|{_FOREIGN}|jan|feb|mar|apr|jun|jul|aug|sept|sep|oct|nov|dec".split("|")
+) | {day + end for day in _DAYS.split("|") for end in ("day", "days")}
+_NUMERAL = re.compile(r"\d")
+_ONES = "one|two|three|four|five|six|seven|eight|nine"
+_TENS = "twenty|thirty|forty|fifty|sixty|seventy|eighty|ninety"
+_TEENS = "ten|eleven|twelve|thirteen|fourteen|fifteen|sixteen|seventeen|eighteen|nineteen"
+_ORDINALS = (
+    "first|second|third|fourth|fifth|sixth|seventh|eighth|ninth|tenth|eleventh|twelfth|thirteenth"
+    "|fourteenth|fifteenth|sixteenth|seventeenth|eighteenth|nineteenth|twentieth|thirtieth"
+    "|(?:twenty|thirty)[- ](?:first|second|third|fourth|fifth|sixth|seventh|eighth|ninth)"
+)
+_SPOKEN_YEAR = (
+    rf"(?:two thousand|nineteen|twenty|eighteen)(?: hundred)?"
+    rf"(?:(?: and)?[ -](?:(?:{_TENS})(?:[ -](?:{_ONES}))?|{_TEENS}|{_ONES}|o(?:h)?[ -](?:{_ONES})))?"
+)
+# As people say dates and transcripts have them: September first of nineteen ninety nine.
+_SPOKEN = re.compile(
+    rf",? (?:(?:the |on the )?(?:{_ORDINALS})(?:,? (?:of )?{_SPOKEN_YEAR})?|(?:of )?{_SPOKEN_YEAR})\b",
     re.IGNORECASE,
 )
-_ALONE = re.compile("January|February|April|June|July|August|September|October|November|December")
+_ALONE = frozenset(
+    month.capitalize() for month in _ENGLISH.split("|") if month not in ("may", "march")
+)
 _MAY_MARCH = re.compile(
     r"\b(?:in|of|since|last|next|this|early|late|mid|until|till|by|through|every|during|around)[ -]$",
     re.IGNORECASE,
@@ -51,16 +72,49 @@ _REACH = 28
 def dates_in_words(text: str) -> Iterator[Finding]:
     """Yield dates with a month or weekday; May and March alone only after in, since and the like."""
     done = 0
-    for name in _NAME.finditer(text):
-        if name.start() < done:
+    for start, end in _names(text):
+        if start < done:
             continue
-        found = _DATE.search(text, max(done, name.start() - _REACH), name.end() + 24)
-        if found and found.end() > name.start() and not _is_verb(text, name, found):
-            yield Finding(found.start(), found.end(), "date")
-            done = found.end()
-        elif _stands_alone(text, name):
-            yield Finding(name.start(), name.end(), "date")
-            done = name.end()
+        found = _around(text, done, start, end)
+        if found:
+            yield Finding(*found, "date")
+            done = found[1]
+
+
+def _names(text: str) -> list[tuple[int, int]]:
+    """Return where names of months and weekdays stand, in order."""
+    lowered = text.lower()
+    there = _NAMES.intersection(_LETTERS.findall(lowered))
+    if not there:
+        return []
+    if len(lowered) != len(text):  # a letter that gets longer; rare
+        words = _LETTERS.finditer(text)
+        return [word.span() for word in words if word.group().lower() in _NAMES]
+    return sorted(span for name in there for span in _places(lowered, name))
+
+
+def _places(text: str, name: str) -> Iterator[tuple[int, int]]:
+    at = text.find(name)
+    while at >= 0:
+        end = at + len(name)
+        if not (text[at - 1 : at].isalpha() or text[end : end + 1].isalpha()):
+            yield at, end
+        at = text.find(name, end)
+
+
+def _around(text: str, done: int, start: int, end: int) -> tuple[int, int] | None:
+    """Return the span of the date to which the name at ``start`` belongs."""
+    word = text[start:end]
+    if word.lower().rstrip("s").endswith("day") or _NUMERAL.search(
+        text, max(0, start - 14), end + 8
+    ):
+        found = _DATE.search(text, max(done, start - _REACH), end + 24)
+        if found and found.end() > start and not _is_verb(word, found.group()):
+            return found.span()
+    spoken = _SPOKEN.match(text, end)
+    if spoken:
+        return start, spoken.end()
+    return (start, end) if _stands_alone(text, start, word) else None
 
 
 def date_at(text: str, at: int) -> int | None:
@@ -69,15 +123,12 @@ def date_at(text: str, at: int) -> int | None:
     return found.end() if found else None
 
 
-def _is_verb(text: str, name: re.Match[str], found: re.Match[str]) -> bool:
+def _is_verb(word: str, found: str) -> bool:
     """Whether it reads as the verb: may, march, in small letters with no year."""
-    if name.group() not in ("may", "march", "mar"):
-        return False
-    return not re.search(r"\d{4}|\d(?:st|nd|rd|th)", found.group())
+    return word in ("may", "march", "mar") and not re.search(r"\d{4}|\d(?:st|nd|rd|th)", found)
 
 
-def _stands_alone(text: str, name: re.Match[str]) -> bool:
-    word = name.group()
+def _stands_alone(text: str, start: int, word: str) -> bool:
     if word in ("May", "March"):
-        return _MAY_MARCH.search(text, max(0, name.start() - 12), name.start()) is not None
-    return _ALONE.fullmatch(word) is not None
+        return _MAY_MARCH.search(text, max(0, start - 12), start) is not None
+    return word in _ALONE
