@@ -6,7 +6,7 @@ in pieces of a bounded size, so that memory does not grow with their number.
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from typing import TypeVar
 
@@ -95,6 +95,35 @@ def jaccard(a: Hashes, b: Hashes) -> float:
     return common / (len(a) + len(b) - common)
 
 
+@dataclass(frozen=True, slots=True)
+class Sets:
+    """The shingle sets of some texts, end to end: text i has ``members[starts[i]:starts[i + 1]]``.
+
+    A member is the text's place times ``len(known)`` plus the shingle's place in ``known``, so all
+    members are in ascending order.
+    """
+
+    members: Places
+    starts: Places
+    known: Hashes
+
+    @property
+    def sizes(self) -> Places:
+        """For each text, how many different shingles it has."""
+        return np.diff(self.starts)
+
+
+def as_sets(raw: Shingles, weights: Callable[[Hashes], Places] | None = None) -> Sets:
+    """Return the shingles of each text without repeats, by hash, or by weight and then hash."""
+    known, ranks = np.unique(raw.hashes, return_inverse=True)
+    if weights is not None:
+        order = np.argsort(weights(known), kind="stable")
+        known, ranks = known[order], np.argsort(order)[ranks]
+    members = distinct(raw.owners * len(known) + ranks)
+    starts = np.searchsorted(members, np.arange(len(raw.starts)) * len(known))
+    return Sets(members, starts, known)
+
+
 def similarities(
     texts: Sequence[str], lengths: Places, a: Places, b: Places
 ) -> NDArray[np.float64]:
@@ -111,17 +140,13 @@ def similarities(
 def _similarities(texts: Sequence[str], a: Places, b: Places) -> NDArray[np.float64]:
     used, places = np.unique(np.concatenate([a, b]), return_inverse=True)
     left, right = places[: len(a)], places[len(a) :]
-    raw = shingles([texts[at] for at in used])
-    known, ranks = np.unique(raw.hashes, return_inverse=True)
-    # (text, shingle) as one number: sorted and without repeats, these are all sets, end to end.
-    sets = distinct(raw.owners * len(known) + ranks)
-    starts = np.searchsorted(sets, np.arange(len(used) + 1) * len(known))
-    sizes = np.diff(starts)
-    counts = sizes[left]
+    sets = as_sets(shingles([texts[at] for at in used]))
+    counts = sets.sizes[left]
     pair = np.repeat(np.arange(len(a)), counts)
     inside = np.arange(len(pair)) - np.repeat(np.cumsum(counts) - counts, counts)
-    wanted = sets[starts[left][pair] + inside] + (right - left)[pair] * len(known)
-    at = np.minimum(np.searchsorted(sets, wanted), len(sets) - 1)
-    common = np.bincount(pair[sets[at] == wanted], minlength=len(a))
-    similar: NDArray[np.float64] = common / (sizes[left] + sizes[right] - common)
+    members = sets.members[sets.starts[left][pair] + inside]
+    wanted = members + (right - left)[pair] * len(sets.known)
+    at = np.minimum(np.searchsorted(sets.members, wanted), len(sets.members) - 1)
+    common = np.bincount(pair[sets.members[at] == wanted], minlength=len(a))
+    similar: NDArray[np.float64] = common / (counts + sets.sizes[right] - common)
     return similar
