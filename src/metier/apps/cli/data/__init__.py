@@ -10,6 +10,8 @@ from metier.apps.cli.data import (  # isort: skip  # each adds its commands to a
     quarantine as quarantine,
     changes as changes,
     quality as quality,
+    erase as erase,
+    coverage as coverage,
 )
 from metier.apps.cli.data.app import app
 
