@@ -20,8 +20,11 @@ def row(number, label="a", group=None, text=None, shipped=None):
 
 
 def divide(rows, test=0.2, validation=0.1, seed=0, ties=()):
-    keys = [one.conversation.text for one in rows]
-    return split(rows, Sizes(test, validation, seed), strata, keys, ties)
+    return split(rows, Sizes(test, validation, seed), strata, text_of, ties)
+
+
+def text_of(one):
+    return one.conversation.text
 
 
 def sizes(splits):

@@ -6,7 +6,8 @@ Cases (failures of served models, with the right answers) join after the files w
 they cannot move a row of a file. Everything is decided first; then sources, quarantine, changes
 and suspects are written, and the version last. A build that is killed leaves no version, and the
 next one writes what is missing. Rows that do not fit into memory are spooled (see ``spool``).
-The same rows, cases and settings give the same version, and rows keep their side from one version to the next.
+The same rows, cases and settings give the same version, and rows keep their side from one version
+to the next.
 """
 
 from __future__ import annotations
@@ -34,6 +35,7 @@ from metier.data.config import CanariesConfig, DataConfig
 from metier.data.deidentify import Deidentification, Deidentify
 from metier.data.divide import Divided, divide
 from metier.data.duplicates import ExactDuplicates, NearDuplicates
+from metier.data.erase.refused import without_erased
 from metier.data.executors import make_executor
 from metier.data.intake import Imported, SourceReport, read_sources
 from metier.data.labels import (
@@ -54,9 +56,11 @@ from metier.data.pipeline import (
 from metier.data.quality.decide import Decide, Decisions, decisions_of
 from metier.data.quality.rebalance import even_out
 from metier.data.quarantine import restored_keys
+from metier.data.reported import reported_steps
 from metier.data.sides import earlier
 from metier.data.spool import Chained, Room
 from metier.data.watch import Watched
+from metier.privacy.sign_off import Signature, other_sources, signature_for, signed_by
 
 
 @dataclass(frozen=True, slots=True)
@@ -117,7 +121,9 @@ def _build(
     config: DataConfig, objective: Objective, ws: Workspace, root: Path, frame: Frame, dry_run: bool
 ) -> BuildResult:
     progress = frame.progress
+    signature, unsigned = _signature(ws, config, dry_run)
     imported = read_sources(config.sources, objective, root, progress, frame.room)
+    imported.examples, erased = without_erased(ws, imported.examples)
     cases = ledger.list_cases(ws)
     known = known_labels(config, objective, ws)
     restored = restored_keys(ws, Chained(imported.examples, case_rows(cases)))
@@ -125,6 +131,7 @@ def _build(
     before = earlier(ws, config)
     identifying = Deidentification(ws, config.deidentification, config.workers)
     steps = make_steps(config, objective, known, before.ids, decisions_of(ws), identifying)
+    steps += reported_steps(ws)
     outcomes = run_steps(steps, imported.examples, frame)
     imported.examples = ()  # what was read is no longer needed, and may be large
     divided, joined = Divided({}), Joined({})
@@ -143,6 +150,10 @@ def _build(
     labels = known.labels or (tuple(sorted(used)) if objective.task in LABEL_TASKS else ())
     closed = tuple(objective.enum_fields)
     card = make_card(imported, outcomes, splits, config, closed, joined.account)
+    if erased:
+        card["erased_rows"] = erased
+    if signature is not None:
+        card["sign_off"] = signed_by(signature)
     if evened is not None:
         card["rebalance"] = evened
     if isinstance(config.canaries, CanariesConfig) and "train" in splits:
@@ -153,11 +164,9 @@ def _build(
     drops = Chained(imported.rejected, outcomes.drops)
     version = None
     if not dry_run:
-        with progress.task("data: freeze", total=len(outcomes.examples), unit="rows") as task:
-            store_asides(ws, drops, outcomes)
-            identifying.save()
-            version = _freeze(ws, config, splits, labels, card)
-            task.advance(len(outcomes.examples))
+        store_asides(ws, drops, outcomes, progress)
+        identifying.save()
+        version = _freeze(ws, config, splits, labels, card, progress)
     counts = {name: len(examples) for name, examples in splits.items()}
     return BuildResult(
         version=version,
@@ -170,6 +179,8 @@ def _build(
         suspects=outcomes.suspects,
         card=card,
         warnings=(
+            *unsigned,
+            *other_sources(ws, signature, [source.digest for source in imported.sources]),
             *refusals,
             *divided.warnings,
             *_size_warnings(config, counts, outcomes),
@@ -177,6 +188,18 @@ def _build(
         ),
         splits=splits,
     )
+
+
+def _signature(
+    ws: Workspace, config: DataConfig, dry_run: bool
+) -> tuple[Signature | None, tuple[str, ...]]:
+    """Return what freezing rests on, before any work is done; a dry run is told what is missing."""
+    try:
+        return signature_for(ws, config.deidentification), ()
+    except InputError as refusal:
+        if not dry_run:
+            raise
+        return None, (f"a build would be refused: {refusal}",)
 
 
 def known_labels(config: DataConfig, objective: Objective, ws: Workspace) -> Known:

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+from array import array
 from collections import Counter
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from statistics import mean, median, quantiles
 
 from metier.core.records import DataVersion
@@ -71,19 +72,27 @@ def step_json(step: StepReport) -> dict[str, Json]:
     }
 
 
-def describe(examples: Sequence[Example], closed: Sequence[str]) -> dict[str, Json]:
-    """Return counts, label balance, text lengths (characters) and groups of some examples."""
-    balance = Counter(name for example in examples for name in strata(example, closed))
-    groups = Counter(e.group for e in examples if e.group is not None)
-    slices = Counter(f"{k}={v}" for example in examples for k, v in example.slices.items())
-    replies = [reply for example in examples for reply in _reply_lengths(example)]
+def describe(examples: Iterable[Example], closed: Sequence[str]) -> dict[str, Json]:
+    """Return counts, label balance, text lengths (characters) and groups of some examples.
+
+    They are read once; in memory are two lengths a row, and the groups.
+    """
+    balance, groups, slices = Counter[str](), Counter[str](), Counter[str]()
+    prompts, replies = array("q"), array("q")
+    for example in examples:
+        balance.update(strata(example, closed))
+        if example.group is not None:
+            groups[example.group] += 1
+        slices.update(f"{k}={v}" for k, v in example.slices.items())
+        prompts.append(len(example.conversation.text))
+        replies.extend(_reply_lengths(example))
     return {
-        "rows": len(examples),
+        "rows": len(prompts),
         "labels": dict(sorted(balance.items(), key=lambda kv: (-kv[1], kv[0]))),
         "groups": len(groups),
-        "rows_without_group": sum(e.group is None for e in examples),
+        "rows_without_group": len(prompts) - groups.total(),
         "largest_group": max(groups.values(), default=0),
-        "prompt_chars": lengths([len(e.conversation.text) for e in examples]),
+        "prompt_chars": lengths(prompts),
         "reply_chars": lengths(replies),
         "slices": dict(sorted(slices.items())[:LABELS_SHOWN]),
     }

@@ -25,6 +25,7 @@ from metier.data.duplicates import ExactDuplicates, NearDuplicates, prompt_key, 
 from metier.data.duplicates import target_key as answer_key
 from metier.data.leakage import Leak
 from metier.data.pipeline import Dropped, Frame, Outcomes, Suspected, run_steps
+from metier.data.spool import Chained
 from metier.similarity import near_duplicates
 
 MEASURED = ("test", "validation")
@@ -71,7 +72,7 @@ def join_cases(
     ``steps`` are those of the build; duplicates are looked for here, where the file's row or the
     older case stays. Restored rows pass, but for the gate.
     """
-    joined = Joined({name: list(rows) for name, rows in splits.items()})
+    joined = Joined(dict(splits))
     if not cases:
         return joined
     single = [one for one in steps if not isinstance(one, ExactDuplicates | NearDuplicates)]
@@ -85,30 +86,30 @@ def join_cases(
             refused[row.id] = leak.sides[0]
             joined.outcomes.drops.append(leaked(leak))
     learned = [row for row in rows if row.id not in held and row.id not in refused]
-    for row in learned:
-        _learn(row, near, joined, frame)
+    added = [row for row in learned if _learn(row, near, joined, frame)]
+    joined.splits["train"] = Chained(splits["train"], added)
     fresh = [row for row in rows if refused.get(row.id) != "test"]
     seen = {row.id for row in learned} | {row.id for row in fresh if near.was_trained_on(row)}
     copies = [_copy(row, "learned" if row.id in seen else "held_back") for row in fresh]
     if copies:
         joined.splits[REGRESSION] = copies
-    joined.account = _account(cases, joined, len(splits.get("train", ())))
+    joined.account = _account(cases, joined, len(added))
     return joined
 
 
-def _learn(row: Example, near: _Nearness, joined: Joined, frame: Frame) -> None:
-    """Put a case into train, unless a row there says the same; note one that says otherwise."""
+def _learn(row: Example, near: _Nearness, joined: Joined, frame: Frame) -> bool:
+    """Whether a case joins train: no row there says the same. One that says otherwise is noted."""
     drop = near.duplicate(row)
     restored = drop and {(drop.step, row.id), (drop.step, row.content_hash)} & frame.restored
     if drop is not None and not restored:
         joined.outcomes.drops.append(drop)
-        return
+        return False
     others = near.contradicting(row)
     if others:
         evidence = {"same_prompt_as": sorted(other.id for other in others)}
         joined.outcomes.suspects.append(Suspected(EXACT, row, "contradiction", evidence))
     near.add("train", row)
-    joined.splits["train"].append(row)
+    return True
 
 
 def _copy(row: Example, side: Literal["learned", "held_back"]) -> Example:
@@ -121,7 +122,7 @@ def _copy(row: Example, side: Literal["learned", "held_back"]) -> Example:
     )
 
 
-def _account(cases: Sequence[Case], joined: Joined, file_rows: int) -> dict[str, Json]:
+def _account(cases: Sequence[Case], joined: Joined, learned: int) -> dict[str, Json]:
     """Count what became of the cases, for the card."""
     sides = Counter(row.slices[CASE_SLICE] for row in joined.splits.get(REGRESSION, ()))
     reasons = Counter(drop.reason for drop in joined.outcomes.drops)
@@ -129,7 +130,7 @@ def _account(cases: Sequence[Case], joined: Joined, file_rows: int) -> dict[str,
         "corrected": len(cases),
         "confirmed_right": sum(not case.failed for case in cases),
         "failed": sum(case.failed for case in cases),
-        "learned": len(joined.splits["train"]) - file_rows,
+        "learned": learned,
         "held_back": sum(case.failed and case.held_back for case in cases),
         "left_out": dict(sorted(reasons.items())),
         "refused_for_leakage": sum(n for why, n in reasons.items() if why.endswith("_leak")),

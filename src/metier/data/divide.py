@@ -18,8 +18,9 @@ from metier.data.leakage import Leak, describe, find_leaks, refuse
 from metier.data.pipeline import Dropped, Frame, Outcomes
 from metier.data.quarantine import LEAKAGE
 from metier.data.split import Sizes, split
+from metier.data.spool import filtered
 
-Splits = dict[str, list[Example]]
+Splits = dict[str, Sequence[Example]]
 Restored = Collection[tuple[str, str]]
 """Pairs of step and example id, or content hash (see ``Frame.restored``)."""
 
@@ -83,13 +84,14 @@ def _draw(
 ) -> Splits:
     examples = outcomes.examples
     closed = tuple(objective.enum_fields)
-    places = {example.id: at for at, example in enumerate(examples)}
     ties = outcomes.states.get("near_duplicates", {}).get("ties", [])
+    tied = {example_id for pair in ties for example_id in pair}
+    places = {one.id: at for at, one in enumerate(examples) if one.id in tied} if tied else {}
     splits = split(
         examples,
         Sizes(config.test, config.validation, config.seed),
         lambda example: strata(example, closed),
-        [prompt_key(example) for example in examples],
+        prompt_key,
         [(places[a], places[b]) for a, b in ties if a in places and b in places],
         kept,
     )
@@ -98,8 +100,8 @@ def _draw(
     }
     if late:  # they leave the sealed test set; the gate sees whether they may be learned from
         train = late | {row.id for row in splits["train"]}
-        splits["test"] = [row for row in splits["test"] if row.id not in late]
-        splits["train"] = [row for row in examples if row.id in train]
+        splits["test"] = filtered(splits["test"], lambda row: row.id not in late)
+        splits["train"] = filtered(examples, lambda row: row.id in train)
     return splits
 
 
@@ -128,10 +130,12 @@ def _were_both_here(leak: Leak, kept: Mapping[str, str]) -> bool:
 
 def take_out(splits: Splits, leaks: Sequence[Leak], outcomes: Outcomes) -> Splits:
     """Return the splits without the rows that give way, which become drops."""
+    if not leaks:
+        return splits
     gone = {leak.yields.id for leak in leaks}
     outcomes.drops.extend(leaked(leak) for leak in leaks)
-    outcomes.examples = [one for one in outcomes.examples if one.id not in gone]
-    return {name: [one for one in rows if one.id not in gone] for name, rows in splits.items()}
+    outcomes.examples = filtered(outcomes.examples, lambda one: one.id not in gone)
+    return {name: filtered(rows, lambda one: one.id not in gone) for name, rows in splits.items()}
 
 
 def leaked(leak: Leak) -> Dropped:

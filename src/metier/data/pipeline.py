@@ -8,21 +8,20 @@ the order of the input. Rows stream through: in memory are a few batches, and wh
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from time import perf_counter
 
 from metier.core.errors import BoundaryError, boundary
-from metier.core.progress import Progress, TaskProgress
+from metier.core.progress import Progress
 from metier.core.steps import Add, Change, Drop, FittedStep, Keep, Outcome, Step, Suspect
 from metier.core.types import Example, Json
 from metier.data.executors import Batches, Executor, LocalExecutor, Work
 from metier.data.executors.local import POOL_PAYS_FROM_S
-from metier.data.spool import Room, Rows, Spool
+from metier.data.spool import Room, Spool
+from metier.data.watch import Watched
 
 BATCH_ROWS = 256
-STRIDE = 512
-"""Rows between two events of progress, where rows are read one by one."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -149,32 +148,7 @@ def _fit(step: FittedStep, examples: Sequence[Example], progress: Progress) -> J
         progress.task(f"data: {step.name}, first look", total=len(examples), unit="rows") as task,
         boundary(f"step {step.name}"),
     ):
-        return step.fit(_Watched(examples, task))
-
-
-class _Watched(Rows[Example]):
-    """A view that tells how far its first reading has come."""
-
-    def __init__(self, rows: Sequence[Example], task: TaskProgress) -> None:
-        self._rows, self._task, self._is_told = rows, task, False
-
-    def __len__(self) -> int:
-        return len(self._rows)
-
-    def __iter__(self) -> Iterator[Example]:
-        if self._is_told:
-            yield from self._rows
-            return
-        self._is_told = True
-        number = 0
-        for number, row in enumerate(self._rows, start=1):
-            yield row
-            if number % STRIDE == 0:
-                self._task.advance(STRIDE)
-        self._task.advance(number % STRIDE)
-
-    def _at(self, place: int) -> Example:
-        return self._rows[place]
+        return step.fit(Watched(examples, task))
 
 
 class _Tally:

@@ -6,13 +6,15 @@ The samples are texts of people in clear; they are made for the screen and store
 from __future__ import annotations
 
 from collections import defaultdict
-from dataclasses import dataclass
+from collections.abc import Callable
+from dataclasses import dataclass, field
 from typing import Literal
 
 from metier.core.steps import Change
 from metier.core.types import Example, Json
 from metier.data.build import BuildResult
 
+What = Literal["dropped", "changed", "suspected"]
 WIDTH = 160
 CONTEXT = 30
 
@@ -22,7 +24,7 @@ class Sample:
     """Some rows that one step treated alike, of ``count`` in all."""
 
     step: str
-    what: Literal["dropped", "changed", "suspected"]
+    what: What
     reason: str
     count: int
     shown: tuple[str, ...]
@@ -36,25 +38,38 @@ def preview(result: BuildResult, each: int = 3, width: int = WIDTH) -> list[Samp
         each: rows shown for each reason.
         width: characters shown of a row.
     """
-    rows: dict[tuple[str, Literal["dropped", "changed", "suspected"], str], list[str]] = (
-        defaultdict(list)
-    )
+    found: dict[tuple[str, What, str], _Found] = defaultdict(_Found)
     for drop in result.drops:
-        shown = _row(drop.example, dict(drop.evidence), width)
-        rows[drop.step, "dropped", drop.reason].append(shown)
-    for changed in result.changes:
-        shown = _difference(changed.change, width)
-        rows[changed.step, "changed", changed.change.rule].append(shown)
-    for suspect in result.suspects:
-        shown = _row(suspect.example, dict(suspect.evidence), width)
-        rows[suspect.step, "suspected", suspect.reason].append(shown)
-    order = {step.name: place for place, step in enumerate(result.steps)}
-    return [
-        Sample(step, what, reason, len(found), tuple(found[:each]))
-        for (step, what, reason), found in sorted(
-            rows.items(), key=lambda item: (order.get(item[0][0], -1), item[0])
+        found[drop.step, "dropped", drop.reason].add(
+            each, lambda drop=drop: _row(drop.example, dict(drop.evidence), width)
         )
+    for changed in result.changes:
+        found[changed.step, "changed", changed.change.rule].add(
+            each, lambda changed=changed: _difference(changed.change, width)
+        )
+    for suspect in result.suspects:
+        found[suspect.step, "suspected", suspect.reason].add(
+            each, lambda suspect=suspect: _row(suspect.example, dict(suspect.evidence), width)
+        )
+    order = {step.name: place for place, step in enumerate(result.steps)}
+    ranked = sorted(found.items(), key=lambda item: (order.get(item[0][0], -1), item[0]))
+    return [
+        Sample(step, what, reason, rows.count, tuple(rows.shown))
+        for (step, what, reason), rows in ranked
     ]
+
+
+@dataclass(slots=True)
+class _Found:
+    """Rows of one reason: all are counted, the first few are kept as they are shown."""
+
+    count: int = 0
+    shown: list[str] = field(default_factory=list)
+
+    def add(self, each: int, show: Callable[[], str]) -> None:
+        self.count += 1
+        if len(self.shown) < each:
+            self.shown.append(show())
 
 
 def _row(example: Example, evidence: Json, width: int) -> str:

@@ -9,6 +9,7 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
+from itertools import islice
 
 from metier.core import ledger
 from metier.core.errors import InputError, NotFound
@@ -21,10 +22,13 @@ from metier.data.intake import IMPORT
 from metier.data.pipeline import Dropped
 
 LEAKAGE = "leakage"
+BATCH = 2000
+"""Drops that are compared with what is stored, and written, at once."""
 FINAL = {
     IMPORT: "correct the row in its source, and build again",
     LEAKAGE: "take the row that it repeats out of the other split, and build again",
     "labels": "correct the label in the source, or add it to [objective] labels, and build again",
+    "incidents": "close its incident as fixed: metier data incidents close ID --as fixed",
 }
 """Steps whose drops cannot be overruled, and what to do instead."""
 
@@ -106,9 +110,11 @@ def restored_keys(ws: Workspace, examples: Iterable[Example]) -> frozenset[tuple
 
     Content is opened, and the opening audited, only where no imported row has the id any more.
     """
-    here = {example.id for example in examples}
+    rows = ledger.list_quarantine(ws, restored=True)
+    wanted = {row.example_id for row in rows}
+    here = {example.id for example in examples if example.id in wanted} if wanted else set()
     keys: set[tuple[str, str]] = set()
-    for row in ledger.list_quarantine(ws, restored=True):
+    for row in rows:
         if row.example_id in here:
             keys.add((row.step, str(row.example_id)))
             continue
@@ -125,16 +131,20 @@ def _content(ws: Workspace, row: Quarantined) -> QuarantineContent | None:
         return None  # erased since: what is forgotten does not come back
 
 
-def store(ws: Workspace, drops: Sequence[Dropped]) -> int:
+def store(ws: Workspace, drops: Iterable[Dropped]) -> int:
     """Put drops into quarantine, but those that lie there for the same reason already."""
-    known = {row.example_id: (row.step, row.reason) for row in _newest(_all(ws))}
-    new: dict[str, list[Drop]] = {}
-    for drop in drops:
-        if known.get(drop.example.id) != (drop.step, drop.reason):
-            new.setdefault(drop.step, []).append(Drop(drop.example, drop.reason, drop.evidence))
-    for step, rows in new.items():
-        ledger.add_quarantine(ws, step, rows)
-    return sum(len(rows) for rows in new.values())
+    count = 0
+    left = iter(drops)
+    while batch := list(islice(left, BATCH)):
+        known = ledger.newest_quarantine(ws, {drop.example.id for drop in batch})
+        new: dict[str, list[Drop]] = {}
+        for drop in batch:
+            if known.get(drop.example.id) != (drop.step, drop.reason):
+                new.setdefault(drop.step, []).append(Drop(drop.example, drop.reason, drop.evidence))
+        for step, rows in new.items():
+            ledger.add_quarantine(ws, step, rows)
+            count += len(rows)
+    return count
 
 
 def _newest(rows: Iterable[Quarantined]) -> list[Quarantined]:
@@ -148,7 +158,7 @@ def _current(ws: Workspace, rows: list[Quarantined]) -> list[Quarantined]:
         version = ledger.get_version(ws)
     except NotFound:
         return rows
-    kept = {one.id for split in SPLITS for one in ledger.load_split(ws, version, split)}
+    kept = {one.example_id for one in ledger.list_members(ws, version) if one.split in SPLITS}
     digests = [source["digest"] for source in version.card.get("sources", [])]
     digests += [FEEDBACK] if "cases" in version.card else []
     return [

@@ -8,14 +8,17 @@ so the result depends on the rows and the seed, not on their order in the file.
 
 from __future__ import annotations
 
+from array import array
 from collections import Counter, defaultdict
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 
-from metier.core.errors import InputError
-from metier.core.types import SPLITS, Example, digest
+import numpy as np
 
-RANK = {"test": 0, "validation": 1, "train": 2}
+from metier.core.errors import InputError
+from metier.core.types import SPLITS, Example
+from metier.data.spool import Picked
+from metier.data.units import FREE, RANK, Places, Units, gather
 
 
 @dataclass(frozen=True, slots=True)
@@ -27,29 +30,14 @@ class Sizes:
     seed: int = 0
 
 
-@dataclass(frozen=True, slots=True)
-class Unit:
-    """Rows that stay together. ``order`` is the seeded place in the draw."""
-
-    order: str
-    members: tuple[int, ...]
-    strata: Mapping[str, int]
-    shipped: str | None
-
-    @property
-    def size(self) -> int:
-        """Rows in the unit."""
-        return len(self.members)
-
-
 def split(
     examples: Sequence[Example],
     sizes: Sizes,
     strata: Callable[[Example], Sequence[str]],
-    keys: Sequence[str],
+    key: Callable[[Example], str],
     ties: Iterable[tuple[int, int]] = (),
     kept: Mapping[str, str] | None = None,
-) -> dict[str, list[Example]]:
+) -> dict[str, Sequence[Example]]:
     """Return the examples by split, in the order they came.
 
     Args:
@@ -58,105 +46,45 @@ def split(
         sizes: rows wanted; a shipped split of that name replaces the wish.
         strata: what to keep in proportion; every stratum of three units or more gets a row in
             test where the size allows, and none loses its last training unit.
-        keys: for each example, the key that rows of one text share.
+        key: what rows of one text share.
         ties: pairs of positions that must not be separated.
         kept: sides of some examples by id, which count like shipped ones.
 
     Raises:
         InputError: the sizes leave no rows to train on, or there are none to draw from.
     """
-    shipped = [(kept or {}).get(example.id, example.split) for example in examples]
-    units = make_units(examples, sizes.seed, strata, keys, ties, shipped)
-    sides = {name: [u for u in units if u.shipped == name] for name in SPLITS}
-    pool = [unit for unit in units if unit.shipped is None]
+    sides = (kept or {}).get
+    units = gather(examples, sizes.seed, strata, key, ties, lambda row: sides(row.id, row.split))
+    drawn = {name: np.flatnonzero(units.shipped == rank) for name, rank in RANK.items()}
+    pool = np.flatnonzero(units.shipped == FREE)
     # Fractions are of the same rows for both: 0.2 and 0.1 leave 0.7.
-    free = _rows_in(pool)
-    if not sides["test"]:
-        sides["test"], pool = carve(pool, _wanted("test", sizes.test, free, free))
-    pool += sides["train"]
-    if not sides["validation"]:
-        wanted = _wanted(
-            "validation", sizes.validation, free + _rows_in(sides["train"]), _rows_in(pool)
-        )
-        sides["validation"], pool = carve(pool, wanted)
-    sides["train"] = pool
-    return _placed(examples, sides, shipped)
-
-
-def _rows_in(units: Iterable[Unit]) -> int:
-    return sum(unit.size for unit in units)
+    free = units.rows_in(pool)
+    if not len(drawn["test"]):
+        drawn["test"], pool = carve(units, pool, _wanted("test", sizes.test, free, free))
+    pool = np.concatenate([pool, drawn["train"]])
+    if not len(drawn["validation"]):
+        of, available = free + units.rows_in(drawn["train"]), units.rows_in(pool)
+        wanted = _wanted("validation", sizes.validation, of, available)
+        drawn["validation"], pool = carve(units, pool, wanted)
+    drawn["train"] = pool
+    return _placed(examples, units, drawn)
 
 
 def _placed(
-    examples: Sequence[Example],
-    sides: Mapping[str, Sequence[Unit]],
-    shipped: Sequence[str | None],
-) -> dict[str, list[Example]]:
-    placed: dict[int, str] = {}
-    for name, units in sides.items():
-        for unit in units:
-            # What a source put elsewhere than its unit stays there; the leakage gate sees it.
-            bound = unit.shipped in ("test", "validation")
-            for at in unit.members:
-                placed[at] = (shipped[at] if bound else None) or name
-    rows: dict[str, list[Example]] = {name: [] for name in SPLITS}
-    for at, example in enumerate(examples):
-        rows[placed[at]].append(example)
-    return rows
-
-
-def make_units(
-    examples: Sequence[Example],
-    seed: int,
-    strata: Callable[[Example], Sequence[str]],
-    keys: Sequence[str],
-    ties: Iterable[tuple[int, int]],
-    shipped: Sequence[str | None],
-) -> list[Unit]:
-    """Join rows of one group, one text key or one tie; return the units in drawing order.
-
-    ``shipped`` holds the side each row is bound to, None where it is free.
-    """
-    parent = list(range(len(examples)))
-
-    def root(at: int) -> int:
-        while parent[at] != at:
-            parent[at] = parent[parent[at]]
-            at = parent[at]
-        return at
-
-    first: dict[tuple[str, str], int] = {}
-    for at, (example, key) in enumerate(zip(examples, keys, strict=True)):
-        joins = [("text", key)] + ([("group", example.group)] if example.group is not None else [])
-        for join in joins:
-            parent[root(at)] = root(first.setdefault(join, at))
-    for a, b in ties:
-        parent[root(a)] = root(b)
-    members: dict[int, list[int]] = defaultdict(list)
-    for at in range(len(examples)):
-        members[root(at)].append(at)
-    units = []
-    for rows in members.values():
-        bound = [side for side in (shipped[i] for i in rows) if side is not None]
-        units.append(_unit([examples[i] for i in rows], rows, seed, strata, bound))
-    return sorted(units, key=lambda unit: unit.order)
-
-
-def _unit(
-    rows: Sequence[Example],
-    members: Sequence[int],
-    seed: int,
-    strata: Callable[[Example], Sequence[str]],
-    shipped: Sequence[str],
-) -> Unit:
-    # A group is drawn by its name, so it keeps its side when it gains rows.
-    marks = sorted({row.content_hash if row.group is None else row.group for row in rows})
-    return Unit(
-        order=digest([seed, marks]),
-        members=tuple(members),
-        strata=Counter(name for row in rows for name in strata(row)),
-        shipped=min(shipped, key=lambda name: RANK[name]) if shipped else None,
-    )
+    examples: Sequence[Example], units: Units, drawn: Mapping[str, Places]
+) -> dict[str, Sequence[Example]]:
+    of_unit = np.empty(len(units.shipped), np.int8)
+    for name, found in drawn.items():
+        of_unit[found] = RANK[name]
+    side = np.empty(len(units.rows), np.int8)
+    side[units.rows] = np.repeat(of_unit, units.sizes)
+    # What a source put elsewhere than its unit stays there; the leakage gate sees it.
+    is_bound = np.empty(len(units.rows), dtype=bool)
+    measured = (units.shipped == RANK["test"]) | (units.shipped == RANK["validation"])
+    is_bound[units.rows] = np.repeat(measured, units.sizes)
+    stays = is_bound & (units.row_shipped != FREE)
+    side[stays] = units.row_shipped[stays]
+    return {name: Picked(examples, np.flatnonzero(side == RANK[name])) for name in SPLITS}
 
 
 def _wanted(name: str, size: int | float, of: int, available: int) -> int:
@@ -174,40 +102,44 @@ def _wanted(name: str, size: int | float, of: int, available: int) -> int:
     return wanted
 
 
-def carve(units: Sequence[Unit], wanted: int) -> tuple[list[Unit], list[Unit]]:
-    """Draw about ``wanted`` rows of ``units``, never more unless one unit is larger than that.
+def carve(units: Units, pool: Places, wanted: int) -> tuple[Places, Places]:
+    """Draw about ``wanted`` rows of the units in ``pool``, never more unless one is larger.
 
-    Returns (drawn, left), each in the order of ``units``.
+    Returns (drawn, left), each in the order of ``pool``.
     """
-    draw = _Draw(units, wanted)
-    for stratum in sorted(draw.total, key=lambda name: (draw.total[name], name)):
+    draw = _Draw(units, pool, wanted)
+    for stratum in sorted(draw.total, key=lambda one: (draw.total[one], units.names[one])):
         draw.fill(stratum)
     draw.top_up()
-    taken = draw.taken
-    if wanted and not taken and len(units) > 1:
-        taken = {min(range(len(units)), key=lambda at: (units[at].size, at))}
-    return (
-        [unit for at, unit in enumerate(units) if at in taken],
-        [unit for at, unit in enumerate(units) if at not in taken],
-    )
+    if wanted and not draw.taken.any() and len(pool) > 1:
+        draw.taken[int(np.argmin(units.sizes[pool]))] = True
+    return pool[draw.taken], pool[~draw.taken]
 
 
 class _Draw:
     """The state of one draw: what each stratum still wants, and what it would leave behind."""
 
-    def __init__(self, units: Sequence[Unit], wanted: int) -> None:
-        self.units, self.room = units, wanted
-        self.taken: set[int] = set()
-        self.by_stratum: dict[str, list[int]] = defaultdict(list)
-        self.total: Counter[str] = Counter()
-        for at, unit in enumerate(units):
-            for stratum, rows in unit.strata.items():
+    def __init__(self, units: Units, pool: Places, wanted: int) -> None:
+        self.units, self.pool, self.room = units, pool, wanted
+        self.sizes = units.sizes[pool]
+        self.taken = np.zeros(len(pool), dtype=bool)
+        self.by_stratum: dict[int, array[int]] = defaultdict(lambda: array("q"))
+        self.total: Counter[int] = Counter()
+        for at in range(len(pool)):
+            for stratum, rows in self._strata(at):
                 self.by_stratum[stratum].append(at)
                 self.total[stratum] += rows
         self.left = {stratum: len(found) for stratum, found in self.by_stratum.items()}
-        self.quota = quotas(self.total, self.left, wanted, sum(unit.size for unit in units))
+        names = units.names
+        named = {names[one]: rows for one, rows in self.total.items()}
+        left = {names[one]: count for one, count in self.left.items()}
+        quota = quotas(named, left, wanted, int(self.sizes.sum()))
+        self.quota = {one: quota[names[one]] for one in self.total} if quota else {}
 
-    def fill(self, stratum: str) -> None:
+    def _strata(self, at: int) -> list[tuple[int, int]]:
+        return self.units.strata_of(int(self.pool[at]))
+
+    def fill(self, stratum: int) -> None:
         for at in self.by_stratum[stratum]:
             if self.quota[stratum] <= 0 or self.room <= 0:
                 return
@@ -215,19 +147,21 @@ class _Draw:
 
     def top_up(self) -> None:
         """Use the room that rounding and large units left."""
-        for at in range(len(self.units)):
+        for at in range(len(self.pool)):
             if self.room <= 0:
                 return
             self.take(at)
 
     def take(self, at: int) -> None:
-        unit = self.units[at]
-        spends_last = any(self.left[stratum] <= 1 for stratum in unit.strata)
-        if at in self.taken or unit.size > self.room or spends_last:
+        size = int(self.sizes[at])
+        if self.taken[at] or size > self.room:
             return
-        self.taken.add(at)
-        self.room -= unit.size
-        for stratum, rows in unit.strata.items():
+        strata = self._strata(at)
+        if any(self.left[stratum] <= 1 for stratum, _ in strata):  # it would spend the last
+            return
+        self.taken[at] = True
+        self.room -= size
+        for stratum, rows in strata:
             self.left[stratum] -= 1
             self.quota[stratum] -= rows
 

@@ -19,7 +19,7 @@ from numpy.typing import NDArray
 from metier.core.types import Example
 from metier.data.duplicates import prompt_key
 from metier.data.quality.confident import FloatArray, IntArray
-from metier.data.split import make_units
+from metier.data.units import gather
 from metier.models.classifiers import WORD
 
 TEMPERATURES = np.geomspace(0.25, 64.0, 17)
@@ -46,10 +46,12 @@ def in_order(examples: Sequence[Example]) -> list[Example]:
 
 def units_of(examples: Sequence[Example], strata: Strata, seed: int = SEED) -> list[list[int]]:
     """Return the positions that must stay together (group or text), label by label."""
-    keys = [prompt_key(one) for one in examples]
-    units = make_units(examples, seed, strata, keys, (), [None] * len(examples))
-    by_label = sorted(units, key=lambda unit: (min(unit.strata, default=""), unit.order))
-    return [list(unit.members) for unit in by_label]
+    units = gather(examples, seed, strata, prompt_key, (), lambda row: None)
+
+    def label(unit: int) -> str:
+        return min((units.names[one] for one, _ in units.strata_of(unit)), default="")
+
+    return [units.members(one).tolist() for one in sorted(range(len(units.shipped)), key=label)]
 
 
 def assign_folds(units: Sequence[Sequence[int]], rows: int, folds: int) -> IntArray:
