@@ -9,10 +9,10 @@ from html.entities import html5
 
 from metier.data.cleaning.rules import Rule, cleaning_rules
 
-# Nested or repeatedly escaped markup needs one pass per level. A long text gets this many passes
-# at least, a short one as many as it takes: none can cost more than linear time.
-PASSES = 32
-FREE_CHARS = 200_000
+# Nested or repeatedly escaped markup needs one pass per level. A text gets as many passes as read
+# this many characters, and four at least: short texts all they need, long ones linear time.
+READ_CHARS = 2_000_000
+LEAST_PASSES = 4
 
 _NAMED = r"(?:p|br|div|span|em|strong|ol|ul|li|h[1-6]|table|tbody|thead|tr|td|th|font|img|hr|pre"
 _NAMED += r"|code|blockquote|html|body|head|title|meta|link|script|style|small|sup|sub)"
@@ -42,7 +42,7 @@ def strip_markup(text: str) -> str:
 
     What was escaped twice is unescaped twice.
     """
-    for _ in range(max(PASSES, FREE_CHARS // (len(text) + 1))):
+    for _ in range(max(LEAST_PASSES, READ_CHARS // (len(text) + 1))):
         before = text
         text = _strip_once(text)
         if text == before:
@@ -121,11 +121,13 @@ def _replaced(
     """Replace each stretch that begins with an opener outside the one before, from the left."""
     parts: list[str] = []
     done = 0
-    for found in opener.finditer(text):
-        stretch = piece(found) if found.start() >= done else None
+    found = opener.search(text)
+    while found is not None:
+        stretch = piece(found)
         if stretch is not None:
             parts += [text[done : stretch[0]], stretch[2]]
             done = stretch[1]
+        found = opener.search(text, found.end() if stretch is None else done)
     return "".join([*parts, text[done:]]) if parts else text
 
 
