@@ -45,6 +45,7 @@ VERBS: dict[str, str] = {
     "cycle": "Run the whole cycle: data, baselines, tune, evaluate, report.",
     "jobs": "List queued and running jobs; cancel one.",
     "worker": "Run queued jobs.",
+    "vault": "What surrogates stand for: count, show, restore.",
     "audit": "Show or verify the log of who did what.",
     "demo": "Two cycles on made data, with a served pilot between.",
 }

@@ -9,6 +9,7 @@ from metier.apps.cli.data import (  # isort: skip  # each adds its commands to a
     versions as versions,
     quarantine as quarantine,
     changes as changes,
+    sign as sign,
     quality as quality,
     erase as erase,
     coverage as coverage,
