@@ -20,10 +20,10 @@ def stored_changes(ws: Workspace, ids: Collection[str]) -> Counter[tuple[str, st
 
 
 def stored_suspects(ws: Workspace, ids: Collection[str]) -> Counter[tuple[str, str, str]]:
-    """How many open suspicions are stored of these examples, by (example id, step, reason)."""
+    """How many suspicions are stored of these examples, by (example id, step, reason); closed ones
+    count, so that what a person has decided on does not come back."""
     row = SuspectRow
-    open_ones = select(row.example_id, row.step, row.reason).where(row.closed_at.is_(None))
-    return _count(ws, open_ones, row.example_id, ids)
+    return _count(ws, select(row.example_id, row.step, row.reason), row.example_id, ids)
 
 
 def newest_quarantine(ws: Workspace, ids: Collection[str]) -> dict[str, tuple[str, str]]:
