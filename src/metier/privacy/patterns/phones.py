@@ -24,17 +24,26 @@ _PHONE_CUE = re.compile(
     r"|reach|answering|ph|number is|telefon|mobil|handy)\b[^\d\n]{0,25}\s?$",
     re.IGNORECASE,
 )
+_WIDE_CUE = re.compile(
+    r"\b(?:(?:messages?|texts?|calls?|faxes) (?:to|at|on|from)|(?:phone|contact|mobile|cell) ?(?:number|no\.?|#)?)"
+    r"[\s:]{0,3}$",
+    re.IGNORECASE,
+)
+_NOTATION = re.compile(
+    r"(?:\+?1[-. ]?)?(?:\(\d{3}\) ?|\d{3}[-.])\d{3}[-.]\d{4}(?: ?(?:x|ext\.?) ?\d{1,6})?"
+)
 
 
-def phones(text: str) -> Iterator[Finding]:
-    """Yield phone numbers."""
+def phones(text: str, wide: bool = False) -> Iterator[Finding]:
+    """Yield phone numbers; ``wide``: also those of no range in use, where the notation tells."""
     for match in _PHONE.finditer(text):
         if sum(map(str.isdigit, match.group())) < FEWEST_DIGITS:
             continue
         before = text[max(0, match.start() - 45) : match.start()]
         cued = _PHONE_CUE.search(before) is not None
+        cued = cued or (wide and _WIDE_CUE.search(before) is not None)
         for offset, number in _stretches(match.group()):
-            if _reads_as_phone(number, cued):
+            if _reads_as_phone(number, cued) or (wide and _NOTATION.fullmatch(number)):
                 start = match.start() + offset
                 start -= text[start - 1 : start] == "("
                 yield Finding(start, match.start() + offset + len(number), "phone")
@@ -92,6 +101,6 @@ _FAX = re.compile(r"\bfax\b[^\d\n]{0,25}$", re.IGNORECASE)
 
 def phones_and_faxes(text: str) -> Iterator[Finding]:
     """Yield phone numbers, those after the word fax as such."""
-    for found in phones(text):
+    for found in phones(text, wide=True):
         fax = _FAX.search(text, max(0, found.start - 30), found.start + (text[found.start] == "("))
         yield Finding(found.start, found.end, "fax") if fax else found

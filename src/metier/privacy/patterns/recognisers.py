@@ -86,12 +86,15 @@ DATES = Patterns(
 )
 GEOGRAPHY = Patterns(
     "patterns.geography",
-    _slugs("street_address zip_code coordinates place"),
+    _slugs("street_address zip_code place"),
     _ENGLISH,
     of_any=(street_addresses, counties),
-    of_digits=(post_codes, coordinates),
+    of_digits=(post_codes,),
+)
+COORDINATES = Patterns(
+    "patterns.coordinates", _slugs("coordinates"), _ANY, of_digits=(coordinates,)
 )
 MEDIA = Patterns("patterns.media", _slugs("biometric_file photo_file"), _ANY, of_any=(media_files,))
 
-WIDE = (CONTACTS, NUMBERS, NATIONAL, DEVICES, PHONES, CUED, DATES, GEOGRAPHY, MEDIA)
+WIDE = (CONTACTS, NUMBERS, NATIONAL, DEVICES, PHONES, CUED, DATES, GEOGRAPHY, COORDINATES, MEDIA)
 """What ``safe-harbor`` and ``expert-determination`` run beside the recognisers of names."""
