@@ -50,6 +50,10 @@ class Blobs(Protocol):
         """Whether ``key`` holds anything."""
         ...
 
+    def delete(self, key: str) -> None:
+        """Remove what ``key`` holds; nothing happens where it holds nothing."""
+        ...
+
 
 class LocalBlobs:
     """Files in a folder, written through a temporary name with fsync."""
@@ -70,6 +74,10 @@ class LocalBlobs:
     def exists(self, key: str) -> bool:
         """Whether ``key`` holds anything."""
         return (self.root / key).is_file()
+
+    def delete(self, key: str) -> None:
+        """Remove what ``key`` holds."""
+        (self.root / key).unlink(missing_ok=True)
 
 
 class RemoteBlobs:
@@ -94,6 +102,11 @@ class RemoteBlobs:
     def exists(self, key: str) -> bool:
         """Whether ``key`` holds anything."""
         return bool(self._fs.exists(self._path(key)))
+
+    def delete(self, key: str) -> None:
+        """Remove what ``key`` holds."""
+        if self.exists(key):
+            self._fs.rm(self._path(key))
 
     def _path(self, key: str) -> str:
         return f"{self._root}/{key}"
@@ -188,6 +201,10 @@ class ArtifactStore:
     def exists(self, digest: str) -> bool:
         """Whether the artifact is there; its content is not read."""
         return self._blobs.exists(_key(digest))
+
+    def delete(self, digest: str) -> None:
+        """Remove an artifact's bytes (of a tree: its manifest), for good. Only erasure does so."""
+        self._blobs.delete(_key(digest))
 
     def verify(self, digest: str) -> bool:
         """Whether every byte of the artifact, and of a tree's files, is as it was put."""

@@ -30,11 +30,13 @@ from metier.data.asides import store_asides
 from metier.data.canaries import account, make_canaries
 from metier.data.card import make_card
 from metier.data.cases import Joined, case_rows, join_cases
-from metier.data.cleaning.clean import Clean, tidy_label
+from metier.data.cleaning.characters import tidy_label
+from metier.data.cleaning.steps import cleaning_notes, cleaning_steps
+from metier.data.cleaning.undo import undone_json, undone_rules
 from metier.data.config import CanariesConfig, DataConfig
 from metier.data.deidentify import Deidentification, Deidentify
 from metier.data.divide import Divided, divide
-from metier.data.duplicates import ExactDuplicates, NearDuplicates
+from metier.data.duplicates import ExactDuplicates, NearDuplicates, SemanticDuplicates
 from metier.data.erase.refused import without_erased
 from metier.data.executors import make_executor
 from metier.data.intake import Imported, SourceReport, read_sources
@@ -44,6 +46,8 @@ from metier.data.labels import (
     labels_in,
     refuse_too_few,
 )
+from metier.data.leakage import Leak, Leaking
+from metier.data.measured import gate_of
 from metier.data.pipeline import (
     Changed,
     Dropped,
@@ -77,7 +81,8 @@ class BuildResult:
 
     ``version`` is None after a dry run, which stores nothing. ``splits`` holds the examples with
     their groups in clear, unlike the frozen version; it and the texts in ``drops``, ``changes`` and
-    ``suspects`` are for looking at here and now (see ``preview``).
+    ``suspects`` are for looking at here and now (see ``preview``). ``leaks`` are those that refused
+    a dry run, or whose rows gave way.
     """
 
     version: DataVersion | None
@@ -91,6 +96,7 @@ class BuildResult:
     card: Mapping[str, Json]
     warnings: tuple[str, ...] = ()
     splits: Mapping[str, Sequence[Example]] = field(default_factory=dict, repr=False)
+    leaks: tuple[Leak, ...] = field(default=(), repr=False)
 
 
 def build(
@@ -129,22 +135,27 @@ def _build(
     restored = restored_keys(ws, Chained(imported.examples, case_rows(cases)))
     frame = replace(frame, restored=restored)
     before = earlier(ws, config)
+    undone = undone_rules(ws, imported.examples)
+    cleaning = cleaning_steps(config, frozenset(objective.enum_fields), root, undone)
     identifying = Deidentification(ws, config.deidentification, config.workers)
     steps = make_steps(config, objective, known, before.ids, decisions_of(ws), identifying)
-    steps += reported_steps(ws)
+    steps = [*cleaning, *steps, *reported_steps(ws)]
     outcomes = run_steps(steps, imported.examples, frame)
     imported.examples = ()  # what was read is no longer needed, and may be large
     divided, joined = Divided({}), Joined({})
     refusals: tuple[str, ...] = ()
+    leaks: tuple[Leak, ...] = ()
     try:
         _refuse_unusable(imported, outcomes, known, objective)
         kept = before.sides(ws, outcomes.examples)
-        divided = divide(config, objective, outcomes, kept, frame)
-        joined = join_cases(cases, divided.splits, config, steps, ws, frame)
+        gate = gate_of(config, ws)
+        divided = divide(config, objective, outcomes, kept, frame, gate)
+        joined = join_cases(cases, divided.splits, config, steps, gate, frame)
     except InputError as refusal:
         if not dry_run:
             raise
         refusals = (f"a build would be refused: {refusal}",)
+        leaks = refusal.leaks if isinstance(refusal, Leaking) else ()
     splits, evened = even_out(config.rebalance, joined.splits, tuple(objective.enum_fields))
     used = _used_labels(splits)
     labels = known.labels or (tuple(sorted(used)) if objective.task in LABEL_TASKS else ())
@@ -154,6 +165,8 @@ def _build(
         card["erased_rows"] = erased
     if signature is not None:
         card["sign_off"] = signed_by(signature)
+    if undone:
+        card["undone"] = undone_json(undone)
     if evened is not None:
         card["rebalance"] = evened
     if isinstance(config.canaries, CanariesConfig) and "train" in splits:
@@ -182,11 +195,13 @@ def _build(
             *unsigned,
             *other_sources(ws, signature, [source.digest for source in imported.sources]),
             *refusals,
+            *cleaning_notes(outcomes.states),
             *divided.warnings,
             *_size_warnings(config, counts, outcomes),
             *_idle_labels(known, used),
         ),
         splits=splits,
+        leaks=(*leaks, *divided.leaks),
     )
 
 
@@ -226,7 +241,7 @@ def make_steps(
     decisions: Decisions | None = None,
     identifying: Deidentification | None = None,
 ) -> list[Step]:
-    """Return the steps of a build, in order; rows with the ids ``first`` win over their doubles.
+    """Return the steps after cleaning, in order; rows with the ids ``first`` win over doubles.
 
     Decisions about suspects come after de-identification: people decided on what was frozen.
 
@@ -235,7 +250,7 @@ def make_steps(
     """
     closed = frozenset(objective.enum_fields)
     rules = config.duplicate_rules
-    steps: list[Step] = [Clean(config, closed), CheckLabels(objective, known.labels)]
+    steps: list[Step] = [CheckLabels(objective, known.labels)]
     if config.redacts:
         steps.append(identifying.step(closed) if identifying else Deidentify(closed))
     if decisions is not None and decisions.by_id:
@@ -244,6 +259,8 @@ def make_steps(
         steps.append(ExactDuplicates(first))
     if rules.near != "off":
         steps.append(NearDuplicates(rules.near, first))
+    if rules.semantic != "off":
+        steps.append(SemanticDuplicates(rules.semantic, rules.embedder, first))
     return steps
 
 

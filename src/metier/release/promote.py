@@ -12,6 +12,7 @@ from dataclasses import dataclass
 from sqlalchemy.orm import Session
 
 from metier.core.errors import NotFound, UserError
+from metier.core.ledger.erasures import list_erasures
 from metier.core.records import Release
 from metier.core.store.tables import AliasRow
 from metier.core.types import Json
@@ -45,7 +46,16 @@ def plan_promotion(ws: Workspace, key: str) -> Plan:
     blocked: tuple[str, ...] = ()
     if decision.state != "passed":
         blocked = tuple(map(describe_result, decision.unmet)) or decision.words[:1]
+    blocked += tuple(_erased(ws, release))
     return Plan(release, decision, aliases(ws).get("champion"), blocked)
+
+
+def _erased(ws: Workspace, release: Release) -> list[str]:
+    return [
+        f"it learned from rows that were erased on {one.created_at:%Y-%m-%d} ({one.id})"
+        for one in list_erasures(ws)
+        if release.run_id in one.runs
+    ]
 
 
 def promote(

@@ -24,6 +24,8 @@ from metier.core.store.tables import SourceRow, VersionExampleRow, VersionRow
 from metier.core.types import Example, Json, digest, hash_members
 from metier.core.workspace import Workspace
 
+SUCCEEDED_BY = "succeeded_by"
+"""The key of an emptied version's card that names the version that took its place."""
 PARQUET = "application/vnd.apache.parquet"
 VERSION = ("data version", "metier data build")
 
@@ -146,6 +148,12 @@ def iter_split(ws: Workspace, version: DataVersion | str, split: str) -> Iterato
 
 def _split_of(ws: Workspace, version: DataVersion | str, split: str) -> str:
     found = get_version(ws, version) if isinstance(version, str) else version
+    if not found.splits and SUCCEEDED_BY in found.card:
+        raise NotFound(
+            f"rows of {found.id}",
+            got="none: it held rows that were erased",
+            remedy=f"use the version that took its place, {found.card[SUCCEEDED_BY]}",
+        )
     if split not in found.splits:
         raise NotFound(f"a split of {found.id}", got=split, remedy=nearest(split, found.splits))
     return found.splits[split]

@@ -23,7 +23,7 @@ from sqlalchemy.orm import Session, sessionmaker
 from metier.core.errors import Busy, IntegrityError, MetierError, UserError, disk_full
 from metier.core.store.tables import Base
 
-HEAD = "v0004"
+HEAD = "v0005"
 """Newest migration; a test holds it equal to the newest file in ``migrations/versions``."""
 MIGRATIONS = Path(__file__).parent / "migrations"
 LOCK_TIMEOUT_S = 30.0
@@ -92,10 +92,26 @@ class Database:
     def scrub(self) -> None:
         """On SQLite, fold the log into the file, so that no deleted content lingers in it."""
         if self.is_sqlite:
-            with self.errors("scrubbing the database"), self.engine.connect() as connection:
-                raw = connection.connection.cursor()
-                raw.execute("PRAGMA wal_checkpoint(TRUNCATE)")
-                raw.close()
+            with self.errors("scrubbing the database"):
+                self._pragma("PRAGMA wal_checkpoint(TRUNCATE)")
+
+    def _pragma(self, statement: str) -> None:
+        """Run a statement that SQLite takes outside any transaction only."""
+        with self.engine.connect() as connection:
+            raw = connection.connection.cursor()
+            raw.execute(statement)
+            raw.close()
+
+    def compact(self) -> None:
+        """Rewrite the file or the tables, so that nothing deleted lingers in unused pages."""
+        with self.errors("compacting the database"):
+            if self.is_sqlite:
+                self._pragma("VACUUM")
+            else:
+                alone = self.engine.execution_options(isolation_level="AUTOCOMMIT")
+                with alone.connect() as connection:
+                    connection.execute(text("VACUUM FULL"))
+        self.scrub()
 
     def close(self) -> None:
         """Close all connections."""

@@ -516,6 +516,18 @@ class IncidentRow(Base):
     closed_by: Mapped[str | None]
 
 
+class ErasureRow(Base):
+    """A group that was erased; rows of it are never taken in again. ``certificate`` is what is in
+    the certificate: ids and numbers."""
+
+    __tablename__ = "erasures"
+    id: Mapped[str] = mapped_column(primary_key=True)
+    created_at: Mapped[datetime]
+    group_hash: Mapped[str] = mapped_column(index=True)
+    actor: Mapped[str]
+    certificate: Mapped[dict[str, Any]]
+
+
 class ApiKeyRow(Base):
     """A key of the API; only the SHA-256 of its random secret is kept."""
 

@@ -1,0 +1,65 @@
+"""The certificate of an erasure, for a person to read and file. It holds no text of the rows."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+from metier.core.ledger.erasures import Erasure
+
+NOT_COVERED = (
+    "backups and copies made before this moment",
+    "weights that learned from the rows (listed above): they can only be retired",
+    "files outside the workspace (listed below, where they stand in the project folder)",
+    "old versions of objects, where artifacts lie in a store that keeps them",
+)
+
+
+def certificate_markdown(erasure: Erasure) -> str:
+    """Return the certificate as Markdown."""
+    return "\n".join(_lines(erasure)) + "\n"
+
+
+def _lines(erasure: Erasure) -> Iterator[str]:
+    found = erasure.certificate
+    scan, removed = found["scan"], found["removed"]
+    yield f"# Certificate of erasure {erasure.id}\n"
+    yield f"- when: {erasure.created_at:%Y-%m-%d %H:%M} UTC"
+    yield f"- by: {erasure.actor or 'unnamed'}"
+    yield f"- reason: {found['reason']}"
+    yield f"- group: `{found['group']}` (keyed hash; the name is not kept)"
+    yield f"- rows: {found['rows']}\n"
+    yield "## What went"
+    yield f"- sealed values, with the key that opened them: {removed['sealed_values']}"
+    yield f"- predictions about the rows, or that repeated them: {removed['predictions']}"
+    yield f"- replies served to the group: {removed['replies']}"
+    tables = ", ".join(f"{name} {count}" for name, count in removed["table_rows"].items())
+    yield f"- rows of tables that repeated them: {tables or 'none'}"
+    yield f"- files that are made again when needed: {removed['files']}"
+    yield f"- artifacts: {removed['artifacts']}\n"
+    yield "## Versions and their successors"
+    for one in found["versions"]:
+        counts = ", ".join(f"{split} {rows}" for split, rows in one["rows"].items())
+        yield f"- {one['version']} -> {one['successor'] or 'emptied before'}: without {counts}"
+    if not found["versions"]:
+        yield "- none held a row"
+    yield "\n## Adapters that learned from the rows"
+    for one in found["adapters"]:
+        releases = ", ".join(one["releases"]) or "never released"
+        yield f"- run {one['run']} on {one['version']} ({releases}): may not be promoted again"
+    if not found["adapters"]:
+        yield "- none"
+    yield "\n## What was looked through afterwards"
+    yield (
+        f"- {scan['files']:,} files, {scan['bytes']:,} bytes, for {scan['needles']:,} values: "
+        f"{'found in ' + ', '.join(scan['found']) if scan['found'] else 'none found'}\n"
+    )
+    yield "## Yours to remove"
+    for path, rows in found["sources"].items():
+        shown = ", ".join(rows[:20]) + (f" and {len(rows) - 20} more" if len(rows) > 20 else "")
+        yield f"- {path}: rows {shown}"
+    for path in found["beside"]:
+        yield f"- {path}: a value of the group stands in it"
+    if not found["sources"] and not found["beside"]:
+        yield "- nothing"
+    yield "\n## Not covered"
+    yield from (f"- {words}" for words in NOT_COVERED)
