@@ -25,6 +25,7 @@ from metier.data.executors import Batches, LocalExecutor, Work
 from metier.privacy import find_identifiers, redact
 from metier.privacy.book import Book, rewritten, runs_of
 from metier.privacy.dates import shifted
+from metier.privacy.language import uncovered
 from metier.privacy.operators import Keep as KeepIdentifier
 from metier.privacy.operators import Operator, Shift, Surrogate, placeholder
 from metier.privacy.operators import replace as put_in_place
@@ -37,7 +38,11 @@ from metier.privacy.vault import Shelf, Vault, scope_hash
 NAME = "deidentify"
 BATCH_ROWS = 256
 MOST_WEEKS = 52
+UNREAD = "unread_language"
+"""Why an example is dropped."""
 Books = Mapping[str, Book]
+Found = Mapping[str, Sequence[Finding]]
+"""What was found in each text of an example."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -104,10 +109,11 @@ class Deidentify:
         books: Books = state or {}
         table = self.config.table
         for example in batch:
-            changed, changes = self._rewritten(example, books, table)
-            unread = self._unread(example)
+            found = {text: self.find(text) for text in texts_of(example, self.closed)}
+            changed, changes = self._rewritten(example, found, books, table)
+            why = self._unread(found)
             # What a person takes back from quarantine must not come back in clear.
-            yield Drop(changed, "unread_language", unread) if unread else Keep(changed, changes)
+            yield Drop(changed, UNREAD, {"what": why}) if why else Keep(changed, changes)
 
     def find(self, text: str) -> list[Finding]:
         """Return what the profile finds in a text."""
@@ -121,51 +127,37 @@ class Deidentify:
         """Return the keyed hash of who an example is about."""
         return hash_group(self.keys.groups, example.group or example.id)
 
-    def edits(self, text: str, table: Mapping[str, Operator], book: Book, days: int) -> list[Edit]:
-        """Return the replacements of a text, in order."""
-        return edits_of(text, self.find(text), table, book, (self.keys.hashes, days))
-
     def _rewritten(
-        self, example: Example, books: Books, table: Mapping[str, Operator]
+        self, example: Example, found: Found, books: Books, table: Mapping[str, Operator]
     ) -> tuple[Example, tuple[Change, ...]]:
         book = books.get(self.scope(example)) or Book()
         days = self.keys.days(self.group(example)) if self.keys.shifts else 0
 
+        def edits(text: str) -> list[Edit]:
+            return edits_of(text, found.get(text, ()), table, book, (self.keys.hashes, days))
+
         def edit(text: str) -> Stages:
-            return stages_of(text, self.edits(text, table, book, days))
+            return stages_of(text, edits(text))
 
         target = example.target
         if not isinstance(target, SpansTarget):
             return rewrite(example, self.name, edit, self.closed)
         plain, changes = rewrite(replace(example, target=None), self.name, edit, self.closed)
-        edits = [] if not changes else self._marked(example, table, book, days)
-        spans = tuple(moved_span(span, edits) for span in target.spans)
+        moving = _of_marked_turn(example, edits) if changes else []
+        spans = tuple(moved_span(span, moving) for span in target.spans)
         if spans != target.spans:
             place = f"/messages/{_marked_message(example)}/"
             changes = _noted(changes, place, [asdict(one) for one in target.spans])
         return replace(plain, target=SpansTarget(spans)), changes
 
-    def _marked(
-        self, example: Example, table: Mapping[str, Operator], book: Book, days: int
-    ) -> list[Edit]:
-        """Return the edits of the turn that spans count in, whose parts are joined by newlines."""
-        edits: list[Edit] = []
-        at = 0
-        number = _marked_message(example)
-        parts = example.conversation.messages[number].parts if number >= 0 else ()
-        for part in parts:
-            if isinstance(part, Text):
-                found = self.edits(part.text, table, book, days)
-                edits += [replace(one, start=one.start + at, end=one.end + at) for one in found]
-                at += len(part.text) + 1
-        return edits
-
-    def _unread(self, example: Example) -> dict[str, Json]:
-        found = profile(self.config.profile)
-        if not found.quarantines:
-            return {}
-        languages = _uncovered(texts_of(example, self.closed), self.config.profile)
-        return {"languages": languages} if languages else {}
+    def _unread(self, found: Found) -> str | None:
+        """Return why an example is put aside: nobody reads the language of one of its texts."""
+        chosen = profile(self.config.profile)
+        if not chosen.quarantines:
+            return None
+        readers, languages = chosen.recognisers(), self.config.languages
+        said = (uncovered(text, readers, languages, some) for text, some in found.items())
+        return next((why for why in said if why), None)
 
 
 class DeidentifyWithVault:
@@ -350,6 +342,19 @@ def _moved(offset: int, edits: Sequence[Edit], *, at_end: bool) -> int:
     return offset + shift
 
 
+def _of_marked_turn(example: Example, edits: Callable[[str], list[Edit]]) -> list[Edit]:
+    """Return the edits of the turn that spans count in, whose parts are joined by newlines."""
+    found: list[Edit] = []
+    at = 0
+    number = _marked_message(example)
+    for part in example.conversation.messages[number].parts if number >= 0 else ():
+        if isinstance(part, Text):
+            moved = edits(part.text)
+            found += [replace(one, start=one.start + at, end=one.end + at) for one in moved]
+            at += len(part.text) + 1
+    return found
+
+
 def _marked_message(example: Example) -> int:
     """Return the number of the last user turn, -1 when there is none."""
     messages: Sequence[Message] = example.conversation.messages
@@ -364,15 +369,3 @@ def _noted(
     return tuple(
         replace(one, moved=spans) if at == first else one for at, one in enumerate(changes)
     )
-
-
-def _uncovered(texts: Sequence[str], name: str) -> list[str]:
-    """Return the languages of texts that the profile's recognisers do not read."""
-    return sorted({language for text in texts if (language := _read_by_nobody(text, name))})
-
-
-def _read_by_nobody(text: str, name: str) -> str:
-    return ""
-
-
-Find = Callable[[str], list[Finding]]

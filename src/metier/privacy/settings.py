@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Self
+from typing import Annotated, Self
 
 from pydantic import Field, model_validator
 
@@ -11,6 +11,8 @@ from metier.core.section import Section
 from metier.privacy.operators import ASSIGNED, Operator, OperatorSetting, Redact, operator_table
 from metier.privacy.profiles import ProfileName, profile
 from metier.privacy.vault import Scope
+
+Language = Annotated[str, Field(pattern=r"^[a-z]{2}$")]
 
 
 class DeidentifyConfig(Section):
@@ -27,6 +29,10 @@ class DeidentifyConfig(Section):
     scope: Scope = "group"
     """How far a surrogate reaches: the same person is the same surrogate within a record, within a
     group (a record of no group is one of its own) or in the whole project."""
+
+    languages: list[Language] = Field(default=["en"], min_length=1)
+    """Languages of the texts (ISO 639-1); text that is clearly in another one, or in one that no
+    recogniser reads, goes to quarantine (not under patterns)."""
 
     @model_validator(mode="after")
     def _operators_fit(self) -> Self:
