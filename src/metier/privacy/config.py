@@ -1,8 +1,8 @@
-"""The section ``[privacy]``: what may leave the machine, and to whom."""
+"""The section ``[privacy]``: what may leave the machine, to whom; and who finds names."""
 
 from __future__ import annotations
 
-from typing import Annotated
+from typing import Annotated, Literal
 
 from pydantic import Field
 
@@ -21,8 +21,55 @@ class EgressEntry(Section):
     """Reference of the contract that allows it, e.g. "DPA 2026-03"; it goes into the audit log."""
 
 
+Language = Annotated[str, Field(pattern=r"^([a-z]{2,3}|\*)$")]
+
+
+class BundledNames(Section):
+    """The tagger and lists that come with metier: English, no download, no torch."""
+
+    type: Literal["bundled"] = "bundled"
+    caution: Annotated[float, Field(ge=-5, le=10)] = 0.5
+    """How far to lean towards finding, in nats: more finds more names and takes more words for
+    names."""
+
+
+class TransformersNames(Section):
+    """A token-classification model; code of others is never run."""
+
+    type: Literal["transformers"] = "transformers"
+    model: Annotated[str, Field(min_length=1)]
+    """Folder, or hub name of a model that is on this machine already."""
+    labels: dict[str, str] = Field(default_factory=dict)
+    """The model's label (without B- and I-) -> kind, e.g. PER -> person; empty: the usual labels
+    (PER, PERSON, LOC, GPE, ORG, NORP)."""
+    languages: Annotated[tuple[Language, ...], Field(min_length=1)] = ("en",)
+    """ISO 639-1 codes of the languages the model reads: text in others is quarantined."""
+    threshold: Annotated[float, Field(ge=0, le=1)] = 0.0
+    """Least probability of a finding; 0: all."""
+
+
+class GlinerNames(Section):
+    """A GLiNER model (pip install gliner)."""
+
+    type: Literal["gliner"] = "gliner"
+    model: Annotated[str, Field(min_length=1)]
+    """Folder, or hub name of a model that is on this machine already."""
+    labels: dict[str, str] = Field(default_factory=dict)
+    """What the model is asked for, in words -> kind; empty: person, city, organization, street
+    address and the like."""
+    languages: Annotated[tuple[Language, ...], Field(min_length=1)] = ("en",)
+    """ISO 639-1 codes of the languages the model reads."""
+    threshold: Annotated[float, Field(ge=0, le=1)] = 0.3
+    """Least score of a finding."""
+
+
+NamesConfig = Annotated[BundledNames | TransformersNames | GlinerNames, Field(discriminator="type")]
+
+
 class PrivacyConfig(Section):
-    """What may leave the machine. Empty: nothing."""
+    """What may leave the machine (empty: nothing), and who finds names."""
 
     egress: list[EgressEntry] = Field(default_factory=list)
     """Permissions, each an [[privacy.egress]] table."""
+    names: NamesConfig = Field(default_factory=BundledNames)
+    """Who finds people, places and organisations where the profile asks for them."""

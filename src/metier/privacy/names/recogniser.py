@@ -1,8 +1,8 @@
 """People, places and organisations in English text: the bundled tagger with its rules.
 
-    >>> from metier.privacy.names import NameRecogniser
-    >>> [found.kind for found in NameRecogniser().find("Ask Dr. Maria Lund in Bergen.")]
-    ['title', 'person', 'place']
+>>> from metier.privacy.names import NameRecogniser
+>>> [found.kind for found in NameRecogniser().find("Ask Dr. Maria Lund in Bergen.")]
+['title', 'person', 'place']
 """
 
 from __future__ import annotations
@@ -14,9 +14,8 @@ from metier.privacy.names import addresses, features, rules, tagger
 from metier.privacy.names.runs import Run, Tokens, decode, trimmed
 from metier.privacy.types import Finding
 
-CAUTION = 0.0
-"""How much likelier "no name" must be than the best name, in nats below zero: more finds more
-names, and takes more words for names."""
+CAUTION = 0.5
+"""Nats taken off "no name": more finds more names, and takes more words for names."""
 _HAS_LETTER = re.compile(r"[^\W\d_]")
 
 
@@ -48,9 +47,10 @@ class NameRecogniser:
 def _ruled(tokens: Tokens, tagged: list[Run]) -> list[Run]:
     trims = (trimmed(tokens, run) for run in tagged)
     found = [run for run in trims if run and rules.credible(tokens, run)]
-    for rule in (rules.listed, rules.after_titles, rules.again):
+    for rule in (rules.listed, rules.after_titles, rules.widened, rules.again):
         found += [run for run in rule(tokens, found) if rules.credible(tokens, run)]
-    return sorted(found)
+        found = rules.merged(tokens, found)
+    return found
 
 
 def _findings(tokens: Tokens, found: list[Run]) -> list[Finding]:

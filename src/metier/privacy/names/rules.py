@@ -11,7 +11,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 
 from metier.privacy.names import lexicon
-from metier.privacy.names.lexicon import ENGLISH, EPONYM, EPONYM_NOUN, NAMES, PLACES
+from metier.privacy.names.lexicon import EPONYM, EPONYM_NOUN, NAMES, PLACES
 from metier.privacy.names.runs import (
     ADDRESS,
     NATIONALITY,
@@ -25,13 +25,55 @@ from metier.privacy.names.runs import (
 _COMMON = lexicon.FREQUENT | lexicon.USUAL | lexicon.KNOWN
 # Nouns of EPONYM_NOUN that follow living people's names as well.
 _WEAK_NOUNS = frozenset(
-    "type line plot position body node cell cells law index inventory test sign score block".split()
+    [
+        "type",
+        "line",
+        "plot",
+        "position",
+        "body",
+        "node",
+        "cell",
+        "cells",
+        "law",
+        "index",
+        "inventory",
+        "test",
+        "sign",
+        "score",
+        "block",
+    ]
 )
-_AFTER_POSSESSIVE = frozenset(". , ; : ) ? ! and or in is was with".split())
+_AFTER_POSSESSIVE = frozenset(
+    [".", ",", ";", ":", ")", "?", "!", "and", "or", "in", "is", "was", "with"]
+)
+_HONORIFICS = frozenset(["Mr", "Mrs", "Ms", "Miss", "Dr", "Prof", "mr", "mrs", "ms", "dr"])
 _SOUNDS = frozenset(
-    "oh ah um uh hm hmm well wow yeah okay ok aw huh gosh ma don t s m re ll ve mon".split()
+    [
+        "oh",
+        "ah",
+        "um",
+        "uh",
+        "hm",
+        "hmm",
+        "well",
+        "wow",
+        "yeah",
+        "okay",
+        "ok",
+        "aw",
+        "huh",
+        "gosh",
+        "ma",
+        "don",
+        "t",
+        "s",
+        "m",
+        "re",
+        "ll",
+        "ve",
+        "mon",
+    ]
 )
-_MARRIED = frozenset({"Mr", "Mrs", "Ms", "Miss", "Dr", "Prof", "mr", "mrs", "ms", "dr"})
 
 
 def credible(tokens: Tokens, run: Run) -> bool:
@@ -61,7 +103,7 @@ def _listed(tokens: Tokens, run: Run) -> bool:
 
 def _introduced(tokens: Tokens, first: int) -> bool:
     before = tokens.words[max(0, first - 2) : first]
-    return any(word in _MARRIED for word in before)
+    return any(word in _HONORIFICS for word in before)
 
 
 def is_eponym(tokens: Tokens, run: Run) -> bool:
@@ -69,8 +111,11 @@ def is_eponym(tokens: Tokens, run: Run) -> bool:
     first, after, kind = run
     if kind == PERSON and _introduced(tokens, first):
         return False
-    bits = [b for b, word in zip(tokens.bits[first:after], tokens.words[first:after], strict=True)
-            if word.isalpha() and len(word) > 1]
+    bits = [
+        b
+        for b, word in zip(tokens.bits[first:after], tokens.words[first:after], strict=True)
+        if word.isalpha() and len(word) > 1
+    ]
     known = bool(bits) and all(b & EPONYM for b in bits)
     noun = _following(tokens, after)
     if lexicon.bits_by_word().get(noun, 0) & EPONYM_NOUN and (known or noun not in _WEAK_NOUNS):
@@ -122,47 +167,111 @@ def again(tokens: Tokens, runs: list[Run]) -> Iterator[Run]:
                 yield Run(n, n + 1, PERSON)
 
 
+def widened(tokens: Tokens, runs: list[Run]) -> Iterator[Run]:
+    """Yield names of people with the capitalised word beside them, unless it is an English one."""
+    taken = _taken(runs)
+    for first, after, kind in runs:
+        if kind == PERSON:
+            while after not in taken and _is_name_part(tokens, after):
+                after += 1
+            while first - 1 not in taken and _is_name_part(tokens, first - 1):
+                first -= 1
+            yield Run(first, after, kind)
+
+
+def _is_name_part(tokens: Tokens, n: int) -> bool:
+    if tokens.mode != 0 or not 0 <= n < len(tokens.words):
+        return False
+    word, bits = tokens.words[n], tokens.bits[n]
+    return word.istitle() and len(word) > 2 and word.isalpha() and not bits & _OTHERWISE
+
+
+_OTHERWISE = (
+    _COMMON
+    | lexicon.TITLE
+    | lexicon.MONTH
+    | lexicon.ORG_WORD
+    | lexicon.STREET_WORD
+    | lexicon.NATIONALITY
+    | lexicon.COUNTRY
+    | lexicon.EPONYM_NOUN
+)
+
+
 def listed(tokens: Tokens, runs: list[Run]) -> Iterator[Run]:
-    """Yield countries and nationalities by list, and capitalised words right after a title."""
-    wanted = lexicon.COUNTRY | lexicon.NATIONALITY | lexicon.TITLE
-    if not any(b & wanted for b in tokens.bits):
-        return
-    for n in _free(tokens, runs):
-        bits, word = tokens.bits[n], tokens.words[n]
-        if bits & wanted and len(word) > 1 and (word[0].isupper() or tokens.mode == 1):
-            yield from _by_list(tokens, n, bits)
+    """Yield countries and nationalities by list, and titles before a capitalised word."""
+    taken = _taken(runs)
+    for n, bits in enumerate(tokens.bits):
+        if bits & _LISTED and (tokens.words[n][0].isupper() or tokens.mode == 1):
+            after = _end_of_country(tokens, n) if bits & lexicon.COUNTRY_PART else 0
+            if after:
+                yield Run(n, after, PLACE)
+            elif n not in taken:
+                yield from _by_list(tokens, n, bits)
+
+
+_LISTED = lexicon.COUNTRY | lexicon.COUNTRY_PART | lexicon.NATIONALITY | lexicon.TITLE
+
+
+def _end_of_country(tokens: Tokens, n: int) -> int:
+    """Return the token after a country of two to four words that begins here; 0: none does."""
+    countries = lexicon.phrases("country")
+    for after in range(min(n + 4, len(tokens.words)), n + 1, -1):
+        if " ".join(tokens.words[n:after]).lower() in countries:
+            return after
+    return 0
 
 
 def _by_list(tokens: Tokens, n: int, bits: int) -> Iterator[Run]:
-    if bits & lexicon.NATIONALITY and (tokens.mode != 1 or not bits & lexicon.NAMES):
+    if len(tokens.words[n]) < 2:
+        return
+    if bits & lexicon.NATIONALITY and (tokens.mode != 1 or not bits & NAMES):
         yield Run(n, n + 1, NATIONALITY)
-    elif bits & lexicon.COUNTRY and not bits & (lexicon.NAMES | lexicon.FREQUENT):
+    elif bits & lexicon.COUNTRY and not bits & (NAMES | lexicon.FREQUENT):
         yield Run(n, n + 1, PLACE)
-    elif tokens.words[n] in _MARRIED:
+    elif tokens.words[n] in _HONORIFICS:
         after = n + 2 if tokens.words[n + 1 : n + 2] == ["."] else n + 1
         follows = tokens.words[after : after + 1]
         if follows and follows[0][0].isupper() and len(follows[0]) > 1:
             yield Run(n, after, TITLE)
 
 
+def _taken(runs: list[Run]) -> set[int]:
+    return {n for first, after, _ in runs for n in range(first, after)}
+
+
 def _free(tokens: Tokens, runs: list[Run]) -> Iterator[int]:
-    taken = {n for first, after, _ in runs for n in range(first, after)}
+    taken = _taken(runs)
     return (n for n in range(len(tokens.words)) if n not in taken)
 
 
 def after_titles(tokens: Tokens, runs: list[Run]) -> Iterator[Run]:
     """Yield the capitalised word behind a title that nothing else has: "Dr. Wells"."""
-    starts = {run.first for run in runs}
+    taken = _taken(runs)
     for run in runs:
         n = run.after
-        if run.kind == TITLE and n < len(tokens.words) and n not in starts:
-            word, noun = tokens.words[n], tokens.bits[n] & (lexicon.FREQUENT | lexicon.TITLE)
-            if word[0].isupper() and len(word) > 1 and not noun and not _taken(runs, n):
+        if run.kind == TITLE and n < len(tokens.words) and n not in taken:
+            word, other = tokens.words[n], tokens.bits[n] & (lexicon.FREQUENT | lexicon.TITLE)
+            if word[0].isupper() and len(word) > 1 and not other:
                 yield Run(n, n + 1, PERSON)
 
 
-def _taken(runs: list[Run], n: int) -> bool:
-    return any(first <= n < after for first, after, _ in runs)
+def merged(tokens: Tokens, runs: list[Run]) -> list[Run]:
+    """Return runs in order: overlapping ones made one, and ones of a kind with a hyphen or
+    apostrophe between. The longer one's kind holds."""
+    joined: list[Run] = []
+    for run in sorted(runs):
+        last = joined[-1] if joined else None
+        if last and (run.first < last.after or _hyphenated(tokens, last, run)):
+            kind = max(last, run, key=lambda r: r.after - r.first).kind
+            joined[-1] = Run(last.first, max(last.after, run.after), kind)
+        else:
+            joined.append(run)
+    return joined
 
 
-__all__ = ["ENGLISH", "after_titles", "again", "credible", "is_eponym", "listed"]
+def _hyphenated(tokens: Tokens, last: Run, run: Run) -> bool:
+    near = run.first == last.after + 1 and run.kind == last.kind
+    if not near or tokens.words[last.after] not in ("-", "'", "’"):
+        return False
+    return tokens.spans[last.after - 1][1] + 1 == tokens.spans[run.first][0]

@@ -9,7 +9,7 @@ from typing import NamedTuple
 from metier.privacy.names.tagger import KINDS, Array
 
 PERSON, PLACE, ORGANISATION, TITLE, NATIONALITY, ADDRESS = range(len(KINDS))
-_ABBREVIATIONS = frozenset("jr sr inc ltd co corp st apt ul bros".split())
+_ABBREVIATIONS = frozenset(["jr", "sr", "inc", "ltd", "co", "corp", "st", "apt", "ul", "bros"])
 
 
 class Run(NamedTuple):
