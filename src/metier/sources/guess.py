@@ -8,21 +8,25 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from itertools import islice
 from pathlib import Path
 from typing import Any
 
 from metier.core.errors import InputError
 from metier.core.objective import TaskKind
+from metier.sources.addresses import is_address, shown
 from metier.sources.chats import chat_shape
+from metier.sources.columns import Column, describe
 from metier.sources.config import SourceConfig, Unpivot
-from metier.sources.profile import Column, describe
+from metier.sources.labelling import labelling_shape
 from metier.sources.read import read_rows
 from metier.sources.types import Row
-from metier.sources.values import as_text
+from metier.sources.values import as_text, name_some
 
 LOOKED_AT = 1_000
+CELLS = 2_000_000
+"""Cells looked at, at most: of a very wide table fewer rows."""
 PREVIEWED = 3
 WIDE = 8
 """Columns of lists from which a table counts as wide."""
@@ -55,23 +59,46 @@ class Guess:
     preview_rows: Preview
 
 
-def guess(path: Path, root: Path | None = None) -> Guess:
-    """Propose how to read ``path`` (file, folder or glob).
+def guess(path: Path | str, root: Path | None = None, max_cells: int = CELLS) -> Guess:
+    """Propose how to read ``path`` (file, folder, glob or address).
 
     The proposed path is relative to ``root``, the folder of metier.toml (default: the one ``path``
-    lies in). Raises InputError when no row can be read or no column can be asked.
+    lies in). At most ``max_cells`` cells are looked at. Raises InputError when no row can be read
+    or no column can be asked.
     """
+    base, name = placed(path, root)
+    return guess_source(SourceConfig(path=name), base, max_cells)
+
+
+def placed(path: Path | str, root: Path | None) -> tuple[Path, str]:
+    """Return the folder a path is relative to (default: its own) and the path in it."""
+    if is_address(str(path)):
+        return root or Path(), str(path)
+    path = Path(path)
     base = root or path.parent
     name = path.relative_to(base).as_posix() if path.is_relative_to(base) else str(path)
-    source = SourceConfig(path=name)
-    found = islice(read_rows(source, base), LOOKED_AT)
-    rows = [row for row in found if isinstance(row, Row)]
+    return base, name
+
+
+def guess_source(source: SourceConfig, base: Path, max_cells: int = CELLS) -> Guess:
+    """Propose the columns of a source of which path, and query or format, are known already."""
+    name = shown(source.path)
+    found = islice(read_rows(source, base, LOOKED_AT), LOOKED_AT)
+    rows: list[Row] = []
+    for row in found:
+        if isinstance(row, Row) and (not rows or len(rows) * len(row.values) < max_cells):
+            rows.append(row)
     if not rows:
         raise InputError(
             f"rows that can be read in {name}",
             got=f"none among the first {LOOKED_AT:,}",
             remedy="open the file and see whether it is what its suffix says",
         )
+    tool = labelling_shape(rows[0].values)
+    if tool and source.format == "auto":
+        why = f"the rows are what {tool} exports: questions and annotators become columns"
+        flat = guess_source(source.model_copy(update={"format": tool}), base, max_cells)
+        return replace(flat, why=(why, *flat.why))
     preview = tuple({n: as_text(v) for n, v in row.values.items()} for row in rows[:PREVIEWED])
     if shape := chat_shape(rows[0].values):
         why = f"the rows are {shape} conversations; the last assistant turn is the target"
@@ -168,7 +195,7 @@ def _record(columns: Sequence[Column]) -> tuple[str, str]:
     if not used:
         raise InputError(
             "a column that can be asked",
-            got=f"the columns {', '.join(column.name for column in columns) or 'none'}",
+            got=f"the columns {name_some([column.name for column in columns]) or 'none'}",
             remedy='say which, e.g. prompt = "question"',
         )
     prompt = "\n".join(f"{column.name}: {{{column.name}}}" for column in used)

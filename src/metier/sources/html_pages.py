@@ -23,6 +23,7 @@ PAGE_LIMIT = 50_000_000
 NEVER = {"script", "style", "noscript", "template", "svg", "head", "iframe", "object", "canvas"}
 SELDOM = {"nav", "footer", "aside", "form", "button", "select", "menu", "dialog"}
 MAIN = {"main", "article"}
+CELLS = {"td", "th"}
 INLINE = {
     *("a", "abbr", "b", "bdi", "bdo", "cite", "code", "data", "del", "dfn", "em", "font", "i"),
     *("img", "ins", "kbd", "label", "mark", "q", "s", "samp", "small", "span", "strong", "sub"),
@@ -91,20 +92,24 @@ class _Page(HTMLParser):
             self._stack.append(tag)
 
     def _cell_or_block(self, tag: str) -> None:
-        if tag in ("td", "th"):
+        if tag in CELLS:
             if "".join(self._pieces).strip():
                 self._pieces.append(" | ")
         elif tag == "br":
             self._pieces.append("\n")
-        elif not (tag in ("p", "div") and {"td", "th"} & set(self._stack[-3:])):
+        elif not self._in_cell(tag):
             self._end_block()
             if tag == "li":
                 self._pieces.append("- ")
 
+    def _in_cell(self, tag: str) -> bool:
+        """Whether a tag only lays out the text of one table cell."""
+        return tag in ("p", "div") and bool(CELLS.intersection(self._stack[-3:]))
+
     def handle_endtag(self, tag: str) -> None:
         if tag not in self._stack:
             return
-        if tag not in INLINE and tag not in ("td", "th"):
+        if tag not in INLINE | CELLS and not self._in_cell(tag):
             self._end_block()
         while self._stack and self._stack.pop() != tag:
             pass

@@ -63,10 +63,10 @@ def query_rows(
                 _forbid_writing(connection.connection.driver_connection)
             options: dict[str, Any] = {"no_parameters": True, "stream_results": True}
             connection = connection.execution_options(yield_per=FETCHED_ROWS, **options)
-            found = connection.exec_driver_sql(checked)
-            names = _distinct(tuple(found.keys()), path)
-            for cells in islice(found, limit):
-                yield dict(zip(names, cells, strict=True))
+            with connection.exec_driver_sql(checked) as found:
+                names = _distinct(tuple(found.keys()), path)
+                for cells in islice(found, limit):
+                    yield dict(zip(names, cells, strict=True))
     except SQLAlchemyError as error:
         _refuse(error, path)
     finally:

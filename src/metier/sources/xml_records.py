@@ -23,7 +23,7 @@ from metier.sources.values import check_text
 from metier.sources.xml_events import BLOCK_BYTES, XmlFeed
 
 HEAD_BYTES = 4_000_000
-"""How much of a file is looked at to guess the record element."""
+"""How much of a file is looked at to guess the record element; ten times that if none repeats."""
 NODES_LIMIT = 200_000
 """Elements in one record, at most."""
 CONTEXT_KEYS = 200
@@ -221,10 +221,14 @@ def guess_record(member: Member, encoding: str = "auto") -> Path:
     feed = XmlFeed(paths, member.place, encoding)
     with member.open() as stream:
         read = 0
-        while read < HEAD_BYTES and (block := stream.read(BLOCK_BYTES)):
+        repeated: list[Path] = []
+        while read < HEAD_BYTES or (not repeated and read < 10 * HEAD_BYTES):
+            block = stream.read(BLOCK_BYTES)
+            if not block:
+                break
             feed.feed(block)
             read += len(block)
-    repeated = [path for path, count in paths.counts.items() if count > 1 and len(path) > 1]
+            repeated = [path for path, count in paths.counts.items() if count > 1 and path[1:]]
     if not repeated:
         return next(iter(paths.counts), ())
     depth = min(map(len, repeated))
