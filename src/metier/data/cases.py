@@ -18,17 +18,23 @@ from typing import Literal
 from metier.core.records import CASE_SLICE, FEEDBACK, REGRESSION, Case
 from metier.core.steps import Step
 from metier.core.types import Example, Json
-from metier.core.workspace import Workspace
 from metier.data.config import DataConfig
 from metier.data.divide import Splits, leaked
-from metier.data.duplicates import ExactDuplicates, NearDuplicates, prompt_key, prompt_text
+from metier.data.duplicates import (
+    ExactDuplicates,
+    NearDuplicates,
+    SemanticDuplicates,
+    prompt_key,
+    prompt_text,
+)
 from metier.data.duplicates import target_key as answer_key
-from metier.data.leakage import Leak
+from metier.data.leakage import LEARNED, Gate, Leak, find_leaks
 from metier.data.pipeline import Dropped, Frame, Outcomes, Suspected, run_steps
 from metier.data.spool import Chained
-from metier.similarity import near_duplicates
+from metier.similarity.across import near_across
 
 MEASURED = ("test", "validation")
+MERGING = (ExactDuplicates, NearDuplicates, SemanticDuplicates)
 EXACT, NEAR = ExactDuplicates().name, "near_duplicates"
 
 
@@ -64,7 +70,7 @@ def join_cases(
     splits: Mapping[str, Sequence[Example]],
     config: DataConfig,
     steps: Sequence[Step],
-    ws: Workspace,
+    gate: Gate,
     frame: Frame,
 ) -> Joined:
     """Add the cases to the splits of the files, whose rows all stay as they are.
@@ -75,11 +81,11 @@ def join_cases(
     joined = Joined(dict(splits))
     if not cases:
         return joined
-    single = [one for one in steps if not isinstance(one, ExactDuplicates | NearDuplicates)]
+    single = [one for one in steps if not isinstance(one, MERGING)]
     joined.outcomes = run_steps(single, case_rows(cases), frame)
     held = {case.example.id for case in cases if case.held_back}
     rows, refused = joined.outcomes.examples, dict[str, str]()
-    near = _Nearness(splits, rows, config, ws)
+    near = _Nearness(splits, rows, config, gate)
     for row in rows:
         leak = near.leak(row)
         if leak is not None:
@@ -146,11 +152,11 @@ class _Nearness:
         splits: Mapping[str, Sequence[Example]],
         cases: Sequence[Example],
         config: DataConfig,
-        ws: Workspace,
+        gate: Gate,
     ) -> None:
         self._rules, self._leaks_from = config.duplicate_rules, config.near_leakage
         self._by_key: dict[str, list[tuple[str, Example]]] = defaultdict(list)
-        self._groups: dict[tuple[str, str], Example] = {}
+        self._leaks = _leaks(splits, cases, gate)
         texts: dict[str, str] = {}
         for row in cases:
             texts.setdefault(prompt_key(row), prompt_text(row))
@@ -158,9 +164,7 @@ class _Nearness:
             for row in splits.get(side, ()):
                 self.add(side, row)
                 texts.setdefault(prompt_key(row), prompt_text(row))
-                if side in MEASURED and row.group is not None:
-                    self._groups.setdefault((side, ws.sealed.group_hash(row.group)), row)
-        self._alike = _alike(texts, self._lowest())
+        self._alike = _alike(texts, [prompt_key(row) for row in cases], self._lowest())
 
     def _lowest(self) -> float:
         near = self._rules.near
@@ -172,16 +176,7 @@ class _Nearness:
 
     def leak(self, row: Example) -> Leak | None:
         """Return the measured row that a case collides with; test first, strongest kind first."""
-        for side in MEASURED:
-            ways = (side, "train")
-            for other in self._same(row, side):
-                return Leak("exact", other, row, ways, 1.0)
-            for other, similarity in self._near(row, self._leaks_from, side):
-                return Leak("near", other, row, ways, similarity)
-            # The groups of cases are keyed hashes, as in everything that is stored.
-            if row.group is not None and (side, row.group) in self._groups:
-                return Leak("group", self._groups[side, row.group], row, ways, None)
-        return None
+        return self._leaks.get(row.id)
 
     def duplicate(self, row: Example) -> Dropped | None:
         """Return the drop of a case that a row of train says already."""
@@ -223,11 +218,31 @@ class _Nearness:
                     yield other, similarity
 
 
-def _alike(texts: Mapping[str, str], threshold: float) -> dict[str, list[tuple[str, float]]]:
-    """Return, for each prompt's key, the keys of prompts like it, nearest first."""
+def _leaks(
+    splits: Mapping[str, Sequence[Example]], cases: Sequence[Example], gate: Gate
+) -> dict[str, Leak]:
+    """Return what the cases collide with, by their ids: test sets first, then validation."""
+    # Held-back cases of earlier versions are cases of this one, too; they bind files, not cases.
+    before = [side for side in gate.before if side.split != REGRESSION]
+    test = find_leaks(
+        {**{n: rows for n, rows in splits.items() if n not in LEARNED}, "train": cases},
+        replace(gate, before=before),
+    )
+    rest = find_leaks(
+        {"validation": splits.get("validation", ()), "train": cases}, replace(gate, before=())
+    )
+    return {leak.yields.id: leak for leak in (*rest, *test)}
+
+
+def _alike(
+    texts: Mapping[str, str], cases: Sequence[str], threshold: float
+) -> dict[str, list[tuple[str, float]]]:
+    """Return, for the key of each case, the keys of prompts like it, nearest first."""
     keys = list(texts)
     found: dict[str, list[tuple[str, float]]] = defaultdict(list)
-    for a, b, similarity in near_duplicates(list(texts.values()), threshold):
-        found[keys[a]].append((keys[b], similarity))
-        found[keys[b]].append((keys[a], similarity))
+    asked = list(dict.fromkeys(cases))
+    pairs = near_across(list(texts.values()), [texts[key] for key in asked], threshold)
+    for place, at, similarity in pairs:
+        if keys[place] != asked[at]:
+            found[asked[at]].append((keys[place], similarity))
     return {key: sorted(rows, key=lambda one: (-one[1], one[0])) for key, rows in found.items()}

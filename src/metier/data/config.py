@@ -24,6 +24,12 @@ class DuplicatesConfig(Section):
     near: Annotated[float, Field(ge=0.5, le=1)] | Literal["off"] = 0.9
     """Jaccard similarity of prompts from which rows of one target are near duplicates; off: keep
     them (they still stay on one side of the split)."""
+    semantic: Annotated[float, Field(ge=0.5, le=1)] | Literal["off"] = "off"
+    """Cosine similarity of embeddings from which rows count as near duplicates, and as leaks on
+    different sides."""
+    embedder: str = "hashed"
+    """What makes the embeddings: hashed (words and spellings), minilm (meaning, English), or
+    base:MODEL."""
 
 
 class CanariesConfig(Section):
@@ -63,6 +69,9 @@ class DataConfig(Section):
     the training side to quarantine."""
     near_leakage: Annotated[float, Field(ge=0.5, le=1)] = 0.9
     """Jaccard similarity from which two prompts on different sides count as a leak."""
+    earlier: Literal["every", "same", "none"] = "every"
+    """Whose test sets, challenges and held-back cases stay out of training: of every earlier
+    version, of those with the same test, validation and seed, or of none."""
     canaries: CanariesConfig | Literal["none"] = "none"
     """Made-up secrets to plant in train (`metier probe memorisation` looks for them); none: no
     row is added."""

@@ -14,7 +14,7 @@ from metier.core.types import Example
 from metier.data.config import DataConfig
 from metier.data.duplicates import prompt_key
 from metier.data.labels import strata
-from metier.data.leakage import Leak, describe, find_leaks, refuse
+from metier.data.leakage import Gate, Leak, describe, find_leaks, refuse
 from metier.data.pipeline import Dropped, Frame, Outcomes
 from metier.data.quarantine import LEAKAGE
 from metier.data.split import Sizes, split
@@ -27,10 +27,12 @@ Restored = Collection[tuple[str, str]]
 
 @dataclass(frozen=True, slots=True)
 class Divided:
-    """The rows by split; ``warnings`` says what a person should know of how they got there."""
+    """The rows by split; ``warnings`` says what a person should know of how they got there, and
+    ``leaks`` which rows gave way."""
 
     splits: Splits
     warnings: tuple[str, ...] = ()
+    leaks: tuple[Leak, ...] = ()
 
 
 def divide(
@@ -39,10 +41,12 @@ def divide(
     outcomes: Outcomes,
     kept: Mapping[str, str],
     frame: Frame,
+    gate: Gate | None = None,
 ) -> Divided:
     """Split what ``outcomes`` kept and let it through the gate; what gives way is among its drops.
 
-    ``kept`` holds the sides of rows that an earlier version had, by id.
+    ``kept`` holds the sides of rows that an earlier version had, by id; without ``gate``, the
+    splits are only compared with one another.
 
     Raises:
         InputError: the sizes cannot be had, or the splits leak and [data] leakage is "refuse".
@@ -53,11 +57,12 @@ def divide(
         task.advance(rows)
     said: list[str] = []
     with frame.progress.task("data: leakage", total=rows, unit="rows") as task:
-        leaks = find_leaks(splits, config.near_leakage)
+        gate = gate or Gate(config.near_leakage)
+        leaks = find_leaks(splits, gate)
         if any(_torn(leak, kept) for leak in leaks):
             kept = {}
             splits = _draw(config, objective, outcomes, kept, frame.restored)
-            leaks = find_leaks(splits, config.near_leakage)
+            leaks = find_leaks(splits, gate)
             said.append(
                 "the split was drawn anew: rows on two sides of an earlier version now belong "
                 "together, so its test set is not this one's"
@@ -72,7 +77,7 @@ def divide(
             f"{len(way)} rows belong with measured rows of an earlier version, by text or group: "
             "they are in quarantine"
         )
-    return Divided(splits, tuple(said))
+    return Divided(splits, tuple(said), tuple(leaks))
 
 
 def _draw(
@@ -84,7 +89,10 @@ def _draw(
 ) -> Splits:
     examples = outcomes.examples
     closed = tuple(objective.enum_fields)
-    ties = outcomes.states.get("near_duplicates", {}).get("ties", [])
+    states = [
+        outcomes.states.get(name) or {} for name in ("near_duplicates", "semantic_duplicates")
+    ]
+    ties = [pair for state in states for pair in state.get("ties", [])]
     tied = {example_id for pair in ties for example_id in pair}
     places = {one.id: at for at, one in enumerate(examples) if one.id in tied} if tied else {}
     splits = split(
@@ -116,16 +124,19 @@ def _is_restored(row: Example, restored: Restored) -> bool:
 
 def _torn(leak: Leak, kept: Mapping[str, str]) -> bool:
     """Whether rows that were apart may not be apart any more: settings have changed."""
-    return leak.kind != "near" and _were_both_here(leak, kept)
+    return leak.kind not in ("near", "semantic") and _were_both_here(leak, kept)
 
 
 def _gives_way(leak: Leak, kept: Mapping[str, str]) -> bool:
     """Whether the row goes without refusing the build, for the sake of the sealed test set."""
+    if leak.version is not None:  # no source says that it is for training
+        return leak.yields.split is None
     return _is_late(leak.yields, kept) or _were_both_here(leak, kept)
 
 
 def _were_both_here(leak: Leak, kept: Mapping[str, str]) -> bool:
-    return all(row.split is None and row.id in kept for row in (leak.taints, leak.yields))
+    rows = (leak.taints, leak.yields)
+    return leak.version is None and all(row.split is None and row.id in kept for row in rows)
 
 
 def take_out(splits: Splits, leaks: Sequence[Leak], outcomes: Outcomes) -> Splits:

@@ -11,7 +11,7 @@ rows of an earlier version before new ones, the longer prompt first, then by con
 from __future__ import annotations
 
 from collections import defaultdict
-from collections.abc import Collection, Iterable, Iterator, Sequence
+from collections.abc import Callable, Collection, Iterable, Iterator, Sequence
 from dataclasses import asdict, dataclass
 
 from metier.core.steps import Drop, Keep, Outcome, Suspect
@@ -28,6 +28,9 @@ from metier.similarity import exact_key, near_duplicates
 
 TIER = {"test": 0, "validation": 1}
 _REST = 2
+Pair = tuple[int, int, float]
+Pairs = Callable[[Sequence[str]], Sequence[Pair]]
+"""Finds the pairs of texts that are alike: places, and how alike."""
 
 
 def prompt_text(example: Example) -> str:
@@ -133,34 +136,70 @@ class NearDuplicates:
 
         Ties are near duplicates that both stay, having different targets.
         """
-        # In crowds of likes it hangs on the order which pairs are found: it must not hang on ids.
-        found = sorted(view, key=rank)
-        rows = sorted(found, key=lambda row: rank(row, self.first))
-        targets = [target_key(row) for row in rows]
-        dropped: dict[str, Json] = {}
-        ties: list[list[str]] = []
-        for at, likes in sorted(_near(found, rows, self.threshold).items()):
-            row = rows[at]
-            if row.id in dropped:
-                continue
-            for other, similarity in likes:
-                twin, evidence = rows[other], {"kept": row.id, "similarity": round(similarity, 3)}
-                if tier(row) < _REST and tier(twin) > tier(row):
-                    reason = f"near_duplicate_of_{row.split}"
-                    dropped.setdefault(twin.id, [reason, evidence])
-                elif targets[at] == targets[other]:
-                    dropped.setdefault(twin.id, ["near_duplicate", evidence])
-                else:
-                    ties.append([row.id, twin.id])
-        return {"drop": dropped, "ties": [pair for pair in ties if pair[1] not in dropped]}
+        return _settle_likes(view, self.first, self._pairs, "near_duplicate")
+
+    def _pairs(self, texts: Sequence[str]) -> list[Pair]:
+        return near_duplicates(texts, self.threshold)
 
     def apply(self, batch: Sequence[Example], state: Json) -> Iterator[Outcome]:
         """Act on what ``fit`` decided."""
         return _act(batch, state)
 
 
+@dataclass(frozen=True, slots=True)
+class SemanticDuplicates:
+    """Rows whose prompts mean nearly the same: cosine similarity of the named embedder's vectors.
+
+    They go or are tied as near duplicates are.
+    """
+
+    threshold: float
+    embedder: str = "hashed"
+    first: frozenset[str] = frozenset()
+    name: str = "semantic_duplicates"
+
+    def fit(self, view: Iterable[Example]) -> Json:
+        """Return {"drop": {id: [reason, evidence]}, "ties": [[id, id], ...]}."""
+        return _settle_likes(view, self.first, self._pairs, "semantic_duplicate")
+
+    def _pairs(self, texts: Sequence[str]) -> list[Pair]:
+        from metier.similarity.embeddings import make_embedder
+        from metier.similarity.semantic import semantic_duplicates
+
+        return semantic_duplicates(texts, self.threshold, make_embedder(self.embedder))
+
+    def apply(self, batch: Sequence[Example], state: Json) -> Iterator[Outcome]:
+        """Act on what ``fit`` decided."""
+        return _act(batch, state)
+
+
+def _settle_likes(
+    view: Iterable[Example], first: Collection[str], pairs: Pairs, what: str
+) -> dict[str, Json]:
+    """Decide on rows that are alike, best first; reasons begin with ``what``."""
+    # In crowds of likes it hangs on the order which pairs are found: it must not hang on ids.
+    found = sorted(view, key=rank)
+    rows = sorted(found, key=lambda row: rank(row, first))
+    targets = [target_key(row) for row in rows]
+    dropped: dict[str, Json] = {}
+    ties: list[list[str]] = []
+    for at, likes in sorted(_near(found, rows, pairs).items()):
+        row = rows[at]
+        if row.id in dropped:
+            continue
+        for other, similarity in likes:
+            twin, evidence = rows[other], {"kept": row.id, "similarity": round(similarity, 3)}
+            if tier(row) < _REST and tier(twin) > tier(row):
+                dropped.setdefault(twin.id, [f"{what}_of_{row.split}", evidence])
+            elif targets[at] == targets[other]:
+                dropped.setdefault(twin.id, [what, evidence])
+            else:
+                ties.append([row.id, twin.id])
+    return {"drop": dropped, "ties": [pair for pair in ties if pair[1] not in dropped]}
+
+
 def _near(
-    found: Sequence[Example], rows: Sequence[Example], threshold: float
+    found: Sequence[Example], rows: Sequence[Example], pairs: Pairs
 ) -> dict[int, list[tuple[int, float]]]:
     """Return, for each position in ``rows``, the later ones that are nearly but not quite the same.
 
@@ -170,7 +209,7 @@ def _near(
     keys = [exact_key(text) for text in texts]
     places = {row.id: place for place, row in enumerate(rows)}
     near: dict[int, list[tuple[int, float]]] = defaultdict(list)
-    for a, b, similarity in near_duplicates(texts, threshold):
+    for a, b, similarity in pairs(texts):
         if keys[a] != keys[b]:
             one, other = sorted((places[found[a].id], places[found[b].id]))
             near[one].append((other, similarity))

@@ -1,81 +1,192 @@
-"""Leakage: the same text, nearly the same text, or the same group on two sides of a split.
+"""Leakage: the same text, nearly the same text or meaning, or the same group on two sides.
 
-This is a gate of its own: it looks at the splits about to be frozen, however they came about.
+This is a gate of its own: it looks at the splits about to be frozen, however they came about, and
+at what earlier versions measured on. Whatever split is neither train nor validation is measured.
+Nothing is left to chance: near duplicates are searched for exactly (see ``similarity.across``).
+
+    find_leaks(splits, Gate(near=0.9))                   within one version
+    find_leaks(splits, Gate(near=0.9, before=sides))     and against earlier test sets
 """
 
 from __future__ import annotations
 
 from collections import defaultdict
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from functools import lru_cache
+from itertools import chain, islice
 from typing import Literal
 
 from metier.core.errors import InputError
+from metier.core.records import CASE_SLICE, REGRESSION
 from metier.core.types import Example
 from metier.data.duplicates import prompt_key, prompt_text
-from metier.similarity import near_duplicates
+from metier.similarity.across import NearLookup
+from metier.similarity.embeddings import Embedder
+from metier.similarity.semantic import SemanticLookup
 
-# Of two sides, the one nearer the end gives way.
-YIELDS = ("test", "validation", "train")
+LEARNED = ("validation", "train")
+"""Splits that give way; of the two, validation is measured on, too."""
 SHOWN = 5
+CHUNK = 20_000
+"""Rows whose texts are held at once."""
+
+Kind = Literal["exact", "near", "semantic", "group"]
+KINDS: tuple[Kind, ...] = ("exact", "near", "semantic", "group")
+
+
+@dataclass(frozen=True, slots=True)
+class Side:
+    """Rows of one split: of the version being made, or of the earlier one named ``version``."""
+
+    split: str
+    rows: Sequence[Example]
+    version: str | None = None
+
+    @property
+    def name(self) -> str:
+        """What messages call it."""
+        return self.split if self.version is None else f"{self.split} of {self.version}"
+
+
+@dataclass(frozen=True, slots=True)
+class Gate:
+    """What counts as a leak.
+
+    Args:
+        near: Jaccard similarity from which two prompts leak.
+        before: what earlier versions measured on.
+        semantic: cosine similarity from which two prompts leak, by ``embedder``; None: not looked
+            at.
+        group_of: the name under which groups compare; earlier versions hold keyed hashes.
+    """
+
+    near: float
+    before: Sequence[Side] = ()
+    semantic: float | None = None
+    embedder: Embedder | None = None
+    group_of: Callable[[str], str] = str
 
 
 @dataclass(frozen=True, slots=True)
 class Leak:
     """Two rows that must not be on two sides. ``taints`` is the measured row, ``yields`` the one
-    that would have to go; ``similarity`` is 1 for exact leaks, None for groups."""
+    that would have to go; ``similarity`` is 1 for exact leaks, None for groups. ``version`` is the
+    earlier version that measured on ``taints``, None for this one."""
 
-    kind: Literal["exact", "near", "group"]
+    kind: Kind
     taints: Example
     yields: Example
     sides: tuple[str, str]
     similarity: float | None
+    version: str | None = None
 
 
-def find_leaks(splits: Mapping[str, Sequence[Example]], near: float) -> list[Leak]:
+class Leaking(InputError):
+    """The splits leak; ``leaks`` holds the pairs."""
+
+    def __init__(self, expected: str, *, got: str, remedy: str, leaks: Sequence[Leak]) -> None:
+        super().__init__(expected, got=got, remedy=remedy)
+        self.leaks = tuple(leaks)
+
+
+def find_leaks(splits: Mapping[str, Sequence[Example]], gate: Gate | float) -> list[Leak]:
     """Return the leaks between the splits, strongest kind first; one per yielding row.
 
-    Args:
-        splits: examples by split.
-        near: Jaccard similarity from which two prompts leak.
+    ``gate`` may be a number: the Jaccard similarity from which two prompts leak.
     """
-    sides = [(name, row) for name in YIELDS for row in splits.get(name, ())]
-    leaks: dict[str, Leak] = {}
-    for leak in (*_shared(sides, "exact"), *_near(sides, near), *_shared(sides, "group")):
-        leaks.setdefault(leak.yields.id, leak)
-    return list(leaks.values())
+    gate = gate if isinstance(gate, Gate) else Gate(gate)
+    test, rest = _sides(splits, ("test",)), [n for n in splits if n not in ("test", *LEARNED)]
+    measured = [*test, *gate.before, *_sides(splits, sorted(rest))]
+    validation, train = (_sides(splits, (name,)) for name in LEARNED)
+    # Regression rows stand beside validation: what failed is asked again, whoever asked it first.
+    strict = [side for side in measured if side.split != REGRESSION]
+    found: dict[Kind, list[Leak]] = {kind: [] for kind in KINDS}
+    for left, right in ((strict, validation), ([*measured, *validation], train)):
+        for leak in _between(left, right, gate):
+            found[leak.kind].append(leak)
+    first: dict[str, Leak] = {}
+    for leak in chain.from_iterable(found.values()):
+        first.setdefault(leak.yields.id, leak)
+    return list(first.values())
 
 
-def _shared(
-    sides: Sequence[tuple[str, Example]], kind: Literal["exact", "group"]
-) -> Iterator[Leak]:
-    """Leaks of rows that share a key with a row of an earlier side."""
-    first: dict[str, tuple[str, Example]] = {}
-    for name, row in sides:
-        key = prompt_key(row) if kind == "exact" else row.group
-        if key is None:
-            continue
-        side, other = first.setdefault(key, (name, row))
-        if side != name:
-            yield Leak(kind, other, row, (side, name), 1.0 if kind == "exact" else None)
+def _sides(splits: Mapping[str, Sequence[Example]], names: Sequence[str]) -> list[Side]:
+    return [Side(name, splits[name]) for name in names if splits.get(name)]
 
 
-def _near(sides: Sequence[tuple[str, Example]], threshold: float) -> Iterator[Leak]:
-    if len({name for name, _ in sides}) < 2:
+def _between(left: Sequence[Side], right: Sequence[Side], gate: Gate) -> Iterator[Leak]:
+    """Yield the leaks of the rows of ``right``, one of each kind at most."""
+    if not left or not right:
         return
-    ordered = sorted(sides, key=lambda side: (YIELDS.index(side[0]), side[1].content_hash))
-    pairs = near_duplicates([prompt_text(row) for _, row in ordered], threshold)
-    for a, b, similarity in sorted(pairs):
-        (side_a, row_a), (side_b, row_b) = ordered[min(a, b)], ordered[max(a, b)]
-        if side_a != side_b:
-            yield Leak("near", row_a, row_b, (side_a, side_b), similarity)
+    known = _Known(left, gate)
+    for side in right:
+        for rows in _chunks(side.rows):
+            yield from known.leaks(side.name, rows)
+
+
+def _chunks(rows: Sequence[Example]) -> Iterator[list[Example]]:
+    rest = iter(rows)
+    while chunk := list(islice(rest, CHUNK)):
+        yield chunk
+
+
+class _Known:
+    """The rows that must not be learned from, and which others collide with them."""
+
+    def __init__(self, sides: Sequence[Side], gate: Gate) -> None:
+        self._gate, self._group_of = gate, lru_cache(maxsize=None)(gate.group_of)
+        self._rows: list[tuple[Side, Example]] = []
+        for side in sides:
+            rows = sorted(filter(_is_measured, side.rows), key=lambda row: row.content_hash)
+            self._rows += [(side, row) for row in rows]
+        self._exact: dict[str, int] = {}
+        self._groups: dict[str, int] = {}
+        texts = []
+        for place, (side, row) in enumerate(self._rows):
+            self._exact.setdefault(prompt_key(row), place)
+            if row.group is not None and side.split != REGRESSION:
+                self._groups.setdefault(self._group_of(row.group), place)
+            texts.append(prompt_text(row))
+        self._near = NearLookup(texts, gate.near)
+        self._semantic = (
+            SemanticLookup(texts, gate.semantic, gate.embedder)
+            if gate.semantic is not None and gate.embedder is not None and texts
+            else None
+        )
+
+    def leaks(self, name: str, rows: Sequence[Example]) -> Iterator[Leak]:
+        """Yield the leaks of these rows of the side ``name``, at most one of each kind a row."""
+        texts = [prompt_text(row) for row in rows]
+        for row in rows:
+            if (place := self._exact.get(prompt_key(row))) is not None:
+                yield self._leak("exact", place, row, name, 1.0)
+        for place, at, similarity in self._near.find(texts, first=True):
+            yield self._leak("near", place, rows[at], name, similarity)
+        for place, at, similarity in self._semantic.find(texts) if self._semantic else ():
+            yield self._leak("semantic", place, rows[at], name, similarity)
+        for row in rows:
+            group = None if row.group is None else self._group_of(row.group)
+            if group is not None and (place := self._groups.get(group)) is not None:
+                yield self._leak("group", place, row, name, None)
+
+    def _leak(
+        self, kind: Kind, place: int, row: Example, name: str, similarity: float | None
+    ) -> Leak:
+        side, taints = self._rows[place]
+        return Leak(kind, taints, row, (side.split, name), similarity, side.version)
+
+
+def _is_measured(row: Example) -> bool:
+    """Whether nothing like the row may be learned: learned cases ask whether they stuck."""
+    return row.slices.get(CASE_SLICE) != "learned"
 
 
 def refuse(leaks: Sequence[Leak]) -> None:
     """Raise when there are leaks, showing some of the pairs.
 
     Raises:
-        InputError: nothing is frozen.
+        Leaking: nothing is frozen.
     """
     if not leaks:
         return
@@ -85,20 +196,29 @@ def refuse(leaks: Sequence[Leak]) -> None:
     counts = ", ".join(f"{n} by {_WORDS[kind]}" for kind, n in sorted(kinds.items()))
     shown = "".join(f"\n  {describe(leak)}" for leak in leaks[:SHOWN])
     more = f"\n  and {len(leaks) - SHOWN} more" if len(leaks) > SHOWN else ""
-    raise InputError(
+    earlier = ', or earlier = "none" to train on what earlier versions measured'
+    raise Leaking(
         "splits that share no text and no group",
         got=f"{len(leaks)} rows that leak ({counts}):{shown}{more}",
-        remedy='take the rows out of one side, or set [data] leakage = "quarantine" to keep the '
-        "test row and move the other to quarantine",
+        remedy="see the pairs with `metier data leaks`; take the rows out of one side, or set "
+        '[data] leakage = "quarantine" to keep the test row and move the other to quarantine'
+        + (earlier if any(leak.version for leak in leaks) else ""),
+        leaks=leaks,
     )
 
 
-_WORDS = {"exact": "the same text", "near": "nearly the same text", "group": "the same group"}
+_WORDS = {
+    "exact": "the same text",
+    "near": "nearly the same text",
+    "semantic": "nearly the same meaning",
+    "group": "the same group",
+}
 
 
 def describe(leak: Leak) -> str:
     """Say which two rows leak, by id and place; texts stay out of messages and logs."""
-    rows = zip(leak.sides, (leak.taints, leak.yields), strict=True)
+    measured = Side(leak.sides[0], (), leak.version).name
+    rows = zip((measured, leak.sides[1]), (leak.taints, leak.yields), strict=True)
     places = " and ".join(
         f"{side} {row.id} ({row.provenance.source}:{row.provenance.locator})" for side, row in rows
     )

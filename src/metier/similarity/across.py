@@ -17,7 +17,6 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
 import numpy as np
-from numpy.typing import NDArray
 
 from metier.similarity.keys import normalise
 from metier.similarity.shingles import (
@@ -41,7 +40,7 @@ Match = tuple[int, int, float]
 def near_across(
     left: Sequence[str], right: Sequence[str], threshold: float = 0.9, *, first: bool = False
 ) -> list[Match]:
-    """Return all pairs ``(i, j, similarity)`` of ``left[i]`` and ``right[j]`` from ``threshold`` on.
+    """Return all pairs ``(i, j, similarity)`` of ``left[i]`` and ``right[j]`` that reach it.
 
     Sorted by j, then i; with ``first`` only the lowest i for each j. Texts that are equal after
     normalisation have similarity 1. ``threshold`` lies in (0, 1]; at 1 only equal texts match.
