@@ -20,7 +20,10 @@ from metier.data.cleaning.undone import NOTHING, Undone
 LANGUAGE = "language"
 # Below this many letters the identifier errs too often to be asked.
 LEAST_LETTERS = 40
-LEAST_PROBABILITY = 0.95
+# A prompt goes when all wanted languages together are less likely than this, and one other language
+# is likelier than that (without features every language is equally likely).
+MOST_WANTED = 0.05
+LEAST_OTHER = 0.3
 READ_CHARS = 2_000
 
 _NOT_LETTERS = re.compile(r"https?://\S+|\S+@\S+|[\W\d_]+")
@@ -48,31 +51,25 @@ class LanguageFilter:
         """Drop each example whose prompt is clearly in none of the languages."""
         for example in batch:
             text = example.conversation.text
-            found = None if self.undone.off(LANGUAGE, example.id, text) else identify(text)
-            if found is None or found[0] in self.languages or found[1] < LEAST_PROBABILITY:
+            shares = [] if self.undone.off(LANGUAGE, example.id, text) else identify(text)
+            wanted = sum(share for name, share in shares if name in self.languages)
+            if not shares or wanted >= MOST_WANTED or shares[0][1] < LEAST_OTHER:
                 yield Keep(example)
                 continue
-            language, probability = found
-            wanted = sum(share for name, share in _shares(text) if name in self.languages)
             evidence: dict[str, Json] = {
-                "language": language,
-                "probability": round(probability, 3),
+                "language": shares[0][0],
+                "probability": round(shares[0][1], 3),
                 "wanted_probability": round(wanted, 6),
             }
             yield Drop(example, LANGUAGE, evidence)
 
 
-def identify(text: str) -> tuple[str, float] | None:
-    """Return the likeliest language and its probability; None for too few letters."""
+def identify(text: str) -> list[tuple[str, float]]:
+    """Return all languages with their probabilities, likeliest first; [] for too few letters."""
     letters = _letters(text)
     if len(letters) < LEAST_LETTERS:
-        return None
-    language, probability = _identifier().classify(letters)
-    return str(language), float(probability)
-
-
-def _shares(text: str) -> list[tuple[str, float]]:
-    return [(str(name), float(share)) for name, share in _identifier().rank(_letters(text))]
+        return []
+    return [(str(name), float(share)) for name, share in _identifier().rank(letters)]
 
 
 def _letters(text: str) -> str:

@@ -102,7 +102,7 @@ def corrections(
 def correct(text: str, state: Mapping[str, str]) -> str:
     """Replace the wrong words of ``text``, unless it is not mostly English."""
     words = set(_WORD.findall(text))
-    if words.isdisjoint(state) or not _is_english(text):
+    if words.isdisjoint(state) or not _is_english(text, state):
         return text
     return _WORD.sub(lambda found: state.get(found[0], found[0]), text)
 
@@ -150,10 +150,12 @@ def _is_variant(word: str, right: str) -> bool:
 
 def _is_form(word: str, right: str) -> bool:
     """Whether one is the other plus a last letter, or they differ in the last letter only."""
+    if word == right + right[-1] and right[-1] != "s":
+        return False  # a key held too long
     return word[:-1] in (right, right[:-1]) or right[:-1] == word
 
 
-def _is_english(text: str) -> bool:
+def _is_english(text: str, state: Mapping[str, str]) -> bool:
     words = [word for word in _ANY_WORD.findall(text) if word.islower()]
     known = dictionary()
-    return sum(word in known for word in words) >= LEAST_KNOWN * len(words)
+    return sum(word in known or word in state for word in words) >= LEAST_KNOWN * len(words)

@@ -11,7 +11,7 @@ exact inverse of what a step did to an example.
 
 from __future__ import annotations
 
-from collections.abc import Collection, Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, replace
 from typing import Any
 
@@ -100,13 +100,15 @@ def decisions(ws: Workspace) -> list[Decision]:
     )
 
 
-def undone_rules(ws: Workspace, here: Collection[str]) -> Undone:
-    """Return the decisions for a build whose rows have the ids ``here``.
+def undone_rules(ws: Workspace, examples: Iterable[Example]) -> Undone:
+    """Return the decisions for a build of these rows, which are read only where it matters.
 
     The texts of rows that are not here are opened, and the opening audited: a changed source gives
     its rows new ids.
     """
     made = decisions(ws)
+    wanted = {row for one in made for row in one.rows}
+    here = {one.id for one in examples if one.id in wanted} if wanted else set()
     rows = {one.rule: frozenset(one.rows) for one in made if one.rows}
     texts = {
         rule: _texts_as_they_came(ws, rule, sorted(ids.difference(here)))
