@@ -11,6 +11,8 @@ from metier.apps.cli.data import (  # isort: skip  # each adds its commands to a
     changes as changes,
     sign as sign,
     quality as quality,
+    diff as diff,
+    publish as publish,
     erase as erase,
     coverage as coverage,
 )
