@@ -49,7 +49,7 @@ SPLIT = "validation"
 FITTED = "tfidf"
 DIRTY, BUILT, CLEANED, HALF = "dirty whole", "as built", "cleaned", "clean half"
 ONLY_UNUSUAL = frozenset(
-    ["outlier", "long_prompt", "short_prompt", "high_loss", "unlike_neighbours"]
+    ["outlier", "long_prompt", "short_prompt", "other_language", "high_loss", "unlike_neighbours"]
 )
 """Suspicions that say a row is unusual, not that it is wrong: such rows stay in every arm."""
 PAIRS = ((HALF, DIRTY), (CLEANED, DIRTY), (CLEANED, BUILT), (HALF, BUILT))

@@ -1,4 +1,4 @@
-"""The quality of a version's rows, as a verb: measured as a job, its suspects and numbers stored."""
+"""The quality of a version's rows, as a verb: measured as a job, suspects and numbers stored."""
 
 from __future__ import annotations
 

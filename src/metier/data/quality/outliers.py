@@ -1,4 +1,4 @@
-"""Outliers: prompts far from all others, or much longer or shorter than they are.
+"""Outliers: prompts far from all others, much longer or shorter, or in another language.
 
 A row is far when the mean cosine to its nearest rows lies under the lower fence of all rows
 (Tukey 1977, Exploratory Data Analysis: the first quartile less 1.5 times the quartiles' distance);
@@ -8,18 +8,22 @@ it: these are rows to look at.
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
 
 from metier.core.types import Example, Json
+from metier.data.cleaning.language import LEAST_PROBABILITY, identify
 from metier.data.quality.confident import FloatArray
 from metier.data.quality.neighbours import Near
 from metier.models.classical import text_of
 
 FAR_FENCES, LENGTH_FENCES = 1.5, 3.0
 FEWEST = 20
+RARE = 0.2
+"""A language of this share of the prompts is one of the data's own."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -69,6 +73,27 @@ def odd_lengths(examples: Sequence[Example]) -> list[Outlier]:
         }
         found.append(Outlier(examples[i], reason, beyond, evidence))
     return sorted(found, key=lambda one: (-one.score, one.example.id))
+
+
+def odd_languages(examples: Sequence[Example]) -> list[Outlier]:
+    """Return the prompts that are clearly in another language than most, by language."""
+    spoken = [tongue(text_of(one.conversation)) for one in examples]
+    counts = Counter(name for name in spoken if name)
+    if len(counts) < 2:
+        return []
+    usual = counts.most_common(1)[0][0]
+    found = [
+        Outlier(one, "other_language", 1.0, {"language": name, "usual": usual})
+        for one, name in zip(examples, spoken, strict=True)
+        if name and name != usual and counts[name] < RARE * sum(counts.values())
+    ]
+    return sorted(found, key=lambda one: (str(one.evidence["language"]), one.example.id))
+
+
+def tongue(text: str) -> str:
+    """Return the language a text is clearly in (ISO 639-1), "" where it is not clear."""
+    found = identify(text)
+    return found[0] if found is not None and found[1] >= LEAST_PROBABILITY else ""
 
 
 def fences(values: FloatArray, width: float) -> tuple[float, float]:

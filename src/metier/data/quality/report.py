@@ -34,7 +34,7 @@ from metier.data.quality.generated import Unlikely, disagreeing, unlikely
 from metier.data.quality.labels import Question, ask_labels, label_suspects
 from metier.data.quality.neighbours import Near, nearest, vectors_of
 from metier.data.quality.out_of_fold import in_order, units_of
-from metier.data.quality.outliers import far_prompts, odd_lengths
+from metier.data.quality.outliers import far_prompts, odd_languages, odd_lengths
 from metier.data.quality.rebalance import is_copy
 from metier.data.quality.targets import Written, poor_targets, written
 from metier.models.classical import text_of
@@ -98,6 +98,7 @@ def measure(
         *_labels(questions),
         *(Suspicion(one.example, one.reason, one.evidence) for one in far_prompts(rows, near)),
         *(Suspicion(one.example, one.reason, one.evidence) for one in odd_lengths(rows)),
+        *(Suspicion(one.example, one.reason, one.evidence) for one in odd_languages(rows)),
         *(
             Suspicion(one.example, one.reason, {"field": one.field, **one.evidence})
             for one in poor_targets(rows, objective)

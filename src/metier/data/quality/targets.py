@@ -5,7 +5,7 @@
     repeats          says the same again and again
     refusal          declines to answer, or speaks as a language model
     echo             gives the prompt back
-    other_language   written in another script or language than the other targets
+    reply_language   clearly written in another language than most targets
 
 Each is a suspicion with its evidence as numbers; what is right for the task (one-word answers,
 refusals of unanswerable questions) is usual there, or marked by a slice, and not reported.
@@ -27,7 +27,7 @@ from metier.core.types import (
     PreferenceTarget,
     Score,
 )
-from metier.data.quality.tongues import tongue
+from metier.data.quality.outliers import tongue
 from metier.models.classical import text_of
 from metier.scoring.refusal import is_refusal, should_refuse
 from metier.similarity import normalise
@@ -94,7 +94,7 @@ def _faults(texts: Sequence[Written], objective: Objective) -> list[PoorTarget]:
         "repeats": lambda one: repetition(one.text),
         "refusal": lambda one: _refusal(one, objective),
         "echo": _echo,
-        "other_language": _other_language(texts),
+        "reply_language": _other_language(texts),
     }
     found = []
     for reason, rule in rules.items():
