@@ -123,7 +123,9 @@ def test_patterns_need_no_signature(workspace, folder):
 def test_the_sample_is_the_same_whatever_the_order_of_rows(workspace, tmp_path):
     config = settings_of(deidentify=SAFE)
     one = write(tmp_path / "one", ROWS)
-    found = [{row.id for row in draw(workspace, one, config, seed=s).detail.rows} for s in (0, 0, 1)]
+    found = [
+        {row.id for row in draw(workspace, one, config, seed=s).detail.rows} for s in (0, 0, 1)
+    ]
     assert found[0] == found[1] != found[2]
 
 
@@ -212,9 +214,7 @@ def test_surrogates_of_the_sample_are_those_that_are_frozen(workspace, tmp_path)
     sign(workspace, config.deidentification, "Mara", "officer")
     version = build(config, CLASSIFY, workspace, folder, Progress()).version
     shown = {row.id: show_row(workspace, sample, row.id).after for row in sample.detail.rows}
-    rows = [
-        row for split in version.splits for row in ledger.load_split(workspace, version, split)
-    ]
+    rows = [row for split in version.splits for row in ledger.load_split(workspace, version, split)]
     assert rows
     assert all(shown[row.id] == row.conversation.text for row in rows)
 
