@@ -132,10 +132,15 @@ def cued(text: str) -> Iterator[Finding]:
             continue
         cue = _WIDE_CUE.search(text, max(0, match.start() - 48), match.start())
         kind = cue.lastgroup if cue else None
-        if kind is None and _is_long(token, digits):
+        if kind is None and _is_long(token, digits) and not _decimals(text, match.start()):
             kind = "id_number"
         if kind is not None:
             yield Finding(match.start(), match.end(), kind)
+
+
+def _decimals(text: str, start: int) -> bool:
+    """Whether digits before a point or comma make the token the rest of a number."""
+    return text[start - 1 : start] in (".", ",") and text[start - 2 : start - 1].isdigit()
 
 
 def _is_long(token: str, digits: int) -> bool:

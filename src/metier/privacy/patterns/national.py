@@ -16,6 +16,8 @@ _FORMS = loads(Path(__file__).with_name("national.toml").read_text(encoding="utf
 _CANDIDATE = re.compile(
     r"[A-Z0-9](?<![\w.,-].)(?=[A-Z]{0,5}[ -]?\d)(?:[A-Z0-9]|[-+ .](?=[A-Z0-9])){8,23}(?!\w)"
 )
+_GROUP = re.compile(r"[A-Z0-9]+")
+_SOME_FORM = re.compile("|".join(f"(?:{form['pattern']})" for form in _FORMS))
 _COMPILED = tuple(
     (
         form["module"],
@@ -29,23 +31,31 @@ _COMPILED = tuple(
 
 
 def national_numbers(text: str) -> Iterator[Finding]:
-    """Yield numbers of 23 countries' forms whose check digits are right."""
+    """Yield numbers of 20 countries' forms whose check digits are right."""
+    done = 0
     for start in _starts(text):
-        for module, form, cue in _COMPILED:
-            match = form.match(text, start)
-            if (
-                match
-                and (cue is None or cue.search(text, max(0, start - 45), start))
-                and _checks(module, match.group())
-            ):
-                yield Finding(start, match.end(), "national_id")
-                break
+        found = _number_at(text, start) if start >= done else None
+        if found:
+            yield found
+            done = found.end
 
 
 def _starts(text: str) -> Iterator[int]:
-    """Yield where a number may begin: at each group of a candidate, words before it left out."""
-    for match in _CANDIDATE.finditer(text):
-        yield match.start()
+    """Yield where a number may begin: at each group of letters and digits of a candidate."""
+    for candidate in _CANDIDATE.finditer(text):
+        for group in _GROUP.finditer(text, *candidate.span()):
+            if _SOME_FORM.match(text, group.start()):
+                yield group.start()
+
+
+def _number_at(text: str, start: int) -> Finding | None:
+    for module, form, cue in _COMPILED:
+        match = form.match(text, start)
+        if not match or (cue and not cue.search(text, max(0, start - 45), start)):
+            continue
+        if _checks(module, match.group()):
+            return Finding(start, match.end(), "national_id")
+    return None
 
 
 @lru_cache(maxsize=4096)
