@@ -68,7 +68,7 @@ def test_descriptions_of_replies_fields_and_nothing():
 
 def test_lengths_summarise():
     assert lengths([]) == {}
-    assert lengths([7]) == {"mean": 7, "median": 7, "p95": 7, "min": 7, "max": 7}
+    assert lengths([7]) == {"mean": 7, "median": 7, "p95": 7, "min": 7, "max": 7, "bins": {"8": 1}}
     found = lengths(list(range(1, 101)))
     assert (found["mean"], found["median"], found["min"], found["max"]) == (50.5, 50.5, 1, 100)
     assert 94 <= found["p95"] <= 97

@@ -109,7 +109,10 @@ def _reply_lengths(example: Example) -> list[int]:
 
 
 def lengths(values: Sequence[int]) -> dict[str, Json]:
-    """Return mean, median, 95th percentile and extremes of some lengths; {} of none."""
+    """Return mean, median, 95th percentile, extremes and a histogram of some lengths; {} of none.
+
+    ``bins`` counts lengths by their least power of two that is no smaller, e.g. {"64": 12}.
+    """
     if not values:
         return {}
     p95 = quantiles(values, n=20)[-1] if len(values) > 1 else values[0]
@@ -119,7 +122,12 @@ def lengths(values: Sequence[int]) -> dict[str, Json]:
         "p95": round(min(p95, max(values)), 1),
         "min": min(values),
         "max": max(values),
+        "bins": {str(1 << power): count for power, count in sorted(_powers(values).items())},
     }
+
+
+def _powers(values: Sequence[int]) -> Counter[int]:
+    return Counter(max(0, value - 1).bit_length() for value in values)
 
 
 def card_markdown(version: DataVersion) -> str:

@@ -56,12 +56,18 @@ def export(
 def card(
     directory: Directory = HERE,
     version: str = typer.Option("latest", help="Data version."),
+    html: Annotated[Path | None, typer.Option(help="Write it as a page with plots.")] = None,
     as_json: AsJson = False,
 ) -> None:
-    """Print a version's data card (Markdown)."""
+    """Print a version's data card (Markdown), or write it as a page."""
     from metier.core import ledger
     from metier.data.card import card_markdown
+    from metier.journey.report.card import card_page
 
     with session(directory) as opened:
         found = ledger.get_version(opened.workspace, version)
+        if html is not None:
+            html.write_text(card_page(found, opened.project), encoding="utf-8")
+            say(f"written: {html}")
+            return
     show(dict(found.card), as_json, lambda: say(card_markdown(found)))
