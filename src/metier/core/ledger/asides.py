@@ -215,7 +215,7 @@ def find_changed(ws: Workspace, key: str) -> str:
     """
     named = ChangeRow.id == key
     begins = ChangeRow.example_id.startswith(key, autoescape=True)
-    query = select(ChangeRow.example_id.distinct()).where(or_(named, begins)).limit(2)
+    query = select(ChangeRow.example_id).distinct().where(or_(named, begins)).limit(2)
     with ws.db.reading() as session:
         found = session.scalars(query).all() if key else []
     if len(found) == 1:
