@@ -47,7 +47,7 @@ class NameRecogniser:
 def _ruled(tokens: Tokens, tagged: list[Run]) -> list[Run]:
     trims = (trimmed(tokens, run) for run in tagged)
     found = [run for run in trims if run and rules.credible(tokens, run)]
-    for rule in (rules.listed, rules.after_titles, rules.widened, rules.again):
+    for rule in (rules.listed, rules.after_titles, rules.signed, rules.widened, rules.again):
         found += [run for run in rule(tokens, found) if rules.credible(tokens, run)]
         found = rules.merged(tokens, found)
     return found

@@ -256,6 +256,25 @@ def after_titles(tokens: Tokens, runs: list[Run]) -> Iterator[Run]:
                 yield Run(n, n + 1, PERSON)
 
 
+def signed(tokens: Tokens, runs: list[Run]) -> Iterator[Run]:
+    """Yield the writer's name at the very end: one to three capitalised words that are no English
+    ones, after the end of a sentence."""
+    words = tokens.words
+    first = after = len(words)
+    while first and after - first < 4 and _is_signature(tokens, first - 1):
+        first -= 1
+    ends = 0 < first < after < first + 4 and (
+        words[first - 1] in ".!?," or words[first - 1][0] == "\n"
+    )
+    if ends and len(words) > 5 and not _taken(runs) & set(range(first, after)):
+        yield Run(first, after, PERSON)
+
+
+def _is_signature(tokens: Tokens, n: int) -> bool:
+    known = tokens.bits[n] & (lexicon.ENGLISH | EPONYM | lexicon.ORG_WORD)
+    return _is_name_part(tokens, n) and not known
+
+
 def merged(tokens: Tokens, runs: list[Run]) -> list[Run]:
     """Return runs in order: overlapping ones made one, and ones of a kind with a hyphen or
     apostrophe between. The longer one's kind holds."""
