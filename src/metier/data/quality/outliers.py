@@ -15,13 +15,15 @@ from dataclasses import dataclass
 import numpy as np
 
 from metier.core.types import Example, Json
-from metier.data.cleaning.language import LEAST_PROBABILITY, identify
+from metier.data.cleaning.language import identify
 from metier.data.quality.confident import FloatArray
 from metier.data.quality.neighbours import Near
 from metier.models.classical import text_of
 
 FAR_FENCES, LENGTH_FENCES = 1.5, 3.0
 FEWEST = 20
+CLEARLY = 0.95
+"""Probability from which a text counts as being in a language."""
 RARE = 0.2
 """A language of this share of the prompts is one of the data's own."""
 
@@ -93,7 +95,7 @@ def odd_languages(examples: Sequence[Example]) -> list[Outlier]:
 def tongue(text: str) -> str:
     """Return the language a text is clearly in (ISO 639-1), "" where it is not clear."""
     found = identify(text)
-    return found[0] if found is not None and found[1] >= LEAST_PROBABILITY else ""
+    return found[0][0] if found and found[0][1] >= CLEARLY else ""
 
 
 def fences(values: FloatArray, width: float) -> tuple[float, float]:
