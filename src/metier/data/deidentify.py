@@ -10,7 +10,6 @@ Text in a language that no recogniser of the profile reads goes to quarantine.
 
 from __future__ import annotations
 
-import hmac
 from collections import defaultdict
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import asdict, dataclass, field, replace
@@ -23,58 +22,23 @@ from metier.core.workspace import Workspace
 from metier.data.cleaning.rewrite import Stages, rewrite, texts_of
 from metier.data.executors import Batches, LocalExecutor, Work
 from metier.privacy import find_identifiers, redact
-from metier.privacy.book import Book, rewritten, runs_of
-from metier.privacy.dates import shifted
+from metier.privacy.book import Book, runs_of
 from metier.privacy.language import uncovered
-from metier.privacy.operators import Keep as KeepIdentifier
-from metier.privacy.operators import Operator, Shift, Surrogate, placeholder
-from metier.privacy.operators import replace as put_in_place
+from metier.privacy.operators import Operator
 from metier.privacy.profiles import profile
+from metier.privacy.replacing import Edit, Keys, edits_of, stages_of, with_surrogates
 from metier.privacy.settings import DeidentifyConfig
-from metier.privacy.surrogates import Assigner, Draws, Needs, Unit, replaced, units_of, with_clashes
+from metier.privacy.surrogates import Assigner, Draws, Needs, Unit, units_of, with_clashes
 from metier.privacy.types import Finding
 from metier.privacy.vault import Shelf, Vault, scope_hash
 
 NAME = "deidentify"
 BATCH_ROWS = 256
-MOST_WEEKS = 52
 UNREAD = "unread_language"
 """Why an example is dropped."""
 Books = Mapping[str, Book]
 Found = Mapping[str, Sequence[Finding]]
 """What was found in each text of an example."""
-
-
-@dataclass(frozen=True, slots=True)
-class Edit:
-    """One replacement in a text: characters ``start`` to ``end`` become ``new``."""
-
-    start: int
-    end: int
-    new: str
-    kind: str
-
-
-@dataclass(frozen=True, slots=True)
-class Keys:
-    """What a step needs of the workspace's key in another process."""
-
-    groups: bytes = b""
-    hashes: bytes = b""
-    shifts: bytes = b""
-
-    @classmethod
-    def of(cls, ws: Workspace) -> Keys:
-        """Derive them."""
-        sealed = ws.sealed
-        return cls(sealed.group_key, sealed.derive("hashed values"), sealed.derive("shifted dates"))
-
-    def days(self, group: str) -> int:
-        """Return by how many days a group's dates move: whole weeks, a year at most, never 0."""
-        found = hmac.digest(self.shifts, group.encode("utf-8", "surrogatepass"), "sha256")
-        number = int.from_bytes(found[:8], "big")
-        weeks = 1 + number % MOST_WEEKS
-        return 7 * (weeks if (number >> 40) % 2 else -weeks)
 
 
 def redact_text(text: str) -> list[tuple[str, str]]:
@@ -96,7 +60,7 @@ class Deidentify:
 
     closed: frozenset[str] = frozenset()
     config: DeidentifyConfig = field(default_factory=DeidentifyConfig)
-    keys: Keys = Keys()
+    keys: Keys = field(default_factory=Keys)
     name: str = NAME
 
     def apply(self, batch: Sequence[Example], state: Json) -> Iterator[Outcome]:
@@ -260,66 +224,8 @@ class _Search:
         for example in batch:
             scope, holder = self.step.scope(example), self.step.group(example)
             for text in texts_of(example, self.step.closed):
-                found = _with_surrogates(self.step.find(text), table)
+                found = with_surrogates(self.step.find(text), table)
                 yield scope, holder, text, units_of(text, found)
-
-
-def edits_of(
-    text: str,
-    findings: Sequence[Finding],
-    table: Mapping[str, Operator],
-    book: Book,
-    keyed: tuple[bytes, int],
-) -> list[Edit]:
-    """Return the replacements for what was found; ``keyed`` is the key of hashes and the days that
-    dates move by."""
-    units = with_clashes(text, units_of(text, _with_surrogates(findings, table)), book)
-    edits = [
-        Edit(start, end, new, unit.kind)
-        for (start, end, new), unit in zip(replaced(text, units, book), units, strict=True)
-    ]
-    for found in findings:
-        operator = table.get(found.kind)
-        if operator is None or isinstance(operator, Surrogate | KeepIdentifier):
-            continue
-        for start, end in _left_over(found, units):
-            new = _new_text(operator, found.kind, text[start:end], keyed)
-            if new != text[start:end]:
-                edits.append(Edit(start, end, new, found.kind))
-    return sorted(edits, key=lambda one: one.start)
-
-
-def _new_text(operator: Operator, kind: str, text: str, keyed: tuple[bytes, int]) -> str:
-    key, days = keyed
-    if isinstance(operator, Shift):
-        return shifted(text, days) or placeholder(kind)
-    return put_in_place(operator, kind, text, key)
-
-
-def _with_surrogates(findings: Sequence[Finding], table: Mapping[str, Operator]) -> list[Finding]:
-    return [one for one in findings if isinstance(table.get(one.kind), Surrogate)]
-
-
-def _left_over(found: Finding, units: Sequence[Unit]) -> list[tuple[int, int]]:
-    """Return what of a finding no unit covers: units are widened to whole words."""
-    pieces, at = [], found.start
-    for unit in units:
-        if unit.start < found.end and at < unit.end:
-            pieces.append((at, unit.start))
-            at = unit.end
-    pieces.append((at, found.end))
-    return [(start, end) for start, end in pieces if start < end]
-
-
-def stages_of(text: str, edits: Sequence[Edit]) -> list[tuple[str, str]]:
-    """Return (kind, text after it), kind by kind in order of appearance."""
-    stages: list[tuple[str, str]] = []
-    done: set[str] = set()
-    for kind in dict.fromkeys(edit.kind for edit in edits):
-        done.add(kind)
-        now = [(one.start, one.end, one.new) for one in edits if one.kind in done]
-        stages.append((kind, rewritten(text, now)))
-    return stages
 
 
 def moved_span(span: Span, edits: Sequence[Edit]) -> Span:

@@ -151,6 +151,7 @@ def _manifest(
         max_new_tokens=int(report.settings.get("max_new_tokens", project.evaluate.max_new_tokens)),
         metrics=to_json(report.metrics),
         software=_software(),
+        deidentification=_deidentification(version),
     )
 
 
@@ -166,6 +167,12 @@ def _deidentify(version: DataVersion) -> str:
     """The profile that the version's texts went through."""
     setting: Json = version.config.get("deidentify", "none")
     return str(setting.get("profile", "patterns") if isinstance(setting, dict) else setting)
+
+
+def _deidentification(version: DataVersion) -> dict[str, Json]:
+    """The settings that the version's texts went through; {}: the profile's own, or none."""
+    setting: Json = version.config.get("deidentify", "none")
+    return dict(setting) if isinstance(setting, dict) else {}
 
 
 def _software() -> dict[str, str]:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Literal
 
 from metier.core.objective import Objective
@@ -19,8 +19,9 @@ class Manifest:
 
     ``objective`` is the project's (its task, fields and instruction shape the prompt), ``labels``
     the closed set of the data version; ``system`` the system prompt; ``prompt`` the name of the
-    prompt variant; ``deidentify`` the profile that training data went through ("patterns" or
-    "none"), which serving applies; ``files`` maps the adapter's files to their SHA-256;
+    prompt variant; ``deidentify`` the profile that training data went through, which serving
+    applies, with the project's choice of operators in ``deidentification``; ``files`` maps the
+    adapter's files to their SHA-256;
     ``version_hash`` is that of the data version, ``metrics`` the evaluation's estimates.
     """
 
@@ -42,6 +43,7 @@ class Manifest:
     max_new_tokens: int
     metrics: Mapping[str, Json]
     software: Mapping[str, str]
+    deidentification: Mapping[str, Json] = field(default_factory=dict)
 
     @property
     def task(self) -> Objective:

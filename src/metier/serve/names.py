@@ -10,6 +10,7 @@ from metier.core.errors import NotFound, nearest
 from metier.core.objective import Objective
 from metier.core.records import Release
 from metier.core.workspace import Workspace
+from metier.privacy.settings import DeidentifyConfig
 from metier.registry import ALIASES, Manifest, aliases, get_release, list_releases, load_manifest
 from metier.serve.config import Upstream
 from metier.serve.types import ModelCard
@@ -50,9 +51,15 @@ class Model:
         return self.objective is not None and self.objective.task in ("structured", "extract")
 
     @property
-    def identify(self) -> bool:
-        """Whether identifiers are taken out: as in training; of what goes upstream, always."""
-        return self.manifest is None or self.manifest.deidentify == "patterns"
+    def identify(self) -> bool | DeidentifyConfig:
+        """How identifiers are taken out: as in training; of what goes upstream, by patterns."""
+        if self.manifest is None:
+            return True
+        if self.manifest.deidentify == "none":
+            return False
+        named = {**self.manifest.deidentification, "profile": self.manifest.deidentify}
+        settings = DeidentifyConfig.model_validate(named)
+        return True if settings.is_plain else settings
 
 
 class Names:
