@@ -258,7 +258,7 @@ def make_steps(
     if rules.exact:
         steps.append(ExactDuplicates(first))
     if rules.near != "off":
-        steps.append(NearDuplicates(rules.near, first))
+        steps.append(NearDuplicates(rules.near, first, slips=rules.slips))
     if rules.semantic != "off":
         steps.append(SemanticDuplicates(rules.semantic, rules.embedder, first))
     return steps

@@ -24,6 +24,10 @@ class DuplicatesConfig(Section):
     near: Annotated[float, Field(ge=0.5, le=1)] | Literal["off"] = 0.9
     """Jaccard similarity of prompts from which rows of one target are near duplicates; off: keep
     them (they still stay on one side of the split)."""
+    slips: bool = False
+    """Whether short texts that differ by one slip (a typing error, one word more at an end, only
+    punctuation) are near duplicates, and leaks on different sides, too: at a similarity of 0.9 a
+    text must have about 120 characters to afford one."""
     semantic: Annotated[float, Field(ge=0.5, le=1)] | Literal["off"] = "off"
     """Cosine similarity of embeddings from which rows count as near duplicates, and as leaks on
     different sides."""

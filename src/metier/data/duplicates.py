@@ -130,6 +130,7 @@ class NearDuplicates:
     threshold: float
     first: frozenset[str] = frozenset()
     name: str = "near_duplicates"
+    slips: bool = False
 
     def fit(self, view: Iterable[Example]) -> Json:
         """Return {"drop": {id: [reason, evidence]}, "ties": [[id, id], ...]}.
@@ -139,7 +140,13 @@ class NearDuplicates:
         return _settle_likes(view, self.first, self._pairs, "near_duplicate")
 
     def _pairs(self, texts: Sequence[str]) -> list[Pair]:
-        return near_duplicates(texts, self.threshold)
+        near = near_duplicates(texts, self.threshold)
+        if not self.slips:
+            return near
+        from metier.similarity.slips import one_slip
+
+        found = {(a, b): similarity for a, b, similarity in [*near, *one_slip(texts)]}
+        return [(a, b, similarity) for (a, b), similarity in sorted(found.items())]
 
     def apply(self, batch: Sequence[Example], state: Json) -> Iterator[Outcome]:
         """Act on what ``fit`` decided."""

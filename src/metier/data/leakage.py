@@ -24,6 +24,7 @@ from metier.data.duplicates import prompt_key, prompt_text
 from metier.similarity.across import NearLookup
 from metier.similarity.embeddings import Embedder
 from metier.similarity.semantic import SemanticLookup
+from metier.similarity.slips import slips_across
 
 LEARNED = ("validation", "train")
 """Splits that give way; of the two, validation is measured on, too."""
@@ -58,6 +59,7 @@ class Gate:
         before: what earlier versions measured on.
         semantic: cosine similarity from which two prompts leak, by ``embedder``; None: not looked
             at.
+        slips: whether texts that differ by one slip leak as near ones do.
         group_of: the name under which groups compare; earlier versions hold keyed hashes.
     """
 
@@ -66,6 +68,7 @@ class Gate:
     semantic: float | None = None
     embedder: Embedder | None = None
     group_of: Callable[[str], str] = str
+    slips: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -148,6 +151,7 @@ class _Known:
             if row.group is not None and side.split != REGRESSION:
                 self._groups.setdefault(self._group_of(row.group), place)
             texts.append(prompt_text(row))
+        self._texts = texts if gate.slips else []
         self._near = NearLookup(texts, gate.near)
         self._semantic = (
             SemanticLookup(texts, gate.semantic, gate.embedder)
@@ -162,6 +166,8 @@ class _Known:
             if (place := self._exact.get(prompt_key(row))) is not None:
                 yield self._leak("exact", place, row, name, 1.0)
         for place, at, similarity in self._near.find(texts, first=True):
+            yield self._leak("near", place, rows[at], name, similarity)
+        for place, at, similarity in slips_across(self._texts, texts) if self._texts else ():
             yield self._leak("near", place, rows[at], name, similarity)
         for place, at, similarity in self._semantic.find(texts) if self._semantic else ():
             yield self._leak("semantic", place, rows[at], name, similarity)

@@ -28,7 +28,7 @@ def gate_of(config: DataConfig, ws: Workspace) -> Gate:
 
         embedder = make_embedder(rules.embedder)
     before = tuple(measured_before(ws, config))
-    return Gate(config.near_leakage, before, semantic, embedder, ws.sealed.group_hash)
+    return Gate(config.near_leakage, before, semantic, embedder, ws.sealed.group_hash, rules.slips)
 
 
 def measured_before(ws: Workspace, config: DataConfig) -> Iterator[Side]:
