@@ -33,10 +33,34 @@ TIMES = 5
 LEAST_ROWS = 3
 # Below this share of known words a text is not English prose.
 LEAST_KNOWN = 0.6
+LEAST_ADDED, LEAST_REPLACED = 6, 8
+_ROWS = ("qwertyuiop", "asdfghjkl", "zxcvbnm")
+_BESIDE = {
+    key: (row[place - 1] if place else "") + row[place + 1 : place + 2]
+    for row in _ROWS
+    for place, key in enumerate(row)
+}
 _WORDS = "frequency_dictionary_en_82_765.txt"
 
 _WORD = re.compile(r"(?<![\w'’@#/\\.-])[a-z]{5,}(?![\w'’@/\\-]|\.\w)")
 _ANY_WORD = re.compile(r"[^\W\d_]+")
+# Contractions without their apostrophe are no other words: wasnt is not want.
+_CONTRACTIONS = frozenset(
+    [
+        "doesnt",
+        "didnt",
+        "wasnt",
+        "werent",
+        "arent",
+        "hasnt",
+        "havent",
+        "hadnt",
+        "wouldnt",
+        "couldnt",
+    ]
+    + ["shouldnt"]
+    + ["theyre", "theyve", "theyll", "youre", "youve", "youll", "whats", "thats", "theres", "heres"]
+)
 # Two spellings of one word, British and American: (ending or part, its other form).
 _VARIANTS = (
     ("ae", "e"), ("oe", "e"), ("our", "or"), ("ise", "ize"), ("isi", "izi"), ("isa", "iza"),
@@ -94,7 +118,7 @@ def corrections(
         right = near[0] if len(near) == 1 else word  # two words that the data uses: a doubt
         if rows[right] < max(LEAST_ROWS, TIMES * count):
             continue
-        if not _is_variant(word, right) and not _is_form(word, right):
+        if _is_slip(word, right) and not _is_variant(word, right) and not _is_form(word, right):
             found[word] = right
     return dict(sorted(found.items()))
 
@@ -138,7 +162,26 @@ def dictionary() -> frozenset[str]:
 
 
 def _may_be_wrong(word: str) -> bool:
-    return len(word) >= LEAST_LETTERS and word.isascii() and word.isalpha()
+    if not (len(word) >= LEAST_LETTERS and word.isascii() and word.isalpha()):
+        return False
+    return word not in _CONTRACTIONS
+
+
+def _is_slip(word: str, right: str) -> bool:
+    """Whether the difference looks like a slip, given how long the words are.
+
+    Two letters swapped are; one more or less, from six letters on; one for another only from eight
+    on, and only vowels or keys that lie side by side. Terms of a field differ in the other ways
+    (solium, sodium).
+    """
+    if len(word) != len(right):
+        return min(len(word), len(right)) >= LEAST_ADDED
+    wrong = [pair for pair in zip(word, right, strict=True) if pair[0] != pair[1]]
+    if len(wrong) == 2:
+        return True
+    typed, meant = wrong[0]
+    vowels = {typed, meant} <= set("aeiouy")
+    return len(word) >= LEAST_REPLACED and (vowels or meant in _BESIDE.get(typed, ""))
 
 
 def _is_variant(word: str, right: str) -> bool:
@@ -150,6 +193,8 @@ def _is_variant(word: str, right: str) -> bool:
 
 def _is_form(word: str, right: str) -> bool:
     """Whether one is the other plus a last letter, or they differ in the last letter only."""
+    if word[-1] == right[-1] == "s":
+        word, right = word[:-1], right[:-1]
     if word == right + right[-1] and right[-1] != "s":
         return False  # a key held too long
     return word[:-1] in (right, right[:-1]) or right[:-1] == word
