@@ -1,6 +1,7 @@
 """De-identification by profile: operators, surrogates in a build, spans, languages, reports."""
 
 import re
+from datetime import date
 
 import pytest
 
@@ -75,12 +76,10 @@ def test_dates_of_a_group_keep_their_intervals():
     for row in rows:
         text = one(row, settings).example.conversation.text
         match = re.search(r"(\d{4})-(\d\d)-(\d\d)", text)
-        from datetime import date
-
         days.append(date(*map(int, match.groups())))
     assert (days[1] - days[0]).days == 14
     assert days[0] != days[2]
-    assert (days[0] - __import__("datetime").date(2019, 3, 4)).days % 7 == 0
+    assert (days[0] - date(2019, 3, 4)).days % 7 == 0
 
 
 def test_spans_follow_and_nothing_stays_in_clear_for_their_sake():
@@ -144,9 +143,9 @@ def texts_of(ws, version):
 
 
 @pytest.mark.parametrize("scope", ["record", "group", "project"])
-def test_a_build_with_surrogates_can_be_repeated(any_workspace, tmp_path, monkeypatch, scope):
+def test_a_build_with_surrogates_can_be_repeated(workspace, tmp_path, monkeypatch, scope):
     signed(monkeypatch)
-    ws, folder = any_workspace, write(tmp_path / "data", ROWS)
+    ws, folder = workspace, write(tmp_path / "data", ROWS)
     first = built(ws, folder, settings={"scope": scope}).version
     texts = texts_of(ws, first)
     assert len(texts) == len(ROWS)
@@ -154,9 +153,9 @@ def test_a_build_with_surrogates_can_be_repeated(any_workspace, tmp_path, monkey
         assert not NAMES.search(text)
         name = re.match(r"(\S+) (\S+) asks again", text)
         assert f"says {name[2]};" in text
-        assert "me" not in text.split("mail ")[1].split("@")[0] or "@example." in text
+        assert re.search(r"mail \S+@example\.", text)
     families = {re.match(r"\S+ (\S+) asks", text)[1] for text in texts.values()}
-    assert {"record": 36, "group": 0, "project": 2}[scope] in (len(families), 0)
+    assert (len(families) == 2) == (scope == "project")
     mixed = write(tmp_path / "mixed", ROWS[::-1])
     again = built(ws, mixed, settings={"scope": scope}, workers=2).version
     if scope != "record":  # a record of another file is another record
@@ -165,7 +164,8 @@ def test_a_build_with_surrogates_can_be_repeated(any_workspace, tmp_path, monkey
     assert list(count_vault(ws)) == [scope]
 
 
-def test_workers_and_order_change_nothing(workspace):
+def test_workers_and_order_change_nothing(workspace, monkeypatch):
+    monkeypatch.undo()  # other processes have the real recognisers
     rows = [labelled(n, text, group=group) for n, (text, _, group) in enumerate(ROWS)]
     hashes = set()
     for order, workers in ((rows, 1), (rows[::-1], 1), (rows, 2)):
@@ -199,8 +199,8 @@ def test_every_replacement_can_be_had_back_from_its_change(workspace, tmp_path, 
 
 
 def test_a_reported_row_is_left_out_until_it_is_fixed(workspace, tmp_path):
-    rows = [(f"The {noun} number {n} is wrong", "ab"[n % 2], f"c{n}")
-            for n, noun in enumerate(["parcel", "letter", "card", "invoice", "refund"] * 4)]  # fmt: skip
+    nouns = ["parcel", "letter", "card", "invoice", "refund"] * 4
+    rows = [(f"The {x} number {n} is wrong", "ab"[n % 2], f"c{n}") for n, x in enumerate(nouns)]
     folder = write(tmp_path / "data", rows)
     settings = settings_of(duplicates="keep")
     first = build(settings, CLASSIFY, workspace, folder, Progress())

@@ -151,10 +151,8 @@ def test_a_sheet_shows_what_is_left_and_originals_only_when_asked(workspace, fol
 
 def test_readings_give_recall_documents_and_disagreements(workspace, folder):
     sample = draw(workspace, folder, settings_of(deidentify=SAFE))
-    read_by_two(
-        workspace, sample, folder,
-        {"mara": {0: "person: Smith | date: 3 May", 1: "person:  smith"}, "tom": {0: "Person: smith"}},
-    )  # fmt: skip
+    said = {"mara": {0: "person: Smith | date: 3 May", 1: "person:  smith"}}
+    read_by_two(workspace, sample, folder, said | {"tom": {0: "Person: smith"}})
     result = sign_off(workspace, sample)
     assert (result.n, result.read, result.readers) == (12, 12, ("mara", "tom"))
     assert (result.double_checked, result.disagreements) == (1.0, 2)
