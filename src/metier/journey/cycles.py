@@ -15,7 +15,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Literal
 
 from metier.core import ledger
-from metier.core.errors import NotFound
+from metier.core.errors import InputError, NotFound
 from metier.core.records import Cycle, DataVersion, Difference, EvaluationReport, Release, TuneRun
 from metier.core.types import digest
 from metier.journey import verbs
@@ -30,6 +30,7 @@ from metier.scoring.targets import CHAMPION, NO_BASELINES
 
 if TYPE_CHECKING:
     from metier.evaluate.verdict import Verdict
+    from metier.sources import SourceConfig
 
 ADAPTER_FOLDER = "adapter"
 CORRECTIONS = "corrections"
@@ -107,14 +108,22 @@ def run_cycle(session: Session, patience: Patience = "ask") -> CycleResult | tup
 
 def what_is_asked(session: Session) -> str:
     """Return a hash of what a cycle would learn from: settings, source files, corrected cases."""
-    from metier.sources import source_digest
-
     project = session.project
     settings = [getattr(project, name).model_dump(mode="json") for name in _SHAPES_A_CYCLE]
-    paths = [session.root / source.path for source in project.data.sources]
-    files = [source_digest(path) if path.exists() else str(path) for path in paths]
+    files = [_digest_of(source, session.root) for source in project.data.sources]
     cases = sorted(case.example.id for case in ledger.list_cases(session.workspace))
     return digest([settings, files, cases])
+
+
+def _digest_of(source: SourceConfig, root: Path) -> str:
+    """Return the digest of what a source holds now; of one that cannot be had, its path."""
+    from metier.sources import open_source
+
+    try:
+        with open_source(source, root) as opened:
+            return opened.digest
+    except InputError:
+        return source.path  # the build says what is wrong with it
 
 
 def cycle_status(session: Session) -> CycleState:

@@ -37,14 +37,18 @@ def export_split(
     rows = [
         row for row in every_turn(ledger.load_split(ws, found, split)) if row.target is not None
     ]
-    lines = [json.dumps(_row(row, targets), ensure_ascii=False) for row in rows]
+    lines = [json.dumps(row_of(row, targets), ensure_ascii=False) for row in rows]
     write_atomically(out, BytesIO(("\n".join(lines) + "\n").encode()))
     told = {"split": split, "rows": len(rows), "targets": targets, "file": out.name}
     ws.audit.append(None, "data.export", found.id, told)
     return len(rows)
 
 
-def _row(example: Example, targets: bool) -> dict[str, Json]:
-    messages = [{"role": one.role, "content": one.text} for one in example.conversation.messages]
+def row_of(example: Example, targets: bool) -> dict[str, Json]:
+    """Return one row of the export; a source with ``target = "target.…"`` reads it back."""
+    messages = [
+        {"role": one.role, "content": one.text} | ({} if one.weight else {"weight": 0})
+        for one in example.conversation.messages
+    ]
     row: dict[str, Json] = {"id": example.id, "messages": messages}
     return row | {"target": to_json(example.target)} if targets else row

@@ -27,7 +27,7 @@ def guess_file(path: str, query: str | None = None) -> tuple[Guess, Path]:
 
     Raises InputError when no row can be read or no column can be asked.
     """
-    base, name = placed(path, None)
+    base, name = placed(path, Path())  # as typed, so that the line can be pasted
     return guess_source(SourceConfig(path=name, query=query), base), base
 
 
