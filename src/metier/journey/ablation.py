@@ -67,12 +67,12 @@ class Arm:
 
 @dataclass(frozen=True)
 class Ablation:
-    """The arms in order, and paired differences ("clean half - dirty whole") with p-values."""
+    """The arms in order, and paired differences by name ("clean half - dirty whole")."""
 
     rung: str
     metric: str
     arms: tuple[Arm, ...]
-    differences: Mapping[str, tuple[Estimate, float]]
+    differences: Mapping[str, Estimate]
     notes: tuple[str, ...]
 
 
@@ -219,7 +219,7 @@ def _compare(
     for a, b in PAIRS:
         if a in records and b in records:
             paired = paired_difference(metric, records[a], records[b], bench.resampling)
-            differences[f"{a} - {b}"] = (paired.estimate, paired.p_value)
+            differences[f"{a} - {b}"] = paired.estimate
     found = tuple(
         Arm(arm, len(arms[arm]), report.metrics[name], report.id) for arm, report in reports.items()
     )
@@ -242,7 +242,7 @@ def _keep(session: Session, version_id: str, found: Ablation) -> None:
         subject=found.rung,
         version_id=version_id,
         run_id=None,
-        metrics={names[name]: estimate for name, (estimate, _) in found.differences.items()},
+        metrics={names[name]: estimate for name, estimate in found.differences.items()},
         detail={"metric": found.metric, "arms": to_json(found.arms), "notes": list(found.notes)},
     )
     ledger.save_probe(session.workspace, probe)

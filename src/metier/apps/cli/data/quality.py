@@ -176,9 +176,9 @@ def _show_ablation(found: Ablation) -> None:
     ]
     table(["learned from", "rows", found.metric, "n"], rows, f"{found.rung} on validation rows")
     gaps = [
-        (name, f"{one.value:+.3f} [{one.low:+.3f}, {one.high:+.3f}]", f"{p:.3f}")
-        for name, (one, p) in found.differences.items()
+        (name, f"{one.value:+.3f} [{one.low:+.3f}, {one.high:+.3f}]", one.n)
+        for name, one in found.differences.items()
     ]
-    table(["paired difference", "95% interval", "p"], gaps)
+    table(["paired difference", "95% interval", "n"], gaps)
     for note in found.notes:
         say(f"note: {note}")
