@@ -4,7 +4,8 @@
     python runs/train_tagger.py lists               # -> src/metier/privacy/names/lists.txt.xz
     python runs/train_tagger.py train --seed 0      # -> src/metier/privacy/names/tagger.npz
 
-All text is made by runs/tagger/text.py; one core is busy for about five minutes. The same seed on the same machine gives the same weights.
+All text is made by runs/tagger/text.py; one core is busy for about five minutes. The same seed on
+the same machine gives the same weights.
 """
 
 from __future__ import annotations

@@ -2,6 +2,7 @@
 
 import random
 import threading
+from itertools import pairwise
 from pathlib import Path
 
 import pytest
@@ -40,7 +41,7 @@ def test_it_is_a_recogniser_for_english() -> None:
         ("Kind regards,\nBjarne Haugland", "Bjarne Haugland"),
         ("From: Amina Yusuf\nTo: Luca Moretti\nSubject: keys", "Luca Moretti"),
         ("Patient: John Parkinson, seen on Monday.", "John Parkinson"),
-        ("Please call Rose Hope about the lease.", "Rose Hope"),
+        ("Please call Hope Lindqvist about the lease.", "Hope Lindqvist"),
         ("Insured: MARTA KOWALCZYK", "MARTA KOWALCZYK"),
         ("I talked to Jean-Pierre Dubois yesterday.", "Jean-Pierre Dubois"),
     ],
@@ -112,7 +113,7 @@ def test_findings_are_in_order_apart_and_the_same_each_time() -> None:
     text = "Dear Amina, the van from Leeds to 5 Mill Lane, York is late. Regards, Tom Birch"
     first = list(NAMES.find(text))
     assert first == list(NameRecogniser().find(text))
-    assert all(a.end <= b.start for a, b in zip(first, first[1:], strict=False))
+    assert all(a.end <= b.start for a, b in pairwise(first))
 
 
 def test_threads_share_one_tagger() -> None:

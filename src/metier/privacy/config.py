@@ -28,7 +28,7 @@ class BundledNames(Section):
     """The tagger and lists that come with metier: English, no download, no torch."""
 
     type: Literal["bundled"] = "bundled"
-    caution: Annotated[float, Field(ge=-5, le=10)] = 0.5
+    caution: Annotated[float, Field(ge=-5, le=10)] = 1.0
     """How far to lean towards finding, in nats: more finds more names and takes more words for
     names."""
 

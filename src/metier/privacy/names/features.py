@@ -11,7 +11,7 @@ from zlib import crc32
 
 from metier.privacy.names import lexicon
 
-ROWS = 1 << 15
+ROWS = 1 << 16
 """Rows of the table that features are hashed into; the first ``MODES`` are kept for the modes."""
 MODES = 3
 _TOKEN = re.compile(r"[^\W\d_]+|\d+|\n\s*|[^\s\w]|_")
@@ -37,10 +37,23 @@ def _capitals(text: str) -> int:
     return sum(map(str.isupper, text[:4000]))
 
 
+_NAMED_WORDS = (
+    lexicon.FREQUENT
+    | lexicon.USUAL
+    | lexicon.TITLE
+    | lexicon.ORG_WORD
+    | lexicon.STREET_WORD
+    | lexicon.MONTH
+    | lexicon.KIN
+    | lexicon.EPONYM_NOUN
+)
+
+
 def identity(word: str) -> str | None:
-    """Return the feature that names the word itself; training drops it at times, so that a name
-    never seen reads like one."""
-    return f"w={word.lower()}" if word[0].isalpha() else None
+    """Return the feature that names the word itself, for common words alone: any other word must
+    read like one never seen."""
+    low = word.lower()
+    return f"w={low}" if lexicon.bits_by_word().get(low, 0) & _NAMED_WORDS else None
 
 
 def spelling(word: str) -> list[str]:
@@ -56,7 +69,7 @@ def spelling(word: str) -> list[str]:
     if len(word) > 2:
         found += [f"p2={low[:2]}", f"s2={low[-2:]}", f"p3={low[:3]}", f"s3={low[-3:]}"]
     if len(word) > 4:
-        found += [f"s4={low[-4:]}", f"p4={low[:4]}"]
+        found.append(f"s4={low[-4:]}")
     if not word.isascii():
         found.append(f"script={_script(word)}")
     return found

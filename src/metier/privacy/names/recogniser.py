@@ -14,7 +14,7 @@ from metier.privacy.names import addresses, features, rules, tagger
 from metier.privacy.names.runs import Run, Tokens, decode, trimmed
 from metier.privacy.types import Finding
 
-CAUTION = 0.5
+CAUTION = 1.0
 """Nats taken off "no name": more finds more names, and takes more words for names."""
 _HAS_LETTER = re.compile(r"[^\W\d_]")
 

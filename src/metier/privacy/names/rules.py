@@ -84,8 +84,12 @@ def credible(tokens: Tokens, run: Run) -> bool:
         return _reads_as_address(words)
     if all(word.lower() in _SOUNDS or not word.isalpha() or len(word) == 1 for word in words):
         return False
-    if kind in (TITLE, NATIONALITY):
+    if kind == NATIONALITY:
+        return any(b & lexicon.NATIONALITY for b in tokens.bits[first:after])
+    if kind == TITLE:
         return True
+    if kind == PERSON and after - first == 1 and tokens.bits[first] & lexicon.FREQUENT:
+        return bool(tokens.bits[first] & lexicon.COMMON_GIVEN) or _introduced(tokens, first)
     if tokens.mode == 0 and all(word == word.lower() for word in words):
         return _listed(tokens, run) or _introduced(tokens, first)
     return not is_eponym(tokens, run)
@@ -225,7 +229,7 @@ def _end_of_country(tokens: Tokens, n: int) -> int:
 def _by_list(tokens: Tokens, n: int, bits: int) -> Iterator[Run]:
     if len(tokens.words[n]) < 2:
         return
-    if bits & lexicon.NATIONALITY and (tokens.mode != 1 or not bits & NAMES):
+    if bits & lexicon.NATIONALITY and _reads_as_nationality(tokens, n, bits):
         yield Run(n, n + 1, NATIONALITY)
     elif bits & lexicon.COUNTRY and not bits & (NAMES | lexicon.FREQUENT):
         yield Run(n, n + 1, PLACE)
@@ -234,6 +238,12 @@ def _by_list(tokens: Tokens, n: int, bits: int) -> Iterator[Run]:
         follows = tokens.words[after : after + 1]
         if follows and follows[0][0].isupper() and len(follows[0]) > 1:
             yield Run(n, after, TITLE)
+
+
+def _reads_as_nationality(tokens: Tokens, n: int, bits: int) -> bool:
+    if tokens.mode == 1:
+        return not bits & NAMES
+    return tokens.mode == 2 or tokens.words[n].istitle()  # SCOT may be an enzyme
 
 
 def _taken(runs: list[Run]) -> set[int]:

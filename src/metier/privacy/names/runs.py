@@ -6,6 +6,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import NamedTuple
 
+from metier.privacy.names.lexicon import ENGLISH
 from metier.privacy.names.tagger import KINDS, Array
 
 PERSON, PLACE, ORGANISATION, TITLE, NATIONALITY, ADDRESS = range(len(KINDS))
@@ -60,11 +61,19 @@ def trimmed(tokens: Tokens, run: Run) -> Run | None:
         first += 1
     while first < after and not words[after - 1][0].isalnum():
         after -= 1
+    while kind == PERSON and after - first > 1 and _runs_on(tokens, after - 1):
+        after -= 1
     if first == after:
         return None
     if after < len(words) and words[after] == "." and _abbreviates(words[after - 1], kind):
         after += 1
     return Run(first, after, kind)
+
+
+def _runs_on(tokens: Tokens, last: int) -> bool:
+    """Whether the last word is a small English one in a text with capitals: "Vasylenko hung"."""
+    word = tokens.words[last]
+    return tokens.mode == 0 and word.islower() and bool(tokens.bits[last] & ENGLISH)
 
 
 def _abbreviates(word: str, kind: int) -> bool:
