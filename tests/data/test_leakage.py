@@ -1,10 +1,12 @@
 """The leakage gate: what counts as a leak, what is shown, who gives way."""
 
 import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
 
 from data_examples import labelled
 from metier.core.errors import InputError
-from metier.data.leakage import find_leaks, refuse
+from metier.data.leakage import Gate, Side, find_leaks, refuse
 
 LONG = "my parcel has not arrived although it was sent two weeks ago from the warehouse in town"
 
@@ -60,3 +62,32 @@ def test_the_refusal_shows_pairs_by_id_and_place_but_no_text():
     assert "and 2 more" in message
     assert 'leakage = "quarantine"' in message
     assert "secret" not in message
+
+
+WORDS = st.sampled_from(["parcel", "late", "order", "refund", "never", "customer", "again"])
+PROMPTS = st.lists(WORDS, min_size=6, max_size=14).map(" ".join)
+PLANTS = st.lists(st.tuples(st.integers(0, 3), st.sampled_from(["exact", "near", "group"])))
+
+
+@settings(max_examples=50, deadline=None)
+@given(
+    st.lists(PROMPTS, min_size=4, max_size=4, unique=True),
+    st.lists(PROMPTS, max_size=8),
+    PLANTS,
+    st.sampled_from(["test", "challenge", "earlier"]),
+    st.randoms(),
+)
+def test_every_planted_leak_is_found_whatever_the_order(measured, clean, plants, where, random):
+    test = [labelled(n, text, group=f"g{n}") for n, text in enumerate(measured)]
+    rows = [labelled(100 + n, text) for n, text in enumerate(clean)]
+    for n, (of, kind) in enumerate(plants):
+        text = {"exact": measured[of].upper(), "near": measured[of], "group": f"{n} other words"}
+        twin = text[kind] + (" x" if kind == "near" and len(measured[of]) >= 30 else "")
+        rows.append(labelled(200 + n, twin, group=f"g{of}" if kind == "group" else None))
+    random.shuffle(rows)
+    before = [Side("test", test, "ver_1")] if where == "earlier" else []
+    splits = {"train": rows} | ({} if before else {where: test})
+    found = {leak.yields.id for leak in find_leaks(splits, Gate(0.9, before=before))}
+    assert {f"ex_{200 + n}" for n in range(len(plants))} <= found
+    alike = {row.id for row in rows if row.group in {one.group for one in test}}
+    assert found >= alike

@@ -18,8 +18,8 @@ from metier.data.leakage import LEARNED, Gate, Side
 from metier.data.sides import SETTINGS
 
 
-def gate_of(config: DataConfig, ws: Workspace) -> Gate:
-    """Return the leakage gate for a build with these settings."""
+def gate_of(config: DataConfig, ws: Workspace, *, until: str | None = None) -> Gate:
+    """Return the leakage gate for a build with these settings; ``until``: for that version."""
     rules = config.duplicate_rules
     semantic = None if rules.semantic == "off" else rules.semantic
     embedder = None
@@ -27,7 +27,11 @@ def gate_of(config: DataConfig, ws: Workspace) -> Gate:
         from metier.similarity.embeddings import make_embedder
 
         embedder = make_embedder(rules.embedder)
-    before = tuple(measured_before(ws, config))
+    before = tuple(
+        side
+        for side in measured_before(ws, config)
+        if until is None or (side.version is not None and side.version < until)
+    )
     return Gate(config.near_leakage, before, semantic, embedder, ws.sealed.group_hash, rules.slips)
 
 

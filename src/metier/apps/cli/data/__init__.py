@@ -8,6 +8,7 @@ from metier.apps.cli.data import (  # isort: skip  # each adds its commands to a
     build as build,
     versions as versions,
     quarantine as quarantine,
+    leaks as leaks,
     changes as changes,
     sign as sign,
     quality as quality,
