@@ -46,21 +46,10 @@ _WORD = re.compile(r"(?<![\w'’@#/\\.-])[a-z]{5,}(?![\w'’@/\\-]|\.\w)")
 _ANY_WORD = re.compile(r"[^\W\d_]+")
 # Contractions without their apostrophe are no other words: wasnt is not want.
 _CONTRACTIONS = frozenset(
-    [
-        "doesnt",
-        "didnt",
-        "wasnt",
-        "werent",
-        "arent",
-        "hasnt",
-        "havent",
-        "hadnt",
-        "wouldnt",
-        "couldnt",
-    ]
-    + ["shouldnt"]
-    + ["theyre", "theyve", "theyll", "youre", "youve", "youll", "whats", "thats", "theres", "heres"]
-)
+    ["doesnt", "didnt", "wasnt", "werent", "arent", "hasnt", "havent", "hadnt", "wouldnt",
+     "couldnt", "shouldnt", "theyre", "theyve", "theyll", "youre", "youve", "youll", "whats",
+     "thats", "theres", "heres"]
+)  # fmt: skip
 # Two spellings of one word, British and American: (ending or part, its other form).
 _VARIANTS = (
     ("ae", "e"), ("oe", "e"), ("our", "or"), ("ise", "ize"), ("isi", "izi"), ("isa", "iza"),
