@@ -223,3 +223,11 @@ def test_a_sample_from_another_project_is_not_known(workspace, folder, tmp_path)
     write_sheet(workspace, sample, path)
     with Workspace.create(tmp_path / "other") as other, pytest.raises(NotFound, match="sign-off"):
         read_sheet(other, fill(path, {}), "mara")
+
+
+def test_rows_are_cleaned_before_they_are_drawn_as_in_a_build(workspace, tmp_path):
+    folder = write(
+        tmp_path / "data", [(f"The cafÃ© number {n} &amp; bar", "a", f"c{n}") for n in range(3)]
+    )
+    sample = draw(workspace, folder, settings_of(deidentify=SAFE))
+    assert "café" in show_row(workspace, sample, sample.detail.rows[0].id).before

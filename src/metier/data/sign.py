@@ -24,6 +24,8 @@ from metier.core.types import Estimate, Example, Score, digest
 from metier.core.workspace import Workspace
 from metier.data.build import known_labels, make_steps
 from metier.data.cleaning.rewrite import texts_of
+from metier.data.cleaning.steps import cleaning_steps
+from metier.data.cleaning.undo import undone_rules
 from metier.data.config import DataConfig
 from metier.data.deidentify import NAME, Deidentification, Deidentify, DeidentifyWithVault
 from metier.data.intake import read_sources
@@ -101,7 +103,11 @@ def draw_sample(
     imported = read_sources(config.sources, objective, root, progress)
     identifying = Deidentification(ws, settings, config.workers, purpose="sign-off")
     known = known_labels(config, objective, ws)
-    steps = make_steps(config, objective, known, identifying=identifying)
+    undone = undone_rules(ws, imported.examples)
+    steps = [
+        *cleaning_steps(config, frozenset(objective.enum_fields), root, undone),
+        *make_steps(config, objective, known, identifying=identifying),
+    ]
     place = next(at for at, step in enumerate(steps) if step.name == NAME)
     outcomes = run_steps(steps[:place], imported.examples, Frame(progress, config.workers))
     chosen = _chosen(outcomes.examples, draw)

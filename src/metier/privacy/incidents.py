@@ -35,6 +35,7 @@ from metier.core.store.tables import (
 )
 from metier.core.types import Example
 from metier.core.workspace import Workspace
+from metier.privacy.sign_off import list_samples
 
 INCIDENT = ("incident", "metier data report-identifier")
 STEP = "incidents"
@@ -53,6 +54,7 @@ class Seen:
     actor: str
     action: str
     subject: str
+    purpose: str = ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -225,7 +227,11 @@ def _sealed_ids(ws: Workspace, examples: Sequence[str]) -> set[str]:
                 select(table.sealed_id).where(table.example_id.in_(examples))
             )
         }
-        return found | _pages(session, examples)
+        found |= _pages(session, examples)
+    wanted = set(examples)
+    for sample in list_samples(ws):
+        found |= {row.sealed_id for row in sample.detail.rows if row.id in wanted}
+    return found
 
 
 def _pages(session: Session, examples: Sequence[str]) -> set[str]:
@@ -250,7 +256,10 @@ def _opened(entry: AuditEntry, sealed: set[str]) -> bool:
 
 
 def _seen(entries: Iterable[AuditEntry]) -> tuple[Seen, ...]:
-    return tuple(Seen(e.seq, e.at, e.actor, e.action, e.subject) for e in entries)
+    return tuple(
+        Seen(e.seq, e.at, e.actor, e.action, e.subject, str(e.detail.get("purpose", "")))
+        for e in entries
+    )
 
 
 def _counts(spread: Spread) -> dict[str, int]:

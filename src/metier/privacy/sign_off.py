@@ -148,11 +148,16 @@ def get_sample(ws: Workspace, key: str) -> Sample:
         return _sample(find(session, SignOffSampleRow, key, *SAMPLE))
 
 
+def list_samples(ws: Workspace) -> list[Sample]:
+    """Return all samples, oldest first."""
+    with ws.db.reading() as session:
+        rows = session.scalars(select(SignOffSampleRow).order_by(SignOffSampleRow.id))
+        return [_sample(row) for row in rows]
+
+
 def samples_under(ws: Workspace, hashed: str) -> list[Sample]:
     """Return the samples drawn under these settings, oldest first."""
-    query = select(SignOffSampleRow).where(SignOffSampleRow.settings_hash == hashed)
-    with ws.db.reading() as session:
-        return [_sample(row) for row in session.scalars(query.order_by(SignOffSampleRow.id))]
+    return [one for one in list_samples(ws) if one.settings_hash == hashed]
 
 
 def save_reading(ws: Workspace, sample: Sample, reader: str, marks: Mapping[str, Mark]) -> Reading:

@@ -56,4 +56,4 @@ def restore(
 
     with session(directory) as opened:
         found = restored_file(opened, row, text, by) if text else restored_row(opened, row, by)
-    show(found, as_json, lambda: [say(line) for line in found.values()] and None)
+    show(found, as_json, lambda: say("\n".join(found.values())))

@@ -159,7 +159,9 @@ def _show_incident(one: Incident) -> None:
     for name, seen in (("exports", had.exports), ("openings of sealed text", had.viewers)):
         say(f"  {name}: {len(seen)}")
         for entry in seen:
-            say(f"    #{entry.seq} {entry.at:%Y-%m-%d %H:%M} {entry.actor} {entry.action}")
+            say(
+                f"    #{entry.seq} {entry.at:%Y-%m-%d %H:%M} {entry.actor} {entry.action} {entry.purpose}"
+            )
     if one.resolution is None:
         say(f"the next build leaves the row out; close: metier data incidents close {one.id}")
 
