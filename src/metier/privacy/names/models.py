@@ -94,8 +94,11 @@ def pieces(text: str, most: int = MOST_CHARACTERS) -> Iterator[tuple[int, str]]:
     while start < len(text):
         end = min(len(text), start + most)
         if end < len(text):
-            cuts = (text.rfind(mark, start + most // 2, end) for mark in ("\n", ". ", " "))
-            end = next((cut + 1 for cut in cuts if cut > 0), end)
+            for mark in ("\n", ". ", " "):
+                cut = text.rfind(mark, start + most // 2, end)
+                if cut > 0:
+                    end = cut + len(mark)
+                    break
         yield start, text[start:end]
         start = end
 
