@@ -28,6 +28,7 @@ class BundledNames(Section):
     """The tagger and lists that come with metier: English, no download, no torch."""
 
     type: Literal["bundled"] = "bundled"
+    """The one that comes with metier."""
     caution: Annotated[float, Field(ge=-5, le=10)] = 1.0
     """How far to lean towards finding, in nats: more finds more names and takes more words for
     names."""
@@ -37,6 +38,7 @@ class TransformersNames(Section):
     """A token-classification model; code of others is never run."""
 
     type: Literal["transformers"] = "transformers"
+    """A token classifier."""
     model: Annotated[str, Field(min_length=1)]
     """Folder, or hub name of a model that is on this machine already."""
     labels: dict[str, str] = Field(default_factory=dict)
@@ -52,6 +54,7 @@ class GlinerNames(Section):
     """A GLiNER model (pip install gliner)."""
 
     type: Literal["gliner"] = "gliner"
+    """A GLiNER model."""
     model: Annotated[str, Field(min_length=1)]
     """Folder, or hub name of a model that is on this machine already."""
     labels: dict[str, str] = Field(default_factory=dict)
