@@ -1,7 +1,10 @@
+from dataclasses import replace
+
 import pytest
 from cases import example
 
 from metier.core.errors import InputError
+from metier.core.records import LOSS_WEIGHT
 from metier.core.types import CompletionTarget, Conversation, Example
 from metier.tune.encode import encode
 from tiny_models import tiny_tokenizer
@@ -64,3 +67,15 @@ def test_no_room_for_a_single_supervised_token_is_refused() -> None:
 def test_an_empty_split_is_refused() -> None:
     with pytest.raises(InputError, match="an empty split"):
         encode([], speak, WORDS, 64)
+
+
+def test_the_weight_that_rebalancing_gave_a_row_multiplies_its_tokens() -> None:
+    plain = case(1, "card", "late")
+    heavy = replace(plain, id="heavy", slices={LOSS_WEIGHT: "2.5"})
+    made = encode([plain, heavy], speak, WORDS, 64).examples
+    assert made[0].weights is None
+    assert made[1].weights == [2.5] * len(made[1].input_ids)
+    halves = encode(
+        [heavy], speak, WORDS, 64, weigh=lambda masked, _: [0.5] * len(masked.input_ids)
+    )
+    assert halves.examples[0].weights == [1.25] * len(made[1].input_ids)
