@@ -39,6 +39,7 @@ from metier.data.divide import Divided, divide
 from metier.data.duplicates import ExactDuplicates, NearDuplicates, SemanticDuplicates
 from metier.data.erase.refused import without_erased
 from metier.data.executors import make_executor
+from metier.data.grow import grow
 from metier.data.intake import Imported, SourceReport, read_sources
 from metier.data.labels import (
     LABEL_TASKS,
@@ -156,7 +157,8 @@ def _build(
             raise
         refusals = (f"a build would be refused: {refusal}",)
         leaks = refusal.leaks if isinstance(refusal, Leaking) else ()
-    splits, evened = even_out(config.rebalance, joined.splits, tuple(objective.enum_fields))
+    grown = grow(config, objective, joined.splits, root, gate_of(config, ws))
+    splits, evened = even_out(config.rebalance, grown.splits, tuple(objective.enum_fields))
     used = _used_labels(splits)
     labels = known.labels or (tuple(sorted(used)) if objective.task in LABEL_TASKS else ())
     closed = tuple(objective.enum_fields)
@@ -167,6 +169,7 @@ def _build(
         card["sign_off"] = signed_by(signature)
     if undone:
         card["undone"] = undone_json(undone)
+    card |= grown.account
     if evened is not None:
         card["rebalance"] = evened
     if isinstance(config.canaries, CanariesConfig) and "train" in splits:

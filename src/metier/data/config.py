@@ -7,6 +7,8 @@ from typing import Annotated, Literal
 from pydantic import Field
 
 from metier.core.objective import Section
+from metier.data.augment.config import AugmentConfig
+from metier.data.challenge.config import ChallengeConfig
 from metier.data.cleaning.config import CleanConfig as CleanConfig
 from metier.data.quality.config import QualityConfig, RebalanceConfig
 from metier.privacy.settings import DeidentifyConfig as DeidentifyConfig
@@ -79,6 +81,10 @@ class DataConfig(Section):
     canaries: CanariesConfig | Literal["none"] = "none"
     """Made-up secrets to plant in train (`metier probe memorisation` looks for them); none: no
     row is added."""
+    augment: AugmentConfig = AugmentConfig()
+    """More training rows: how `metier data augment` makes them, and which files of them join."""
+    challenge: ChallengeConfig | Literal["none"] = "none"
+    """Adversarial and contrast rows in a split of their own; none: none are made."""
     rebalance: RebalanceConfig | Literal["none"] = "none"
     """What is evened out among the training rows, after the split; none: they stay as they are."""
     quality: QualityConfig = QualityConfig()

@@ -4,10 +4,9 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from pathlib import Path
-from typing import cast
 
 from metier.core.errors import InputError, nearest
-from metier.data.export import FORMATS, Exported, Format, export_version
+from metier.data.export import FORMATS, Exported, export_version
 from metier.journey.session import Session
 
 
@@ -29,6 +28,5 @@ def publish_version(
     if how not in FORMATS:
         raise InputError("a format", got=repr(how), remedy=nearest(how, FORMATS))
     objective = session.project.objective
-    made = cast(Format, how)
     ws = session.workspace
-    return export_version(ws, objective, folder, made, version=version, splits=splits)
+    return export_version(ws, objective, folder, how, version=version, splits=splits)
