@@ -9,7 +9,7 @@ from metier.core import ledger
 from metier.core.errors import InputError
 from metier.core.progress import Progress
 from metier.data.build import build
-from metier.data.leakage import Gate, Leaking, Side, describe, find_leaks
+from metier.data.leakage import Gate, Leaking, Side, describe, find_leaks, leaks_of_added
 from metier.data.measured import measured_before
 
 LONG = "my parcel has not arrived although it was sent two weeks ago from the warehouse in town"
@@ -111,3 +111,15 @@ def test_semantic_leaks_and_slips_are_found_where_asked():
     gate = Gate(0.9, semantic=0.6, embedder=make_embedder("hashed"))
     (leak,) = find_leaks(splits, gate)
     assert leak.kind == "semantic"
+
+
+def test_what_grows_after_the_gate_passes_it_too():
+    test, train, other = labelled(1, LONG), labelled(2, "something else"), labelled(3, "a third")
+    before = {"test": [test], "validation": [other], "train": [train]}
+    assert leaks_of_added(before, before, 0.9) == []
+    grown = labelled(4, LONG + " x")
+    (leak,) = leaks_of_added(before, {**before, "train": [train, grown]}, 0.9)
+    assert (leak.taints, leak.yields) == (test, grown)
+    (leak,) = leaks_of_added(before, {**before, "challenge": [labelled(5, "a third!")]}, 0.9)
+    assert (leak.sides, leak.yields) == (("challenge", "validation"), other)
+    assert leaks_of_added(before, {**before, "challenge": [grown]}, 0.9) == []

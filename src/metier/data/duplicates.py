@@ -14,6 +14,9 @@ from collections import defaultdict
 from collections.abc import Callable, Collection, Iterable, Iterator, Sequence
 from dataclasses import asdict, dataclass
 
+import numpy as np
+
+from metier.core.columns import Marks
 from metier.core.steps import Drop, Keep, Outcome, Suspect
 from metier.core.types import (
     CompletionTarget,
@@ -64,16 +67,31 @@ def target_key(example: Example) -> str:
             return digest(asdict(target))
 
 
-def tier(example: Example) -> int:
+@dataclass(frozen=True, slots=True)
+class Light:
+    """What deciding between rows needs of one: all but its texts."""
+
+    id: str
+    split: str | None
+    length: int
+    content_hash: str
+    target: str
+
+    @classmethod
+    def of(cls, example: Example) -> Light:
+        """Take it from an example."""
+        length = len(example.conversation.text)
+        return cls(example.id, example.split, length, example.content_hash, target_key(example))
+
+
+def tier(row: Light) -> int:
     """Return how strongly a row is kept: 0 shipped test, 1 shipped validation, 2 the rest."""
-    return TIER.get(example.split or "", _REST)
+    return TIER.get(row.split or "", _REST)
 
 
-def rank(example: Example, first: Collection[str] = frozenset()) -> tuple[int, bool, int, str, str]:
+def rank(row: Light, first: Collection[str] = frozenset()) -> tuple[int, bool, int, str, str]:
     """Return the sort key by which one row of several is kept; smallest stays."""
-    length = len(example.conversation.text)
-    known = example.id in first
-    return (tier(example), not known, -length, example.content_hash, example.id)
+    return (tier(row), row.id not in first, -row.length, row.content_hash, row.id)
 
 
 @dataclass(frozen=True, slots=True)
@@ -85,13 +103,16 @@ class ExactDuplicates:
 
     def fit(self, view: Iterable[Example]) -> Json:
         """Return {"drop": {id: [reason, evidence]}, "suspect": {id: [reason, evidence]}}."""
-        alike: dict[str, list[Example]] = defaultdict(list)
-        for example in view:
-            alike[prompt_key(example)].append(example)
+        rows = view if isinstance(view, Sequence) else list(view)
+        firsts = Marks(prompt_key(example) for example in rows).firsts()
+        is_shared = np.bincount(firsts, minlength=len(rows)) > 1
+        alike: dict[int, list[Light]] = defaultdict(list)
+        for place, example in zip(firsts.tolist(), rows, strict=True):
+            if is_shared[place]:
+                alike[place].append(Light.of(example))
         found: dict[str, dict[str, Json]] = {"drop": {}, "suspect": {}}
-        for rows in alike.values():
-            if len(rows) > 1:
-                _settle(sorted(rows, key=lambda row: rank(row, self.first)), found)
+        for same in alike.values():
+            _settle(sorted(same, key=lambda row: rank(row, self.first)), found)
         return found
 
     def apply(self, batch: Sequence[Example], state: Json) -> Iterator[Outcome]:
@@ -99,20 +120,19 @@ class ExactDuplicates:
         return _act(batch, state)
 
 
-def _settle(rows: Sequence[Example], found: dict[str, dict[str, Json]]) -> None:
+def _settle(rows: Sequence[Light], found: dict[str, dict[str, Json]]) -> None:
     """Decide on rows of one prompt, best first."""
     best = tier(rows[0])
-    kept: dict[str, Example] = {}
+    kept: dict[str, Light] = {}
     for row in rows:
-        target = target_key(row)
-        twin = kept.get(target)
+        twin = kept.get(row.target)
         if tier(row) > best:
             reason = f"{'duplicate_of' if twin else 'contradicts'}_{rows[0].split}"
             found["drop"][row.id] = [reason, {"kept": (twin or rows[0]).id}]
         elif twin is not None:
             found["drop"][row.id] = ["exact_duplicate", {"kept": twin.id}]
         else:
-            kept[target] = row
+            kept[row.target] = row
     if len(kept) > 1:
         ids = sorted(row.id for row in kept.values())
         for row in kept.values():
@@ -140,7 +160,7 @@ class NearDuplicates:
         return _settle_likes(view, self.first, self._pairs, "near_duplicate")
 
     def _pairs(self, texts: Sequence[str]) -> list[Pair]:
-        near = near_duplicates(texts, self.threshold)
+        near: list[Pair] = near_duplicates(texts, self.threshold)
         if not self.slips:
             return near
         from metier.similarity.slips import one_slip
@@ -185,12 +205,15 @@ def _settle_likes(
 ) -> dict[str, Json]:
     """Decide on rows that are alike, best first; reasons begin with ``what``."""
     # In crowds of likes it hangs on the order which pairs are found: it must not hang on ids.
-    found = sorted(view, key=rank)
+    taken = [(Light.of(example), prompt_text(example)) for example in view]
+    taken.sort(key=lambda pair: rank(pair[0]))
+    found = [row for row, _ in taken]
+    texts = [text for _, text in taken]
+    del taken
     rows = sorted(found, key=lambda row: rank(row, first))
-    targets = [target_key(row) for row in rows]
     dropped: dict[str, Json] = {}
     ties: list[list[str]] = []
-    for at, likes in sorted(_near(found, rows, pairs).items()):
+    for at, likes in sorted(_near(found, texts, rows, pairs).items()):
         row = rows[at]
         if row.id in dropped:
             continue
@@ -198,7 +221,7 @@ def _settle_likes(
             twin, evidence = rows[other], {"kept": row.id, "similarity": round(similarity, 3)}
             if tier(row) < _REST and tier(twin) > tier(row):
                 dropped.setdefault(twin.id, [f"{what}_of_{row.split}", evidence])
-            elif targets[at] == targets[other]:
+            elif row.target == twin.target:
                 dropped.setdefault(twin.id, [what, evidence])
             else:
                 ties.append([row.id, twin.id])
@@ -206,13 +229,12 @@ def _settle_likes(
 
 
 def _near(
-    found: Sequence[Example], rows: Sequence[Example], pairs: Pairs
+    found: Sequence[Light], texts: Sequence[str], rows: Sequence[Light], pairs: Pairs
 ) -> dict[int, list[tuple[int, float]]]:
     """Return, for each position in ``rows``, the later ones that are nearly but not quite the same.
 
-    ``found`` holds the same rows in the order in which they are compared.
+    ``found`` holds the same rows in the order in which their ``texts`` are compared.
     """
-    texts = [prompt_text(row) for row in found]
     keys = [exact_key(text) for text in texts]
     places = {row.id: place for place, row in enumerate(rows)}
     near: dict[int, list[tuple[int, float]]] = defaultdict(list)

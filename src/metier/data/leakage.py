@@ -12,7 +12,7 @@ from __future__ import annotations
 
 from collections import defaultdict
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import lru_cache
 from itertools import chain, islice
 from typing import Literal
@@ -112,6 +112,33 @@ def find_leaks(splits: Mapping[str, Sequence[Example]], gate: Gate | float) -> l
     for leak in chain.from_iterable(found.values()):
         first.setdefault(leak.yields.id, leak)
     return list(first.values())
+
+
+def leaks_of_added(
+    before: Mapping[str, Sequence[Example]],
+    after: Mapping[str, Sequence[Example]],
+    gate: Gate | float,
+) -> list[Leak]:
+    """Return the leaks that came with what joined the splits after they had passed the gate.
+
+    For rows that grow from others: a new measured split is compared with everything learned from,
+    and new rows to learn from with everything measured.
+    """
+    known = {row.id for name in LEARNED for row in before.get(name, ())}
+    learned = {name: after[name] for name in LEARNED if name in after}
+    added = {name: [r for r in rows if r.id not in known] for name, rows in learned.items()}
+    old = {name: rows for name, rows in after.items() if name not in LEARNED and name in before}
+    new = {name: rows for name, rows in after.items() if name not in LEARNED and name not in before}
+    gate = gate if isinstance(gate, Gate) else Gate(gate)
+    leaks = find_leaks({**new, **learned}, replace(gate, before=())) if new else []
+    if any(added.values()):
+        whole = {"validation": learned.get("validation", ()), "train": added.get("train", ())}
+        leaks += find_leaks({**old, **whole}, gate)
+    seen: dict[str, Leak] = {}
+    for leak in leaks:
+        if leak.taints.id not in known or leak.yields.id not in known:
+            seen.setdefault(leak.yields.id, leak)
+    return list(seen.values())
 
 
 def _sides(splits: Mapping[str, Sequence[Example]], names: Sequence[str]) -> list[Side]:

@@ -150,7 +150,8 @@ def _prefixes(
 
 def _index(prefixes: Iterator[_Prefix]) -> _Prefix:
     """Join prefixes into one, sorted by shingle."""
-    every = list(prefixes) or [_Prefix(np.zeros(0, np.uint64), *(np.zeros((2, 0), np.int64)), 1.0)]
+    none = np.zeros(0, np.int64)
+    every = list(prefixes) or [_Prefix(none.astype(np.uint64), none, none, 1.0)]
     hashes = np.concatenate([one.hashes for one in every])
     order = np.argsort(hashes, kind="stable")
     numbers = np.concatenate([one.numbers for one in every])[order]
