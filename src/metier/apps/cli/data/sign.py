@@ -159,9 +159,8 @@ def _show_incident(one: Incident) -> None:
     for name, seen in (("exports", had.exports), ("openings of sealed text", had.viewers)):
         say(f"  {name}: {len(seen)}")
         for entry in seen:
-            say(
-                f"    #{entry.seq} {entry.at:%Y-%m-%d %H:%M} {entry.actor} {entry.action} {entry.purpose}"
-            )
+            what = f"{entry.actor} {entry.action} {entry.purpose}".rstrip()
+            say(f"    #{entry.seq} {entry.at:%Y-%m-%d %H:%M} {what}")
     if one.resolution is None:
         say(f"the next build leaves the row out; close: metier data incidents close {one.id}")
 
