@@ -1,6 +1,7 @@
 """The split: what belongs together stays together, classes keep their share, order is nothing."""
 
 from collections import Counter
+from dataclasses import replace
 from random import Random
 
 import pytest
@@ -162,3 +163,41 @@ def test_no_group_is_separated_nothing_is_lost_and_order_is_nothing(spec, seed, 
     assert {n: ids(found) for n, found in again.items()} == {
         n: ids(found) for n, found in splits.items()
     }
+
+
+def dated(number, when, group=None):
+    made = row(number, "ab"[number % 2], group)
+    return replace(made, slices={"received": when} if when else {})
+
+
+def sides_by_time(rows, test, validation=0):
+    return split(rows, Sizes(test, validation, 0, "received"), strata, text_of)
+
+
+def test_the_newest_rows_are_measured():
+    rows = [dated(n, f"2026-01-{n + 1:02d}") for n in range(20)]
+    found = sides_by_time(rows, 4, 2)
+    assert {row.slices["received"] for row in found["test"]} == {
+        f"2026-01-{day}" for day in (17, 18, 19, 20)
+    }
+    assert {row.slices["received"] for row in found["validation"]} == {"2026-01-15", "2026-01-16"}
+
+
+def test_a_group_is_as_new_as_its_newest_row():
+    rows = [dated(n, f"2026-01-{n + 1:02d}") for n in range(10)]
+    rows = [replace(rows[0], group="g"), *rows[1:9], replace(rows[9], group="g")]
+    found = sides_by_time(rows, 2, 0)
+    assert {row.id for row in found["test"]} == {rows[0].id, rows[9].id}
+
+
+def test_numbers_are_times_too_and_what_has_none_is_old():
+    rows = [dated(n, str(n * 10)) for n in range(9)] + [dated(9, "")]
+    found = sides_by_time(rows, 3, 0)
+    assert sorted(row.slices["received"] for row in found["test"]) == ["60", "70", "80"]
+
+
+def test_times_that_cannot_be_read_are_refused():
+    with pytest.raises(InputError, match="ISO 8601"):
+        sides_by_time([dated(1, "2026-01-01"), dated(2, "yesterday")], 1, 0)
+    with pytest.raises(InputError, match="none"):
+        sides_by_time([dated(n, "") for n in range(3)], 1, 0)

@@ -58,6 +58,7 @@ from metier.data.pipeline import (
     Suspected,
     run_steps,
 )
+from metier.data.planned import planned
 from metier.data.quality.decide import Decide, Decisions, decisions_of
 from metier.data.quality.rebalance import even_out
 from metier.data.quarantine import restored_keys
@@ -114,10 +115,11 @@ def build(
     What would be refused only after the steps is a warning in a dry run, which then has no splits.
 
     Raises:
-        ConfigError: no sources.
+        ConfigError: no sources, or a planned test size that no target gives.
         InputError: a source cannot be read, no row is left (the message says which step dropped
             how many), no label fits, the split sizes cannot be had, or the splits leak.
     """
+    config = planned(config, objective)
     room = Room(ws.work_dir, config.memory_rows)
     with closing(make_executor(config.executor, config.workers)) as executor:
         frame = Frame(progress, room=room, executor=executor)

@@ -64,12 +64,16 @@ class DataConfig(Section):
     """Duplicate rows; keep: none is removed."""
     labels: Literal["frozen", "renew"] = "frozen"
     """With labels from data: keep those of the first version, or take this build's anew."""
-    test: Size = 0.2
-    """Test rows: a count, or a fraction of the rows no source has put in a split."""
+    test: Size | Literal["planned"] = 0.2
+    """Test rows: a count, a fraction of the rows no source has put in a split, or planned: as many
+    as the objective's targets need to be told from chance (`metier objective needs`)."""
     validation: Size = 0.1
     """Validation rows: a count, or a fraction of the same rows, carved from training."""
     seed: int = 0
     """Seed of the split; rows and groups keep their side when the file is reordered."""
+    newest: str = ""
+    """A slice that says when a row came to be (ISO 8601 dates or numbers): the newest rows are
+    measured, as in use, where the model meets what comes later; empty: drawn by chance."""
     leakage: Literal["refuse", "quarantine"] = "refuse"
     """What happens when training shares a text or group with test: refuse to freeze, or move
     the training side to quarantine."""

@@ -97,7 +97,7 @@ def _draw(
     places = {one.id: at for at, one in enumerate(examples) if one.id in tied} if tied else {}
     splits = split(
         examples,
-        Sizes(config.test, config.validation, config.seed),
+        Sizes(_number(config.test), config.validation, config.seed, config.newest),
         lambda example: strata(example, closed),
         prompt_key,
         [(places[a], places[b]) for a, b in ties if a in places and b in places],
@@ -153,3 +153,8 @@ def leaked(leak: Leak) -> Dropped:
     """Return the row that gives way as a drop of the leakage gate."""
     evidence = {"what": describe(leak), "kept": leak.taints.id, "similarity": leak.similarity}
     return Dropped(LEAKAGE, leak.yields, f"{leak.kind}_leak", evidence)
+
+
+def _number(size: int | float | str) -> int | float:
+    assert not isinstance(size, str)  # build() has put the planned number there
+    return size

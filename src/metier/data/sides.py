@@ -17,8 +17,10 @@ from metier.core.types import SPLITS, Example
 from metier.core.workspace import Workspace
 from metier.data.config import DataConfig
 
-SETTINGS = ("test", "validation", "seed")
+SETTINGS = ("test", "validation", "seed", "newest")
 """The settings of [data] that decide who goes where; with others the split is drawn anew."""
+DEFAULTS: Mapping[str, str] = {"newest": ""}
+"""What versions meant that were frozen before the setting was there."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -70,7 +72,7 @@ def _version(ws: Workspace, config: DataConfig) -> DataVersion | None:
         (
             one
             for one in (latest, *reversed(ledger.list_versions(ws)))
-            if all(one.config.get(name, None) == asked[name] for name in SETTINGS)
+            if all(one.config.get(name, DEFAULTS.get(name)) == asked[name] for name in SETTINGS)
         ),
         None,
     )

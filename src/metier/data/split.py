@@ -12,8 +12,10 @@ from array import array
 from collections import Counter, defaultdict
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
+from datetime import UTC, datetime
 
 import numpy as np
+from numpy.typing import NDArray
 
 from metier.core.errors import InputError
 from metier.core.types import SPLITS, Example
@@ -28,6 +30,8 @@ class Sizes:
     test: int | float
     validation: int | float
     seed: int = 0
+    newest: str = ""
+    """The slice that says when a row came to be: the newest units are measured; "": drawn."""
 
 
 def split(
@@ -57,15 +61,16 @@ def split(
     units = gather(examples, sizes.seed, strata, key, ties, lambda row: sides(row.id, row.split))
     drawn = {name: np.flatnonzero(units.shipped == rank) for name, rank in RANK.items()}
     pool = np.flatnonzero(units.shipped == FREE)
+    newest = times_of(examples, units, sizes.newest) if sizes.newest else None
     # Fractions are of the same rows for both: 0.2 and 0.1 leave 0.7.
     free = units.rows_in(pool)
     if not len(drawn["test"]):
-        drawn["test"], pool = carve(units, pool, _wanted("test", sizes.test, free, free))
+        drawn["test"], pool = _carved(units, pool, _wanted("test", sizes.test, free, free), newest)
     pool = np.concatenate([pool, drawn["train"]])
     if not len(drawn["validation"]):
         of, available = free + units.rows_in(drawn["train"]), units.rows_in(pool)
         wanted = _wanted("validation", sizes.validation, of, available)
-        drawn["validation"], pool = carve(units, pool, wanted)
+        drawn["validation"], pool = _carved(units, pool, wanted, newest)
     drawn["train"] = pool
     return _placed(examples, units, drawn)
 
@@ -100,6 +105,55 @@ def _wanted(name: str, size: int | float, of: int, available: int) -> int:
             f'split = "{name}"',
         )
     return wanted
+
+
+def times_of(examples: Sequence[Example], units: Units, name: str) -> NDArray[np.float64]:
+    """Return when the newest row of each unit came to be, in seconds or in the slice's numbers.
+
+    A unit none of whose rows says so is older than all others. Raises InputError for a value that
+    is neither an ISO 8601 date nor a number, or where no row has the slice.
+    """
+    moments = np.fromiter((_moment(one, name) for one in examples), np.float64, len(examples))
+    if not np.isfinite(moments).any():
+        raise InputError(
+            f"rows with the slice {name!r} ([data] newest)",
+            got="none",
+            remedy=f"add {name!r} to slices of the sources, or take newest out",
+        )
+    starts = np.concatenate([[0], np.cumsum(units.sizes)[:-1]]).astype(np.int64)
+    return np.maximum.reduceat(moments[units.rows], starts)
+
+
+def _moment(example: Example, name: str) -> float:
+    said = example.slices.get(name, "").strip()
+    if not said:
+        return -np.inf
+    try:
+        return float(said)
+    except ValueError:
+        pass
+    try:
+        found = datetime.fromisoformat(said)
+    except ValueError as error:
+        raise InputError(
+            f"a date such as 2026-03-01 (ISO 8601) or a number in {name!r}",
+            got=f"{said!r} ({example.provenance.source}:{example.provenance.locator})",
+            remedy="write the dates so in the source, or name another column in [data] newest",
+        ) from error
+    return (found if found.tzinfo else found.replace(tzinfo=UTC)).timestamp()
+
+
+def _carved(
+    units: Units, pool: Places, wanted: int, newest: NDArray[np.float64] | None
+) -> tuple[Places, Places]:
+    """Draw as ``carve`` does, or take the newest units, as many as fit (at least one)."""
+    if newest is None or not wanted:
+        return carve(units, pool, wanted)
+    latest_first = np.argsort(-newest[pool], kind="stable")
+    fits = np.cumsum(units.sizes[pool][latest_first]) <= wanted
+    taken = np.zeros(len(pool), dtype=bool)
+    taken[latest_first[: max(1, int(fits.sum()))]] = True
+    return pool[taken], pool[~taken]
 
 
 def carve(units: Units, pool: Places, wanted: int) -> tuple[Places, Places]:
