@@ -135,12 +135,16 @@ def test_progress_names_each_source_and_step(messy, workspace):
     assert started == [
         "import rows.csv",
         "data: clean",
+        "data: labels, first look",
         "data: labels",
         "data: deidentify",
+        "data: exact_duplicates, first look",
         "data: exact_duplicates",
+        "data: near_duplicates, first look",
         "data: near_duplicates",
         "data: split",
         "data: leakage",
+        "data: records",
         "data: freeze",
     ]
     ended = [event for event in events if event.kind == "end"]
@@ -186,10 +190,10 @@ def test_another_label_set_is_another_version_of_the_same_rows(messy, workspace)
 
 
 def test_going_back_builds_the_older_version_again_and_makes_it_the_latest(messy, workspace):
-    first = build(settings_of(), CLASSIFY, workspace, messy, Progress())
-    newer = build(settings_of(seed=1), CLASSIFY, workspace, messy, Progress())
+    first = build(settings_of(earlier="same"), CLASSIFY, workspace, messy, Progress())
+    newer = build(settings_of(seed=1, earlier="same"), CLASSIFY, workspace, messy, Progress())
     assert ledger.get_version(workspace).id == newer.version.id
-    back = build(settings_of(), CLASSIFY, workspace, messy, Progress())
+    back = build(settings_of(earlier="same"), CLASSIFY, workspace, messy, Progress())
     assert back.version == first.version
     assert ledger.get_version(workspace).id == first.version.id
 
@@ -340,3 +344,9 @@ def test_a_killed_build_leaves_a_usable_workspace(messy, tmp_path, moment):
         assert len(list_rows(ws)) == len(result.drops)
         assert len(ledger.list_changes(ws)) == len(result.changes)
         assert len(ledger.list_suspects(ws)) == len(result.suspects)
+
+
+def test_what_an_earlier_split_measured_stays_out_of_training(messy, workspace):
+    build(settings_of(), CLASSIFY, workspace, messy, Progress())
+    newer = build(settings_of(seed=1), CLASSIFY, workspace, messy, Progress())
+    assert any("measured rows of an earlier version" in said for said in newer.warnings)
