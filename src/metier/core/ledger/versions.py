@@ -75,7 +75,8 @@ def save_version(
     hashed or written: what is loaded again has those. Raises InputError when an id comes twice.
     """
     _refuse_twins(splits)
-    with ExitStack() as stack:
+    # A file that found no room says so once more when it is closed: that is told alike.
+    with out_of_space("freezing a version"), ExitStack() as stack:
         files = {
             split: stack.enter_context(tempfile.TemporaryFile(dir=ws.work_dir)) for split in splits
         }
@@ -110,9 +111,8 @@ def _freeze(ws: Workspace, examples: Iterable[Example], sink: BinaryIO) -> Hashe
             hashes.add(one.content_hash)
             yield one
 
-    with out_of_space("freezing a version"):
-        write_examples(keyed(), sink)
-        sink.flush()
+    write_examples(keyed(), sink)
+    sink.flush()
     return hashes
 
 
