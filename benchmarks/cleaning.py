@@ -9,7 +9,8 @@
                     control characters and spaces; nothing is recorded
     clean-text      ``cleantext.clean(text, lower=False, to_ascii=False)``; where it is installed
 
-The texts are the first 2,000 of banking77, of the answers of medquad and of the conversations of mts_dialog,
+The texts are the first 2,000 of banking77, of the answers of medquad and of the conversations of
+mts_dialog,
 and these again with one row in ten made dirty (markup, mojibake, spaces). One thread; every way
 runs on all texts in turn, three times; medians of CPU time count. MB are 10^6 bytes of UTF-8.
 """

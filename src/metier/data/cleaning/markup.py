@@ -11,7 +11,7 @@ from metier.data.cleaning.rules import Rule, cleaning_rules
 
 # Nested or repeatedly escaped markup needs one pass per level. A text gets as many passes as read
 # this many characters, and four at least: short texts all they need, long ones linear time.
-READ_CHARS = 2_000_000
+READ_CHARS = 500_000
 LEAST_PASSES = 4
 
 _NAMED = r"(?:p|br|div|span|em|strong|ol|ul|li|h[1-6]|table|tbody|thead|tr|td|th|font|img|hr|pre"
