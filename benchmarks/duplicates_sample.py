@@ -37,7 +37,7 @@ from metier.core.workspace import Workspace  # noqa: E402
 from metier.data.build import BuildResult, build  # noqa: E402
 from metier.data.config import DataConfig  # noqa: E402
 
-SEEDS = (20_261, 20_262, 20_263)
+SEEDS = (20_264, 20_265, 20_266)
 LEAKS = 40
 
 

@@ -90,7 +90,10 @@ def test_texts_one_slip_apart():
     ]
     found = {j for i, j, _ in one_slip([first, *alike, *others]) if i == 0}
     assert found == {1, 2, 3, 4}
-    assert [j for _, j, _ in slips_across([first], [*others, *alike])] == [6, 7, 8, 9]
+    assert [j for _, j, _ in slips_across([first], [*others, *alike])] == [0, 6, 7, 8, 9]
+    hidden, open_ = "See my order no. [ORDER_NUMBER], please", "see my oder no. FH-654598, please"
+    assert one_slip([hidden, open_]) == []
+    assert [pair[:2] for pair in slips_across([hidden], [open_])] == [(0, 0)]
     assert one_slip([]) == slips_across([], ["a"]) == []
 
 

@@ -6,8 +6,10 @@ similarity of 0.9. Two texts differ by one slip when they have the same words, b
     one word with a letter left out, doubled or added, or with two neighbours swapped
     one word more, at the beginning or at the end
 
-Words with digits never count: another number is another message. Every such pair is found: texts
-are sorted by what is left of them without each of their words.
+Words with digits never count: another number is another message. Across lists (for leakage) all
+numbers and placeholders are the same, since a typing error beside an order number can keep it from
+being recognised. Every such pair is found: texts are sorted by what is left of them without each of
+their words.
 """
 
 from __future__ import annotations
@@ -26,18 +28,24 @@ WORDS = range(4, 61)
 """Words a text must have; in longer ones a slip does not count for much anyway."""
 LETTERS = 4
 """Letters of a word that lost one: "no" and "not" are different words."""
+_NUMBER = re.compile(r"(?:\s*(?:\[[a-z_]+\]|\S*\d\S*))+")
 _WORD = re.compile(r"[^\W_]+(?:['’][^\W_]+)*")
 Words = tuple[str, ...]
 
 
-def one_slip(texts: Sequence[str]) -> list[tuple[int, int, float]]:
+def one_slip(texts: Sequence[str], *, any_number: bool = False) -> list[tuple[int, int, float]]:
     """Return the pairs ``(i, j, Jaccard similarity)``, i < j, that differ by one slip or only in
-    punctuation; of texts that are equal after normalisation, the first."""
+    punctuation; of texts that are equal after normalisation, the first.
+
+    With ``any_number``, runs of words with digits and of placeholders are all the same word.
+    """
     normal = [normalise(text) for text in texts]
     first: dict[str, int] = {}
     for at, text in enumerate(normal):
         first.setdefault(text, at)
-    words = {at: found for text, at in first.items() if len(found := _words(text)) in WORDS}
+    words = {
+        at: found for text, at in first.items() if len(found := _words(text, any_number)) in WORDS
+    }
     pairs = sorted({(min(a, b), max(a, b)) for a, b in _pairs(words)})
     if not pairs:
         return []
@@ -48,12 +56,14 @@ def one_slip(texts: Sequence[str]) -> list[tuple[int, int, float]]:
 
 
 def slips_across(left: Sequence[str], right: Sequence[str]) -> list[tuple[int, int, float]]:
-    """Return the pairs of ``left[i]`` and ``right[j]`` that differ by one slip, sorted by j.
+    """Return pairs of ``left[i]`` and ``right[j]`` that differ by one slip, whatever the numbers.
 
-    Equal texts of one list count by the first of them; texts on both lists do not count.
+    Sorted by j, then i. Equal texts count by the first of them; texts on both lists do not count.
     """
     cut = len(left)
-    pairs = [(i, j - cut, s) for i, j, s in one_slip([*left, *right]) if i < cut <= j]
+    pairs = [
+        (i, j - cut, s) for i, j, s in one_slip([*left, *right], any_number=True) if i < cut <= j
+    ]
     return sorted(pairs, key=lambda pair: (pair[1], pair[0]))
 
 
@@ -69,8 +79,8 @@ def is_slip(one: str, other: str) -> bool:
     return short != long == swapped
 
 
-def _words(text: str) -> Words:
-    return tuple(_WORD.findall(text))
+def _words(text: str, any_number: bool) -> Words:
+    return tuple(_WORD.findall(_NUMBER.sub(" numberword ", text) if any_number else text))
 
 
 def _pairs(words: dict[int, Words]) -> Iterator[tuple[int, int]]:
