@@ -1,7 +1,7 @@
 """Overlapping claims are settled the same way, whoever comes first; nothing found is exposed."""
 
 from dataclasses import dataclass
-from itertools import permutations
+from itertools import pairwise, permutations
 
 from hypothesis import given
 from hypothesis import strategies as st
@@ -77,7 +77,7 @@ def test_settling_exposes_nothing_overlaps_nothing_and_settles_once(claims, rand
     random.shuffle(shuffled)
     assert settle(TEXT, shuffled) == settled
     assert settle(TEXT, settled) == settled
-    assert all(a.end <= b.start for a, b in zip(settled, settled[1:], strict=False))
+    assert all(a.end <= b.start for a, b in pairwise(settled))
     covered = {at for one in settled for at in range(one.start, one.end)}
     claimed = {at for one in claims for at in range(one.start, one.end)}
     assert {at for at in claimed - covered if TEXT[at].isalnum()} == set()

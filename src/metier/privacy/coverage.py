@@ -18,8 +18,9 @@ from metier.privacy.types import Recogniser
 
 _TABLE = Path(__file__).with_name("categories.toml")
 DISCLAIMER = (
-    "The table says what is looked for, not that all of it is found, and not that a use of the data "
-    "is lawful. Measure the recall on your own sample and have it signed before you rely on it."
+    "The table says what is looked for, not that all of it is found, and not that a use of the"
+    " data is lawful. Measure the recall on your own sample and have it signed before you rely"
+    " on it."
 )
 
 

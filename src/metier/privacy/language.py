@@ -28,19 +28,21 @@ STRETCH_LETTERS = 300
 _READ_CHARACTERS = 20_000
 _NOT_LETTERS = re.compile(r"https?://\S+|\S+@\S+|[\W\d_]+")
 # First and last code point, and the languages written so; letters elsewhere are Latin or too rare.
-_SCRIPTS: tuple[tuple[str, str, frozenset[str]], ...] = (
-    ("Greek", r"\u0370-\u03ff\u1f00-\u1fff", frozenset({"el"})),
-    ("Cyrillic", r"\u0400-\u052f", frozenset({"be", "bg", "kk", "ky", "mk", "mn", "ru", "sr", "uk"})),
-    ("Armenian", r"\u0530-\u058f", frozenset({"hy"})),
-    ("Hebrew", r"\u0590-\u05ff", frozenset({"he", "yi"})),
-    ("Arabic", r"\u0600-\u06ff\u0750-\u077f", frozenset({"ar", "fa", "ps", "ug", "ur"})),
-    ("Indic", r"\u0900-\u0dff", frozenset({"bn", "gu", "hi", "kn", "ml", "mr", "ne", "or", "pa", "si", "ta", "te"})),
-    ("Thai", r"\u0e00-\u0e7f", frozenset({"th"})),
-    ("Georgian", r"\u10a0-\u10ff", frozenset({"ka"})),
-    ("Chinese or Japanese", r"\u3040-\u30ff\u3400-\u9fff", frozenset({"ja", "zh"})),
-    ("Korean", r"\uac00-\ud7af\u1100-\u11ff", frozenset({"ko"})),
+_SCRIPTS = (
+    ("Greek", r"\u0370-\u03ff\u1f00-\u1fff", "el"),
+    ("Cyrillic", r"\u0400-\u052f", "be bg kk ky mk mn ru sr uk"),
+    ("Armenian", r"\u0530-\u058f", "hy"),
+    ("Hebrew", r"\u0590-\u05ff", "he yi"),
+    ("Arabic", r"\u0600-\u06ff\u0750-\u077f", "ar fa ps ug ur"),
+    ("Indic", r"\u0900-\u0dff", "bn gu hi kn ml mr ne or pa si ta te"),
+    ("Thai", r"\u0e00-\u0e7f", "th"),
+    ("Georgian", r"\u10a0-\u10ff", "ka"),
+    ("Chinese or Japanese", r"\u3040-\u30ff\u3400-\u9fff", "ja zh"),
+    ("Korean", r"\uac00-\ud7af\u1100-\u11ff", "ko"),
 )
-_LETTERS = tuple((name, re.compile(f"[{span}]"), read) for name, span, read in _SCRIPTS)
+_LETTERS = tuple(
+    (name, re.compile(f"[{span}]"), frozenset(read.split())) for name, span, read in _SCRIPTS
+)
 _BEYOND_LATIN = re.compile(r"[\u0370-\ud7af]")
 _OTHER_SCRIPT_SHARE = 0.5
 
@@ -65,8 +67,8 @@ def uncovered(
     for stretch in _stretches(words):
         found = identify(stretch, languages)
         if found:
-            kinds = ", ".join(sorted(unread_kinds(recognisers, found))[:3])
-            why = f"no recogniser of {kinds} reads" if kinds else "the project does not declare"
+            unread = ", ".join(sorted(unread_kinds(recognisers, found))[:3])
+            why = f"no recogniser of {unread} reads" if unread else "the project does not declare"
             return f"the text is in another language (most likely {found}), which {why}"
     return None
 

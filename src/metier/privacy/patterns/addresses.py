@@ -27,6 +27,7 @@ _SURE = frozenset(_LISTS["sure"])
 _AFTER_NAME = frozenset(_LISTS["after_name"])
 _STRONG_UNITS = frozenset(_LISTS["strong_units"])
 STATES = frozenset(_LISTS["states"])
+STATE_NAMES = frozenset(_LISTS["state_names"])
 _MILITARY = frozenset({"APO", "FPO", "DPO"})
 
 # Capitals of the Latin, Greek and Cyrillic blocks.
@@ -41,10 +42,12 @@ _RUN = re.compile(
 )
 _TOKEN = re.compile(r"\([^()\n]*\)|[^\s,>]+")
 _CUE = re.compile(
-    r"(?:\b(?:address(?:es)?|lives?|living|lived|resid(?:es?|ing|ed)|located|moved|meet(?: (?:you|me|us))?"
+    r"(?:\b(?:address(?:es)?|lives?|living|lived|resid(?:es?|ing|ed)|located|moved"
+    r"|meet(?: (?:you|me|us))?"
     r"|deliver(?:ed|y)?|ship(?:ped)?|sent|send|mail(?:ed)?|return(?:ed)?|arrived?|taxi|stop|home|house|offices?)"
     r"(?: card| it| them| is| are| was| of| be| sent| linked| my| credit| located){0,5}"
-    r"(?: (?:at|on|in|to|is|from))?|\bcorner of|\bat the corner of|\b(?i:address) ?:)\s*(?:the corner of )?$"
+    r"(?: (?:at|on|in|to|is|from))?|\bcorner of"
+    r"|\bat the corner of|\b(?i:address) ?:)\s*(?:the corner of )?$"
 )
 _SIMPLE = rf"(?:{_WORD}|{_NUMBER})(?: (?:{_WORD}|{_NUMBER}))*"
 _CORNER = re.compile(rf"(?:\bthe )?\bcorner of {_SIMPLE} (?:and|&) {_SIMPLE}")

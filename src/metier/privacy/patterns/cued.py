@@ -90,7 +90,8 @@ _WIDE_WORDS = (
     ),
     (
         "licence_number",
-        r"licen[cs]e|driving licen[cs]e|driver'?s licen[cs]e|certificate|certification|dea|npi|permit",
+        r"licen[cs]e|driving licen[cs]e|driver'?s licen[cs]e|certificate|certification"
+        r"|dea|npi|permit",
     ),
     (
         "order_number",

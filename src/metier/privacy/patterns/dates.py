@@ -65,6 +65,29 @@ def dates(text: str) -> Iterator[Finding]:
             yield Finding(*near.span(), "date")
 
 
+_EXPIRY = re.compile(
+    r"\b(?:exp(?:\.|iry|ires?|iration)?|valid (?:until|thru|through|to))"
+    r"(?: date)?(?: is| on)?[: ]{1,3}"
+    rf"({_MONTH_NUMBER}[/-]\d{{2}}(?:\d\d)?)(?![\w/-])",
+    re.IGNORECASE,
+)
+_YEAR_MONTH = re.compile(r"\d(?<![\w./-].)\d{3}([-/])(?:0[1-9]|1[0-2])(?![\w/-]|\.\d)")
+_QUARTER = re.compile(r"\b(?:Q[1-4][ /-]?(?:19|20)\d\d|(?:19|20)\d\d[ /-]?Q[1-4])\b")
+
+
+def partial_dates(text: str) -> Iterator[Finding]:
+    """Yield 2019-05, Q3 2019, and the month and year in which something expires."""
+    for match in _YEAR_MONTH.finditer(text):
+        if match.group()[:2] in ("19", "20"):
+            yield Finding(match.start(), match.end(), "date")
+    if "Q" in text:
+        for match in _QUARTER.finditer(text):
+            yield Finding(match.start(), match.end(), "date")
+    if "xp" in text or "XP" in text or "alid" in text:
+        for match in _EXPIRY.finditer(text):
+            yield Finding(match.start(1), match.end(1), "date")
+
+
 _BIRTH_CUE = re.compile(
     r"\b(?:dob|d\.o\.b\.?|date of birth|birth ?date|birthday|year of birth|born)\b[\s:.]*"
     r"(?:(?:is|was|on|in|the|circa|about) ){0,2}",

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterator
-from itertools import chain
 from ipaddress import ip_address
+from itertools import chain
 
 from metier.privacy.patterns.numbers import luhn
 from metier.privacy.types import Finding

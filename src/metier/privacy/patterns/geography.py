@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 from collections.abc import Iterator
 
-from metier.privacy.patterns.addresses import STATES, UPPER
+from metier.privacy.patterns.addresses import STATE_NAMES, STATES, UPPER
 from metier.privacy.types import Finding
 
 # Patterns begin with a digit or letter class so that the engine can skip to it; what must not stand
@@ -13,7 +13,8 @@ from metier.privacy.types import Finding
 _ZIP = re.compile(r"\d(?<![\w-].)\d{4}(?:-\d{4})?(?![\w-])")
 _STATE = re.compile(r"(?<![^\W\d_])([A-Z]{2,3})\.?,? {1,2}$")
 _ZIP_CUE = re.compile(
-    r"(?i:\b(?:zip|post(?:al)?)[ -]?code|\bzip|\bpostcode|\bplz|\bcep)(?i: (?:is|of|in|at))?\s?[:#=]?\s*"
+    r"(?i:\b(?:zip|post(?:al)?)[ -]?code|\bzip|\bpostcode|\bplz|\bcep)"
+    r"(?i: (?:is|of|in|at))?\s?[:#=]?\s*"
     rf"((?:[A-Z]{{1,2}}-)?\d{{3,6}}(?:[ -]\d{{2,4}})?(?: [{UPPER}]{{2}})?"
     r"|[A-Za-z]{1,2}\d[A-Za-z\d]? ?\d[A-Za-z]{2}|[A-Za-z]\d[A-Za-z] ?\d[A-Za-z]\d)(?!\w)"
 )
@@ -24,13 +25,24 @@ _BRITISH_END = re.compile(r" \d[ABD-HJLNP-UW-Z]{2}(?!\w)")
 _CANADIAN = re.compile(
     r"\d(?<=[ABCEGHJ-NPRSTVXY].)(?<!\w..)[ABCEGHJ-NPRSTV-Z] \d[ABCEGHJ-NPRSTV-Z]\d(?!\w)"
 )
+_STATE_NAME = re.compile(r"([A-Z][a-z]+(?: [A-Z][a-z]+)?),? {1,2}$")
+
+
+def _after_state(text: str, start: int) -> bool:
+    """Whether the word before is a state, abbreviated or in full."""
+    short = _STATE.search(text, max(0, start - 8), start)
+    if short and short.group(1) in STATES:
+        return True
+    name = _STATE_NAME.search(text, max(0, start - 24), start)
+    return name is not None and not STATE_NAMES.isdisjoint(
+        (name.group(1), name.group(1).rpartition(" ")[2])
+    )
 
 
 def post_codes(text: str) -> Iterator[Finding]:
     """Yield US ZIP codes after a state, any post code after a cue, British and Canadian ones."""
     for match in _ZIP.finditer(text):
-        state = _STATE.search(text, max(0, match.start() - 8), match.start())
-        if state and state.group(1) in STATES:
+        if _after_state(text, match.start()):
             yield Finding(match.start(), match.end(), "zip_code")
     if _ZIP_WORD.search(text):
         for match in _ZIP_CUE.finditer(text):

@@ -60,7 +60,8 @@ def iban_checks(text: str) -> bool:
 # The numbers the US Social Security Administration never issues are left alone
 # (https://www.ssa.gov/employer/randomization.html).
 _SSN = re.compile(
-    r"\d(?<![\d-].)(?:(?<=0)(?!00)|(?<=6)(?!66)|(?<![069]))\d\d([- ])(?!00)\d{2}\1(?!0000)\d{4}(?![\d-])"
+    r"\d(?<![\d-].)(?:(?<=0)(?!00)|(?<=6)(?!66)|(?<![069]))"
+    r"\d\d([- ])(?!00)\d{2}\1(?!0000)\d{4}(?![\d-])"
 )
 
 

@@ -25,7 +25,8 @@ _PHONE_CUE = re.compile(
     re.IGNORECASE,
 )
 _WIDE_CUE = re.compile(
-    r"\b(?:(?:messages?|texts?|calls?|faxes) (?:to|at|on|from)|(?:phone|contact|mobile|cell) ?(?:number|no\.?|#)?)"
+    r"\b(?:(?:messages?|texts?|calls?|faxes) (?:to|at|on|from)"
+    r"|(?:phone|contact|mobile|cell) ?(?:number|no\.?|#)?)"
     r"[\s:]{0,3}$",
     re.IGNORECASE,
 )

@@ -6,7 +6,14 @@ from metier.privacy.patterns.addresses import street_addresses
 from metier.privacy.patterns.base import FirstCome, Patterns
 from metier.privacy.patterns.contacts import emails, handles, hosts, personal_urls, urls
 from metier.privacy.patterns.cued import classic_cued, codes, cued
-from metier.privacy.patterns.dates import ages, ages_in_words, birth_dates, births, dates
+from metier.privacy.patterns.dates import (
+    ages,
+    ages_in_words,
+    birth_dates,
+    births,
+    dates,
+    partial_dates,
+)
 from metier.privacy.patterns.devices import hardware, ip_addresses, vins
 from metier.privacy.patterns.geography import coordinates, counties, post_codes
 from metier.privacy.patterns.media import media_files
@@ -82,7 +89,7 @@ DATES = Patterns(
     _slugs("date birth_date age"),
     _ENGLISH,
     of_any=(dates_in_words, ages_in_words),
-    of_digits=(births, dates, ages),
+    of_digits=(births, dates, partial_dates, ages),
 )
 GEOGRAPHY = Patterns(
     "patterns.geography",

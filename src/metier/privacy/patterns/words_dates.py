@@ -31,7 +31,8 @@ _DATE = re.compile(
     rf"{_BEFORE}(?:"
     rf"{_DAY}(?:st|nd|rd|th|[.º])?(?:[ -](?:day )?(?:of |de )?)?{_MONTH}(?![^\W\d_])"
     rf"(?:,? (?:de |of )?{_YEAR}|[ -]{_YEAR}|-\d\d\b| ?['’]\d\d\b)?"
-    rf"|{_MONTH}[ -]{_DAY}(?:st|nd|rd|th)?\b(?:[-–]\d\d?\b)?(?:[,.]? {_YEAR}|(?!\w|[%/:]|[.,]\d| ?(?:mg|ml|%|times)))"
+    rf"|{_MONTH}[ -]{_DAY}(?:st|nd|rd|th)?\b(?:[-–]\d\d?\b)?"
+    rf"(?:[,.]? {_YEAR}|(?!\w|[%/:]|[.,]\d| ?(?:mg|ml|%|times)))"
     rf"|{_MONTH},?[ -](?:of )?{_YEAR}|{_MONTH}(?: ?['’]|-)\d\d\b)"
     rf"|{_WEEKDAY}s?",
     re.IGNORECASE,
@@ -51,18 +52,21 @@ _ORDINALS = (
 )
 _SPOKEN_YEAR = (
     rf"(?:two thousand|nineteen|twenty|eighteen)(?: hundred)?"
-    rf"(?:(?: and)?[ -](?:(?:{_TENS})(?:[ -](?:{_ONES}))?|{_TEENS}|{_ONES}|o(?:h)?[ -](?:{_ONES})))?"
+    rf"(?:(?: and)?[ -](?:(?:{_TENS})(?:[ -](?:{_ONES}))?|{_TEENS}|{_ONES}"
+    rf"|o(?:h)?[ -](?:{_ONES})))?"
 )
 # As people say dates and transcripts have them: September first of nineteen ninety nine.
 _SPOKEN = re.compile(
-    rf",? (?:(?:the |on the )?(?:{_ORDINALS})(?:,? (?:of )?{_SPOKEN_YEAR})?|(?:of )?{_SPOKEN_YEAR})\b",
+    rf",? (?:(?:the |on the )?(?:{_ORDINALS})(?:,? (?:of )?{_SPOKEN_YEAR})?"
+    rf"|(?:of )?{_SPOKEN_YEAR})\b",
     re.IGNORECASE,
 )
 _ALONE = frozenset(
     month.capitalize() for month in _ENGLISH.split("|") if month not in ("may", "march")
 )
 _MAY_MARCH = re.compile(
-    r"\b(?:in|of|since|last|next|this|early|late|mid|until|till|by|through|every|during|around)[ -]$",
+    r"\b(?:in|of|since|last|next|this|early|late|mid|until|till|by"
+    r"|through|every|during|around)[ -]$",
     re.IGNORECASE,
 )
 _REACH = 28
@@ -70,7 +74,7 @@ _REACH = 28
 
 
 def dates_in_words(text: str) -> Iterator[Finding]:
-    """Yield dates with a month or weekday; May and March alone only after in, since and the like."""
+    """Yield dates with a month or weekday; May and March alone only after in, since, last …."""
     done = 0
     for start, end in _names(text):
         if start < done:
