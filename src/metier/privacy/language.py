@@ -13,10 +13,9 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterator, Sequence
-from functools import lru_cache
-from typing import Any
 
 from metier.privacy.types import Finding, Recogniser
+from metier.sources.languages import language_identifier
 
 LEAST_LETTERS = 25
 """Below this the identifier errs too often to be asked."""
@@ -89,7 +88,7 @@ def identify(words: str, languages: Sequence[str]) -> str | None:
     letters = sum(map(str.isalpha, words))
     if letters < LEAST_LETTERS:
         return None
-    ranked = _identifier().rank(words)
+    ranked = language_identifier().rank(words)
     declared = sum(share for name, share in ranked if name in languages)
     least = LEAST_PROBABILITY if letters >= SURE_LETTERS else LEAST_PROBABILITY_SHORT
     return None if 1 - declared < least else str(ranked[0][0])
@@ -126,10 +125,3 @@ def _stretches(words: str) -> Iterator[str]:
         end = len(words) if end < 0 or len(words) - end < STRETCH_LETTERS // 2 else end
         yield words[at:end]
         at = end + 1
-
-
-@lru_cache(maxsize=1)
-def _identifier() -> Any:
-    from py3langid.langid import MODEL_FILE, LanguageIdentifier
-
-    return LanguageIdentifier.from_model_file(MODEL_FILE, norm_probs=True)

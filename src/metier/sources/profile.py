@@ -13,10 +13,8 @@ import re
 from collections import Counter
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
-from functools import cache
 from hashlib import blake2b
 from pathlib import Path
-from typing import Any
 
 from metier.core.objective import Objective, TaskKind
 from metier.core.types import (
@@ -32,6 +30,7 @@ from metier.core.types import (
 )
 from metier.sources.config import SourceConfig
 from metier.sources.examples import to_example
+from metier.sources.languages import language_identifier
 from metier.sources.read import read_rows
 from metier.sources.types import BadRow
 from metier.sources.values import as_text
@@ -259,12 +258,5 @@ def tell_language(text: str) -> str:
     text = text[:2_000]
     if len(text.strip()) < LANGUAGE_CHARS:
         return UNCERTAIN
-    name, confidence = _identifier().classify(text)
+    name, confidence = language_identifier().classify(text)
     return str(name) if confidence >= CONFIDENCE else UNCERTAIN
-
-
-@cache
-def _identifier() -> Any:
-    from py3langid.langid import MODEL_FILE, LanguageIdentifier
-
-    return LanguageIdentifier.from_model_file(MODEL_FILE, norm_probs=True)

@@ -9,13 +9,12 @@ from __future__ import annotations
 import re
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
-from functools import cache
-from typing import Any
 
 from metier.core.errors import ConfigError
 from metier.core.steps import Drop, Keep, Outcome
 from metier.core.types import Example, Json
 from metier.data.cleaning.undone import NOTHING, Undone
+from metier.sources.languages import language_identifier
 
 LANGUAGE = "language"
 # Below this many letters the identifier errs too often to be asked.
@@ -39,12 +38,12 @@ class LanguageFilter:
 
     def __post_init__(self) -> None:
         """Raise ConfigError for a language that cannot be identified."""
-        unknown = sorted(set(self.languages) - set(_identifier().labels))
+        unknown = sorted(set(self.languages) - set(language_identifier().labels))
         if unknown:
             raise ConfigError(
                 "languages that can be identified (ISO 639-1)",
                 got=", ".join(unknown),
-                remedy=f"known are {', '.join(sorted(_identifier().labels))}",
+                remedy=f"known are {', '.join(sorted(language_identifier().labels))}",
             )
 
     def apply(self, batch: Sequence[Example], state: Json) -> Iterator[Outcome]:
@@ -69,16 +68,9 @@ def identify(text: str) -> list[tuple[str, float]]:
     letters = _letters(text)
     if len(letters) < LEAST_LETTERS:
         return []
-    return [(str(name), float(share)) for name, share in _identifier().rank(letters)]
+    return [(str(name), float(share)) for name, share in language_identifier().rank(letters)]
 
 
 def _letters(text: str) -> str:
     """The words alone, in lower case: shouting, numbers and addresses mislead the identifier."""
     return _NOT_LETTERS.sub(" ", text[:READ_CHARS]).strip().lower()
-
-
-@cache
-def _identifier() -> Any:
-    from py3langid.langid import MODEL_FILE, LanguageIdentifier
-
-    return LanguageIdentifier.from_model_file(MODEL_FILE, norm_probs=True)
