@@ -6,7 +6,6 @@ The samples are texts of people in clear; they are made for the screen and store
 from __future__ import annotations
 
 from collections import defaultdict
-from collections.abc import Callable
 from dataclasses import dataclass, field
 from typing import Literal
 
@@ -40,17 +39,17 @@ def preview(result: BuildResult, each: int = 3, width: int = WIDTH) -> list[Samp
     """
     found: dict[tuple[str, What, str], _Found] = defaultdict(_Found)
     for drop in result.drops:
-        found[drop.step, "dropped", drop.reason].add(
-            each, lambda drop=drop: _row(drop.example, dict(drop.evidence), width)
-        )
+        if found[drop.step, "dropped", drop.reason].wants(each):
+            shown = _row(drop.example, dict(drop.evidence), width)
+            found[drop.step, "dropped", drop.reason].shown.append(shown)
     for changed in result.changes:
-        found[changed.step, "changed", changed.change.rule].add(
-            each, lambda changed=changed: _difference(changed.change, width)
-        )
+        if found[changed.step, "changed", changed.change.rule].wants(each):
+            shown = _difference(changed.change, width)
+            found[changed.step, "changed", changed.change.rule].shown.append(shown)
     for suspect in result.suspects:
-        found[suspect.step, "suspected", suspect.reason].add(
-            each, lambda suspect=suspect: _row(suspect.example, dict(suspect.evidence), width)
-        )
+        if found[suspect.step, "suspected", suspect.reason].wants(each):
+            shown = _row(suspect.example, dict(suspect.evidence), width)
+            found[suspect.step, "suspected", suspect.reason].shown.append(shown)
     order = {step.name: place for place, step in enumerate(result.steps)}
     ranked = sorted(found.items(), key=lambda item: (order.get(item[0][0], -1), item[0]))
     return [
@@ -66,10 +65,10 @@ class _Found:
     count: int = 0
     shown: list[str] = field(default_factory=list)
 
-    def add(self, each: int, show: Callable[[], str]) -> None:
+    def wants(self, each: int) -> bool:
+        """Count one more; say whether it is to be shown."""
         self.count += 1
-        if len(self.shown) < each:
-            self.shown.append(show())
+        return len(self.shown) < each
 
 
 def _row(example: Example, evidence: Json, width: int) -> str:

@@ -214,10 +214,9 @@ class Picked(Rows[T]):
         found = np.asarray(
             places if isinstance(places, np.ndarray) else array("q", places), dtype=np.int64
         )
-        if isinstance(rows, Picked):
-            rows, found = rows._rows, rows._places[found]
-        self._rows: Sequence[T] = rows
-        self._places: NDArray[np.int64] = found
+        inner = rows if isinstance(rows, Picked) else None
+        self._rows: Sequence[T] = rows if inner is None else inner._rows
+        self._places: NDArray[np.int64] = found if inner is None else inner._places[found]
 
     def __len__(self) -> int:
         return len(self._places)

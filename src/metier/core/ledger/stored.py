@@ -7,7 +7,7 @@ from collections.abc import Collection, Iterator
 from itertools import islice
 from typing import Any
 
-from sqlalchemy import Select, select
+from sqlalchemy import select
 
 from metier.core.store.tables import ChangeRow, QuarantineRow, SuspectRow
 from metier.core.workspace import Workspace
@@ -40,7 +40,7 @@ def newest_quarantine(ws: Workspace, ids: Collection[str]) -> dict[str, tuple[st
 
 
 def _count(
-    ws: Workspace, query: Select[Any], column: Any, ids: Collection[str]
+    ws: Workspace, query: Any, column: Any, ids: Collection[str]
 ) -> Counter[tuple[str, str, str]]:
     counts: Counter[tuple[str, str, str]] = Counter()
     with ws.db.reading() as session:
