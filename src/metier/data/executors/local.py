@@ -55,11 +55,13 @@ class LocalExecutor:
         # script. The work goes over once, not with every batch: a state may be large.
         from joblib.externals.loky import ProcessPoolExecutor
 
-        with boundary(f"step {work.step.name}"):
-            with ProcessPoolExecutor(
+        with (
+            boundary(f"step {work.step.name}"),
+            ProcessPoolExecutor(
                 self._workers, initializer=_take, initargs=(work,), env=ONE_THREAD
-            ) as pool:
-                yield from _in_order(pool, batches, AHEAD * self._workers)
+            ) as pool,
+        ):
+            yield from _in_order(pool, batches, AHEAD * self._workers)
 
 
 def _in_order(pool: Any, batches: Iterator[Batch], ahead: int) -> Iterator[Done]:
