@@ -39,7 +39,7 @@ from metier.data.divide import Divided, divide
 from metier.data.duplicates import ExactDuplicates, NearDuplicates, SemanticDuplicates
 from metier.data.erase.refused import without_erased
 from metier.data.executors import make_executor
-from metier.data.grow import grow
+from metier.data.grow import Ground, grow
 from metier.data.intake import Imported, SourceReport, read_sources
 from metier.data.labels import (
     LABEL_TASKS,
@@ -148,10 +148,10 @@ def _build(
     divided, joined = Divided({}), Joined({})
     refusals: tuple[str, ...] = ()
     leaks: tuple[Leak, ...] = ()
+    gate = gate_of(config, ws)
     try:
         _refuse_unusable(imported, outcomes, known, objective)
         kept = before.sides(ws, outcomes.examples)
-        gate = gate_of(config, ws)
         divided = divide(config, objective, outcomes, kept, frame, gate)
         joined = join_cases(cases, divided.splits, config, steps, gate, frame)
     except InputError as refusal:
@@ -159,7 +159,8 @@ def _build(
             raise
         refusals = (f"a build would be refused: {refusal}",)
         leaks = refusal.leaks if isinstance(refusal, Leaking) else ()
-    grown = grow(config, objective, joined.splits, root, gate_of(config, ws))
+    ground = Ground(config, objective, known.labels, ws, root)
+    grown = grow(ground, joined.splits, gate)
     splits, evened = even_out(config.rebalance, grown.splits, tuple(objective.enum_fields))
     used = _used_labels(splits)
     labels = known.labels or (tuple(sorted(used)) if objective.task in LABEL_TASKS else ())

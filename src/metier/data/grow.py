@@ -1,32 +1,47 @@
 """What joins a version after the split: made rows, challenging rows. Test stays as it is.
 
 Made rows join training only where their parent is there, within the cap, and where they are not
-nearly what is measured; the rest is counted by reason in the data card. Nothing reaches validation
-or test.
+nearly what is measured; the rest is counted by reason in the data card. Challenging rows are
+compared with what is learned before they are measured on. Nothing reaches validation or test.
 """
 
 from __future__ import annotations
 
-from collections import Counter
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
-from hashlib import blake2b
+from dataclasses import asdict, dataclass, field
+from functools import lru_cache
 from pathlib import Path
 
-from metier.core.errors import InputError
+from metier.core import ledger
 from metier.core.objective import Objective
+from metier.core.steps import Keep
 from metier.core.types import Example, Json
-from metier.data.augment.config import AugmentConfig
-from metier.data.augment.made import Made, example_of, read_made
+from metier.core.workspace import Workspace
+from metier.data.augment.join import Identifiers, MadeFile, join_made, read_files
+from metier.data.augment.made import CHALLENGE
+from metier.data.augment.sheet import KIND, METRIC
 from metier.data.challenge.config import ChallengeConfig
-from metier.data.challenge.kinds import Setting
-from metier.data.challenge.make import CHALLENGE, make_challenge
+from metier.data.challenge.make import make_challenge, setting_of
+from metier.data.challenge.part import parted
 from metier.data.config import DataConfig
-from metier.data.labels import strata
-from metier.data.leakage import Gate, find_leaks
+from metier.data.labels import LABEL_TASKS, CheckLabels, labels_in
+from metier.data.leakage import Gate
 from metier.data.spool import Chained
+from metier.privacy import find_identifiers
+from metier.privacy.profiles import profile
 
 Splits = Mapping[str, Sequence[Example]]
+
+
+@dataclass(frozen=True, slots=True)
+class Ground:
+    """What rows grow on: the settings, the closed labels (empty: those of the rows), the store."""
+
+    config: DataConfig
+    objective: Objective
+    labels: Sequence[str]
+    ws: Workspace
+    root: Path
 
 
 @dataclass(frozen=True, slots=True)
@@ -37,90 +52,80 @@ class Grown:
     account: dict[str, Json] = field(default_factory=dict)
 
 
-def grow(config: DataConfig, objective: Objective, splits: Splits, root: Path, gate: Gate) -> Grown:
+def grow(ground: Ground, splits: Splits, gate: Gate) -> Grown:
     """Return the splits with made and challenging rows; as they are where neither is asked for.
 
     Raises InputError when a file of made rows is missing or cannot be read.
     """
     found: dict[str, Sequence[Example]] = dict(splits)
     account: dict[str, Json] = {}
+    config = ground.config
     if "train" not in found:
         return Grown(found)
     if isinstance(config.challenge, ChallengeConfig):
-        found, account[CHALLENGE] = _challenged(config.challenge, objective, found)
+        found, account[CHALLENGE] = _challenged(config.challenge, ground, found, gate)
     if config.augment.files:
-        rows, account["augment"] = _augmented(config.augment, found, root, gate)
+        rows, account["augment"] = _augmented(ground, found, gate)
         found["train"] = Chained(found["train"], rows)
     return Grown(found, account)
 
 
 def _challenged(
-    config: ChallengeConfig, objective: Objective, splits: Splits
+    config: ChallengeConfig, ground: Ground, splits: Splits, gate: Gate
 ) -> tuple[dict[str, Sequence[Example]], Json]:
-    closed = tuple(objective.enum_fields)
-    labels = sorted({name for row in splits["train"] for name in strata(row, closed)})
-    spoken = [name.partition("=")[2] or name for name in labels]
-    setting = Setting(spoken, closed, config.refusal)
+    setting = setting_of(config, ground.objective, splits["train"])
     made = make_challenge(config, splits.get("test", ()), splits["train"], setting)
+    kept = parted(made, splits, gate)
     grown = dict(splits)
-    if made.split:
-        grown[CHALLENGE] = list(made.split)
-    if made.train:
-        grown["train"] = Chained(splits["train"], made.train)
-    return grown, made.account
+    if kept.split:
+        grown[CHALLENGE] = list(kept.split)
+    if kept.train:
+        grown["train"] = Chained(splits["train"], kept.train)
+    return grown, kept.account()
 
 
-def _augmented(
-    config: AugmentConfig, splits: Splits, root: Path, gate: Gate
-) -> tuple[list[Example], Json]:
-    read = [pair for pattern in config.files for pair in _files(root, pattern)]
-    wanted = {made.parent for _, _, made in read}
-    parents = {row.id: row for row in splits["train"] if row.id in wanted}
-    kept: dict[str, Example] = {}
-    left: Counter[str] = Counter()
-    per_parent: Counter[str] = Counter()
-    for name, digest, made in read:
-        reason = _refused(made, parents, per_parent, config)
-        if reason is None:
-            parent = parents[made.parent] if made.parent else None
-            row = example_of(made, name, digest, parent)
-            per_parent[made.parent or ""] += made.parent is not None
-            kept[row.id] = row
-        else:
-            left[reason] += 1
-    measured = {name: rows for name, rows in splits.items() if name != "train"}
-    leaks = find_leaks({**measured, "train": list(kept.values())}, gate)
-    gone = {leak.yields.id for leak in leaks if leak.yields.id in kept}
-    if gone:
-        left["nearly what is measured"] += len(gone)
-    rows = [row for row in kept.values() if row.id not in gone]
-    ways = Counter(row.provenance.steps[-1] for row in rows)
-    return rows, {"rows": len(rows), "ways": dict(ways), "left_out": dict(sorted(left.items()))}
+def _augmented(ground: Ground, splits: Splits, gate: Gate) -> tuple[Sequence[Example], Json]:
+    config = ground.config.augment
+    files = read_files(ground.root, config.files)
+    joined = join_made(
+        files, config, splits, gate, _Fits(ground, splits["train"]), _identifiers(ground.config)
+    )
+    return joined.rows, {**joined.account, "files": [_file(ground.ws, file) for file in files]}
 
 
-def _files(root: Path, pattern: str) -> list[tuple[str, str, Made]]:
-    paths = sorted(root.glob(pattern))
-    if not paths:
-        raise InputError(
-            "files of made rows ([data.augment] files)",
-            got=f"none that {pattern!r} fits",
-            remedy="make them with `metier data augment`, or take the entry out",
-        )
-    found = []
-    for path in paths:
-        digest = blake2b(path.read_bytes(), digest_size=16).hexdigest()
-        name = path.relative_to(root).as_posix()
-        found += [(name, digest, made) for made in read_made(path)]
+class _Fits:
+    """Whether a target is one that the objective knows."""
+
+    def __init__(self, ground: Ground, train: Sequence[Example]) -> None:
+        known = tuple(ground.labels)
+        if not known and ground.objective.task in LABEL_TASKS:
+            known = tuple(sorted({label for row in train for label in labels_in(row.target)}))
+        self._step = CheckLabels(ground.objective, known)
+
+    def __call__(self, row: Example) -> bool:
+        return all(isinstance(one, Keep) for one in self._step.apply([row], {}))
+
+
+def _identifiers(config: DataConfig) -> Identifiers:
+    if not config.redacts:
+        return lambda text: frozenset()
+    chosen = config.deidentification
+    recognisers = None if chosen.is_plain else profile(chosen.profile).recognisers()
+
+    @lru_cache(maxsize=10_000)
+    def found(text: str) -> frozenset[str]:
+        spans = find_identifiers(text, recognisers)
+        return frozenset(text[one.start : one.end].casefold() for one in spans)
+
     return found
 
 
-def _refused(
-    made: Made, parents: Mapping[str, Example], per_parent: Counter[str], config: AugmentConfig
-) -> str | None:
-    if made.parent is not None and made.parent not in parents:
-        return "parent not in training"
-    if made.sure < config.least_sure:
-        return "target in doubt"
-    if made.parent is not None and per_parent[made.parent] >= config.most_per_parent:
-        return "enough of one parent"
-    return None
+def _file(ws: Workspace, file: MadeFile) -> Json:
+    """Return what the card says of a file: with the share of its rows that hold, where people
+    checked a sample."""
+    told: dict[str, Json] = {"file": file.name, "digest": file.digest, "rows": len(file.rows)}
+    probe = ledger.latest_probe(ws, KIND, file.digest)
+    if probe is not None:
+        share = asdict(probe.metrics[METRIC])
+        told["precision"] = {name: share[name] for name in ("value", "low", "high", "n")}
+    return told

@@ -10,6 +10,7 @@ from metier.core.section import Section
 
 Share = Annotated[float, Field(gt=0, le=1)]
 NoiseKind = Literal["keyboard", "ocr", "case", "abbreviations"]
+NOISES: tuple[NoiseKind, ...] = ("keyboard", "ocr", "case", "abbreviations")
 
 
 class Noise(Section):
@@ -17,7 +18,12 @@ class Noise(Section):
 
     type: Literal["noise"]
     """Misspells the way people and scanners do."""
-    kinds: tuple[NoiseKind, ...] = ("keyboard", "ocr", "case", "abbreviations")
+    kinds: Annotated[tuple[NoiseKind, ...], Field(min_length=1)] = (
+        "keyboard",
+        "ocr",
+        "case",
+        "abbreviations",
+    )
     """keyboard: a neighbouring, missing, doubled or swapped letter; ocr: letters that look alike;
     case: all small or all capitals; abbreviations: as in chat (please, pls)."""
     rate: Share = 0.1
@@ -31,7 +37,10 @@ class Swap(Section):
 
     type: Literal["swap"]
     """Puts one value of a list for another, in question and answer alike."""
-    values: dict[str, Annotated[list[str], Field(min_length=2)]]
+    values: Annotated[
+        dict[str, Annotated[list[Annotated[str, Field(min_length=1)]], Field(min_length=2)]],
+        Field(min_length=1),
+    ]
     """Lists of values that may stand for one another, e.g. product = ["X1", "X2"]."""
     share: Share = 1.0
     """Share of the rows with such a value that get a variant."""
@@ -52,7 +61,8 @@ class Local(Section):
     type: Literal["local"]
     """A causal language model on this machine."""
     base: Annotated[str, Field(min_length=1)]
-    """metier/tiny, a local folder, or a hub name; must not be the model that is tuned."""
+    """metier/tiny, a local folder, or a hub name; it may be the base that is tuned, for the filter
+    is another model."""
 
 
 class Endpoint(Section):
@@ -123,7 +133,8 @@ class AugmentConfig(Section):
     most_per_parent: Annotated[int, Field(ge=1, le=100)] = 2
     """Made rows of one row that may join, at most."""
     least_sure: Annotated[float, Field(ge=0, le=1)] = 0.5
-    """How sure the filter must be that a made row still has its parent's target: for labels the
-    probability of a classifier, for texts the likeness to the parent."""
+    """How sure the filter must be that a made row deserves its target: for labels the probability
+    that a TF-IDF classifier gives it, for texts the share of words it has in common with its
+    parent (0 where a number or a negation came or went)."""
     seed: int = 0
     """Seed of what is drawn."""

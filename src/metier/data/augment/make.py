@@ -1,23 +1,24 @@
-"""make_rows: the configured ways over training rows, filtered; and how good the filter is.
+"""make_rows: the configured ways over training rows, filtered.
 
 Which rows get a variant is drawn by their content, so rows that come later do not change which
-of the earlier ones do. Every way yields rows with their parent; what the filter is not sure of, or
-what says the same as its parent, is left out and counted.
+of the earlier ones do, and the order of rows does not matter. What the filter is not sure of, or
+what says the same as another row, is left out and counted.
 """
 
 from __future__ import annotations
 
 import random
-import re
 from collections import Counter
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
+from itertools import islice
 from pathlib import Path
 
-from metier.core.codec import from_json, to_json
+from metier.core.canaries import is_canary
+from metier.core.errors import ConfigError, InputError
 from metier.core.objective import Objective
 from metier.core.progress import Progress
-from metier.core.types import Conversation, Example, ExampleTarget, Json, digest
+from metier.core.types import Example, digest
 from metier.data.augment.config import (
     AugmentConfig,
     BackTranslation,
@@ -25,16 +26,19 @@ from metier.data.augment.config import (
     Paraphrase,
     Swap,
     Templates,
-    Way,
 )
-from metier.data.augment.keep import LabelFilter
-from metier.data.augment.made import AUGMENT, Made, reworded
+from metier.data.augment.keep import Claim, LabelFilter
+from metier.data.augment.made import AUGMENT, CHALLENGE, Made, child, reworded
 from metier.data.augment.noise import noisy
 from metier.data.augment.rewriting import Rewrite
+from metier.data.augment.swap import Swapper
 from metier.data.augment.templates import from_templates
-from metier.similarity import exact_key
+from metier.data.quality.rebalance import REBALANCE
 
+NO_PARENTS = frozenset({AUGMENT, CHALLENGE, REBALANCE})
+"""Steps of rows that are not anybody's own."""
 BATCH = 64
+Way = Paraphrase | BackTranslation
 Writers = Callable[[Way], Rewrite]
 """Returns the rewriter of a way that has a model write."""
 
@@ -57,36 +61,100 @@ def make_rows(
 ) -> Batch:
     """Make rows from training rows in the configured ways.
 
-    ``writers`` is asked for a rewriter only where a way needs a model. Rows that were made before
-    are no parents.
+    ``writers`` is asked for a rewriter only where a way needs a model. Rows that were made, planted
+    or copied are no parents.
+
+    Raises:
+        ConfigError: no way, a file of templates that cannot be used, or a task whose targets are
+            places in the text.
+        InputError: no row to make others from.
+        ModelUnavailable, EgressRefused: a writer cannot be had.
     """
-    parents = [row for row in rows if AUGMENT not in row.provenance.steps and row.target]
+    _refuse_task(config, objective)
+    parents = parents_of(rows)
+    if not parents:
+        raise InputError("training rows to make others from", got="none")
     judge = LabelFilter(parents, tuple(objective.enum_fields))
-    kept: list[Made] = []
-    left: Counter[str] = Counter()
-    seen = {exact_key(row.conversation.text) for row in parents}
-    per_parent: Counter[str] = Counter()
+    sieve = _Sieve(config, {row.conversation.text for row in parents})
     for number, way in enumerate(config.ways):
         drafts = _drafts(way, config.seed + number, objective, parents, root, writers)
         with progress.task(f"augment: {way.type}", unit="rows") as task:
             for batch in _batches(drafts):
                 for made in _judged(batch, judge):
-                    reason = _refused(made, config, seen, per_parent)
-                    if reason:
-                        left[reason] += 1
-                        continue
-                    seen.add(exact_key(made.conversation.text))
-                    per_parent[made.parent or ""] += made.parent is not None
-                    kept.append(made)
+                    sieve.take(made)
                 task.advance(len(batch))
-    return Batch(tuple(kept), dict(sorted(left.items())))
+    return Batch(tuple(sieve.kept), dict(sorted(sieve.left.items())))
 
 
-Draft = tuple[Example | None, Made]
+def parents_of(rows: Iterable[Example]) -> list[Example]:
+    """Return the rows that others may be made from, in an order that is theirs alone."""
+    found = [
+        row
+        for row in rows
+        if row.target is not None
+        and row.conversation.last_user.strip()
+        and not is_canary(row)
+        and not NO_PARENTS & {*row.provenance.steps}
+    ]
+    return sorted(found, key=lambda row: (row.content_hash, row.id))
+
+
+def _refuse_task(config: AugmentConfig, objective: Objective) -> None:
+    if not config.ways:
+        raise ConfigError(
+            "a way to make rows",
+            got="none in [data.augment]",
+            remedy='add [[data.augment.ways]] with type = "noise", for example',
+        )
+    if objective.task == "extract":
+        raise ConfigError(
+            "a task whose targets are not places in the text",
+            got='task = "extract": other words would move what is marked',
+            remedy="leave [data.augment] out",
+        )
+
+
+class _Sieve:
+    """Keeps what may be kept, and counts the rest by reason."""
+
+    def __init__(self, config: AugmentConfig, said: set[str]) -> None:
+        self._config, self._said = config, said
+        self._per_parent: Counter[str] = Counter()
+        self.kept: list[Made] = []
+        self.left: Counter[str] = Counter()
+
+    def take(self, made: Made) -> None:
+        """Keep a made row, or count why not."""
+        reason = self._refused(made)
+        if reason is not None:
+            self.left[reason] += 1
+            return
+        self._said.add(made.conversation.text)
+        self._per_parent[made.said or ""] += 1
+        self.kept.append(made)
+
+    def _refused(self, made: Made) -> str | None:
+        if not made.conversation.last_user.strip():
+            return "not written"
+        if made.conversation.text in self._said:
+            return "said already"
+        if made.sure < self._config.least_sure:
+            return "target in doubt"
+        if made.said is not None and self._per_parent[made.said] >= self._config.most_per_parent:
+            return "enough of one parent"
+        return None
+
+
+@dataclass(frozen=True, slots=True)
+class Draft:
+    """A made row before it is judged; ``claim`` None: the target is right by construction."""
+
+    made: Made
+    claim: Claim | None
 
 
 def _drafts(
-    way: Way,
+    way: Noise | Swap | Templates | Way,
     seed: int,
     objective: Objective,
     parents: Sequence[Example],
@@ -99,7 +167,8 @@ def _drafts(
         case Swap():
             return _swaps(way, seed, parents)
         case Templates():
-            return ((None, made) for made in from_templates(root / way.path, objective, seed))
+            made = from_templates(root / way.path, objective, seed)
+            return (Draft(one, None) for one in made)
         case Paraphrase() | BackTranslation():
             return _rewritten(way, seed, parents, writers(way))
 
@@ -119,44 +188,17 @@ def _noises(way: Noise, seed: int, parents: Sequence[Example]) -> Iterator[Draft
         for row in _chosen(parents, way.share / len(way.kinds), seed, kind):
             asked = row.conversation.last_user
             text = noisy(asked, kind, way.rate, _rng(seed, f"{kind} how", row))
-            if row.target is not None:
-                yield row, Made(row.id, f"noise: {kind}", reworded(row, text), row.target, 0.0)
+            yield _draft(row, f"noise: {kind}", text)
 
 
 def _swaps(way: Swap, seed: int, parents: Sequence[Example]) -> Iterator[Draft]:
-    homes = {value: values for values in way.values.values() for value in values}
-    longest_first = sorted(homes, key=len, reverse=True)
-    pattern = re.compile(rf"(?<!\w)(?:{'|'.join(map(re.escape, longest_first))})(?!\w)")
+    swapper = Swapper(way.values)
     for row in _chosen(parents, way.share, seed, "swap"):
-        found = list(dict.fromkeys(pattern.findall(row.conversation.text)))
-        if not found or row.target is None:
-            continue
-        rng = _rng(seed, "swap how", row)
-        other = {one: rng.choice([v for v in homes[one] if v != one]) for one in found}
-        asked, target = _swapped(row, row.target, pattern, other)
-        yield row, Made(row.id, "swap", asked, target, 0.0)
-
-
-def _swapped(
-    row: Example, wanted: ExampleTarget, pattern: re.Pattern[str], other: Mapping[str, str]
-) -> tuple[Conversation, ExampleTarget]:
-    def swap(value: Json) -> Json:
-        match value:
-            case str():
-                return pattern.sub(lambda m: other.get(m.group(), m.group()), value)
-            case list():
-                return [swap(one) for one in value]
-            case dict():
-                return {k: v if k == "type" else swap(v) for k, v in value.items()}
-            case _:
-                return value
-
-    messages = [
-        replace(one, parts=tuple(from_json(type(p), swap(to_json(p))) for p in one.parts))
-        for one in row.conversation.messages
-    ]
-    target = from_json(type(wanted), swap(to_json(wanted)))
-    return Conversation(tuple(messages)), target
+        found = swapper.swapped(row, _rng(seed, "swap how", row))
+        if found is not None:
+            asked, target, before = found
+            made = child(row, "swap", asked, target)
+            yield Draft(made, Claim(before, asked.text, target))
 
 
 def _rewritten(
@@ -167,37 +209,21 @@ def _rewritten(
         part = chosen[start : start + BATCH]
         texts = rewrite([row.conversation.last_user for row in part])
         for row, text in zip(part, texts, strict=True):
-            if row.target is not None:
-                yield row, Made(row.id, way.type, reworded(row, text), row.target, 0.0)
+            yield _draft(row, way.type, text)
+
+
+def _draft(row: Example, way: str, text: str) -> Draft:
+    assert row.target is not None  # parents_of sees to it
+    made = child(row, way, reworded(row, text), row.target)
+    return Draft(made, Claim(row.conversation.text, made.conversation.text, made.target))
 
 
 def _batches(drafts: Iterable[Draft]) -> Iterator[list[Draft]]:
-    batch: list[Draft] = []
-    for draft in drafts:
-        batch.append(draft)
-        if len(batch) == BATCH:
-            yield batch
-            batch = []
-    if batch:
+    rest = iter(drafts)
+    while batch := list(islice(rest, BATCH)):
         yield batch
 
 
 def _judged(batch: Sequence[Draft], judge: LabelFilter) -> list[Made]:
-    pairs = [(parent, made.conversation.text) for parent, made in batch if parent is not None]
-    sure = iter(judge.all_sure(pairs))
-    return [replace(made, sure=next(sure)) if parent else made for parent, made in batch]
-
-
-def _refused(
-    made: Made, config: AugmentConfig, seen: set[str], per_parent: Counter[str]
-) -> str | None:
-    """Say why a made row is left out; None: it is kept."""
-    if not made.conversation.last_user.strip():
-        return "empty"
-    if exact_key(made.conversation.text) in seen:
-        return "said already"
-    if made.sure < config.least_sure:
-        return "target in doubt"
-    if made.parent is not None and per_parent[made.parent] >= config.most_per_parent:
-        return "enough of one parent"
-    return None
+    sure = iter(judge.sure([draft.claim for draft in batch if draft.claim is not None]))
+    return [replace(one.made, sure=1.0 if one.claim is None else next(sure)) for one in batch]

@@ -1,7 +1,7 @@
 """Noise as people and scanners make it: keyboard slips, look-alike letters, case, abbreviations.
 
-Words with digits, in brackets (placeholders) or of one letter stay as they are: a changed code or
-dose would be another one.
+What is no plain word stays as it is: codes and doses (a digit anywhere between two spaces),
+addresses, names of files, placeholders in brackets. A changed code would be another one.
 """
 
 from __future__ import annotations
@@ -20,10 +20,14 @@ _LOOKS = {
 _SHORT = {
     "please": "pls", "thanks": "thx", "because": "bc", "you": "u", "are": "r", "your": "ur",
     "about": "abt", "with": "w/", "without": "w/o", "people": "ppl", "message": "msg",
-    "tomorrow": "tmrw", "before": "b4", "account": "acct", "number": "no.", "approximately": "ca.",
-    "information": "info", "appointment": "appt", "patient": "pt", "weeks": "wks", "between": "btw",
+    "tomorrow": "tmrw", "account": "acct", "number": "num", "approximately": "approx",
+    "information": "info", "appointment": "appt", "weeks": "wks", "between": "betw",
 }  # fmt: skip
-_WORD = re.compile(r"(?<![\w\[])[^\W\d_]{2,}(?![\w\]])")
+# What must stay: [EMAIL], <name>, {slot}, and whatever has a digit, @, _, /, \\ or an inner dot.
+_KEPT = re.compile(
+    r"\[[^\]\n]*\]|<[^>\n]*>|\{[^}\n]*\}|\S*[\d@_/\\]\S*|[^\W\d_]+(?:[.:][^\W\d_]+)+"
+)
+_WORD = re.compile(r"[^\W\d_]{2,}")
 Change = Callable[[str, random.Random], str]
 
 
@@ -32,24 +36,36 @@ def noisy(text: str, kind: NoiseKind, rate: float, rng: random.Random) -> str:
 
     ``rate`` is the share of words that keyboard and ocr noise touch, at least one.
     """
+    words = _words(text)
     if kind == "case":
-        return _recased(text, rng)
+        recased = rng.choice((str.lower, str.upper))
+        return _put(text, words, recased)
     if kind == "abbreviations":
-        return _WORD.sub(lambda m: _SHORT.get(m.group().casefold(), m.group()), text)
+        return _put(text, words, lambda word: _SHORT.get(word.casefold(), word))
     change = _slip if kind == "keyboard" else _scan
-    places = [match.span() for match in _WORD.finditer(text) if len(match.group()) >= 3]
+    places = [(start, end) for start, end in words if end - start >= 3]
     if not places:
         return text
-    touched = sorted(rng.sample(places, max(1, round(rate * len(places)))), reverse=True)
-    for start, end in touched:
-        text = text[:start] + change(text[start:end], rng) + text[end:]
-    return text
+    touched = rng.sample(places, max(1, round(rate * len(places))))
+    return _put(text, sorted(touched), lambda word: change(word, rng))
 
 
-def _recased(text: str, rng: random.Random) -> str:
-    """Change the case of words; what stands in square brackets keeps its own."""
-    change = rng.choice((str.lower, str.upper))
-    return _WORD.sub(lambda match: change(match.group()), text)
+def _words(text: str) -> list[tuple[int, int]]:
+    """Return where the plain words are."""
+    found, at = [], 0
+    for kept in (*_KEPT.finditer(text), None):
+        end = len(text) if kept is None else kept.start()
+        found += [match.span() for match in _WORD.finditer(text, at, end)]
+        at = end if kept is None else kept.end()
+    return found
+
+
+def _put(text: str, places: list[tuple[int, int]], change: Callable[[str], str]) -> str:
+    pieces, at = [], 0
+    for start, end in places:
+        pieces += [text[at:start], change(text[start:end])]
+        at = end
+    return "".join([*pieces, text[at:]])
 
 
 def _slip(word: str, rng: random.Random) -> str:

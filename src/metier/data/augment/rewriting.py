@@ -12,7 +12,7 @@ from typing import Any
 
 from metier.core.completer import Completer, Sampling
 from metier.core.errors import ModelUnavailable
-from metier.core.types import Conversation
+from metier.core.types import Completion, Conversation
 
 Rewrite = Callable[[Sequence[str]], list[str]]
 PARAPHRASE = (
@@ -21,23 +21,25 @@ PARAPHRASE = (
 )
 TRANSLATE = "Translate the message below into {language}. Write the translation only."
 BATCH = 16
-MOST_TOKENS = 256
+MOST_TOKENS = 512
+"""Tokens of a rewriting, at most; one that is cut there is thrown away."""
 
 
 def by_completer(completer: Completer, instruction: str, seed: int = 0) -> Rewrite:
-    """Return a rewriter that asks a Completer; an answer that failed comes back empty."""
+    """Return a rewriter that asks a Completer; what failed or was cut comes back empty."""
     sampling = Sampling(max_tokens=MOST_TOKENS, temperature=0.7, top_p=0.9, seed=seed)
 
     def rewrite(texts: Sequence[str]) -> list[str]:
         asked = [Conversation.of(("system", instruction), ("user", text)) for text in texts]
         found = completer.complete(asked, sampling)
-        return ["" if one.error else one.text.strip().strip('"') for one in found]
+        return [_unquoted(one.text) if _whole(one) else "" for one in found]
 
     return rewrite
 
 
 def by_seq2seq(name: str, prefix: str = "") -> Rewrite:
-    """Return a rewriter by an encoder-decoder model, decoded greedily.
+    """Return a rewriter by an encoder-decoder model, decoded greedily; what was cut comes back
+    empty.
 
     Raises ModelUnavailable when it is not on this machine or cannot be read as one.
     """
@@ -49,22 +51,40 @@ def by_seq2seq(name: str, prefix: str = "") -> Rewrite:
         found: list[str] = []
         for start in range(0, len(texts), BATCH):
             batch = [prefix + text for text in texts[start : start + BATCH]]
-            given = tokenizer(batch, return_tensors="pt", padding=True, truncation=True)
+            given = tokenizer(batch, return_tensors="pt", padding=True)
+            most = min(MOST_TOKENS, 2 * given["input_ids"].shape[1] + 16)
             with torch.inference_mode():
-                made = model.generate(**given, max_new_tokens=MOST_TOKENS, do_sample=False)
-            found += tokenizer.batch_decode(made, skip_special_tokens=True)
-        return [text.strip() for text in found]
+                made = model.generate(**given, max_new_tokens=most, do_sample=False)
+            said = tokenizer.batch_decode(made, skip_special_tokens=True)
+            ended = (made[:, 1:] == tokenizer.eos_token_id).any(dim=1).tolist()
+            found += [text.strip() if end else "" for text, end in zip(said, ended, strict=True)]
+        return found
 
     return rewrite
 
 
 def chained(first: Rewrite, second: Rewrite) -> Rewrite:
-    """Return a rewriter that sends what the first wrote through the second."""
+    """Return a rewriter that sends what the first wrote through the second.
+
+    What the first could not write stays empty: a model makes something up of an empty message.
+    """
 
     def rewrite(texts: Sequence[str]) -> list[str]:
-        return second(first(texts))
+        between = first(texts)
+        rest = iter(second([text for text in between if text]))
+        return [next(rest) if text else "" for text in between]
 
     return rewrite
+
+
+def _whole(one: Completion) -> bool:
+    return one.error is None and one.finish_reason == "stop"
+
+
+def _unquoted(text: str) -> str:
+    text = text.strip()
+    quoted = len(text) > 2 and text[0] == text[-1] == '"' and '"' not in text[1:-1]
+    return text[1:-1].strip() if quoted else text
 
 
 def _load(name: str) -> tuple[Any, Any]:

@@ -15,8 +15,9 @@ from __future__ import annotations
 import random
 import re
 import tomllib
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
+from typing import Annotated
 
 from pydantic import Field, ValidationError
 
@@ -51,9 +52,9 @@ class Template(Section):
 class TemplateFile(Section):
     """What the file holds."""
 
-    slots: dict[str, list[str]] = Field(default_factory=dict)
+    slots: dict[str, Annotated[list[str], Field(min_length=1)]] = Field(default_factory=dict)
     """Values by slot."""
-    template: list[Template] = Field(default_factory=list)
+    template: Annotated[list[Template], Field(min_length=1)]
     """The templates."""
 
 
@@ -79,7 +80,7 @@ def _read(path: Path) -> TemplateFile:
             remedy="correct the file",
         ) from error
     for template in found.template:
-        for slot in _SLOT.findall(f"{template.prompt} {template.target}"):
+        for slot in _slots(template):
             if slot not in found.slots:
                 raise ConfigError(
                     "a slot that [slots] lists",
@@ -89,10 +90,23 @@ def _read(path: Path) -> TemplateFile:
     return found
 
 
+def _slots(template: Template) -> list[str]:
+    """Return the slots of a template in the order in which they are named, each once."""
+    found: list[str] = []
+
+    def note(text: str) -> str:
+        found.extend(_SLOT.findall(text))
+        return text
+
+    note(template.prompt)
+    _mapped(template.target, note)
+    return list(dict.fromkeys(found))
+
+
 def _filled(
     template: Template, slots: Mapping[str, list[str]], objective: Objective, rng: random.Random
 ) -> Iterator[Made]:
-    names = list(dict.fromkeys(_SLOT.findall(f"{template.prompt} {template.target}")))
+    names = _slots(template)
     seen: set[tuple[str, ...]] = set()
     for _ in range(template.count * 20):
         values = tuple(rng.choice(slots[name]) for name in names)
@@ -113,13 +127,22 @@ def _put(text: str, given: Mapping[str, str]) -> str:
 def _target(
     target: str | list[str] | dict[str, Json], given: Mapping[str, str], objective: Objective
 ) -> ExampleTarget:
-    if isinstance(target, dict):
-        return FieldsTarget({k: _value(v, given) for k, v in target.items()})
-    if isinstance(target, list):
-        return LabelsTarget(tuple(sorted(_put(one, given) for one in target)))
-    text = _put(target, given)
-    return LabelTarget(text) if objective.task == "classify" else CompletionTarget(text)
+    filled = _mapped(target, lambda text: _put(text, given))
+    if isinstance(filled, dict):
+        return FieldsTarget(filled)
+    if isinstance(filled, list) or objective.task == "multilabel":
+        return LabelsTarget(tuple(sorted({*filled} if isinstance(filled, list) else {filled})))
+    return LabelTarget(filled) if objective.task == "classify" else CompletionTarget(filled)
 
 
-def _value(value: Json, given: Mapping[str, str]) -> Json:
-    return _put(value, given) if isinstance(value, str) else value
+def _mapped(value: Json, change: Callable[[str], str]) -> Json:
+    """Return a JSON value with every text in it changed."""
+    match value:
+        case str():
+            return change(value)
+        case list():
+            return [_mapped(one, change) for one in value]
+        case dict():
+            return {name: _mapped(one, change) for name, one in value.items()}
+        case _:
+            return value

@@ -3,4 +3,5 @@
 config   which kinds, how many
 kinds    one challenging sibling of a row, by kind
 make     make_challenge: the split and the training siblings
+part     parted: none of them like what is on the other side
 """

@@ -9,24 +9,42 @@ from __future__ import annotations
 
 import random
 from collections import Counter
-from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
 
+from metier.core.objective import Objective
 from metier.core.types import Example, Json, Provenance, digest
-from metier.data.augment.made import reworded
+from metier.data.augment.made import CHALLENGE, reworded
 from metier.data.challenge.config import ChallengeConfig, Kind
-from metier.data.challenge.kinds import Setting, sibling
-
-CHALLENGE = "challenge"
+from metier.data.challenge.kinds import Setting, classes_of, sibling
 
 
 @dataclass(frozen=True, slots=True)
 class Challenge:
-    """Rows to measure on, rows to learn from, and what the data card says of them."""
+    """Rows to measure on, rows to learn from, and how many of each were left out for looking like
+    what is on the other side."""
 
     split: tuple[Example, ...]
     train: tuple[Example, ...]
-    account: dict[str, Json]
+    left_out: Mapping[str, int] = field(default_factory=dict)
+
+    def account(self) -> dict[str, Json]:
+        """Return what the data card says of them."""
+        return {
+            "kinds": dict(Counter(one.slices[CHALLENGE] for one in self.split)),
+            "train": dict(Counter(one.slices[CHALLENGE] for one in self.train)),
+            "left_out": dict(self.left_out),
+        }
+
+
+def setting_of(config: ChallengeConfig, objective: Objective, rows: Iterable[Example]) -> Setting:
+    """Return what the kinds need to know; ``rows`` are training rows, whose classes are spoken of.
+
+    Of several closed fields the first one's values are the classes.
+    """
+    closed = tuple(objective.enum_fields)
+    labels = {name for row in rows for name in classes_of(row.target, closed)}
+    return Setting(sorted(labels), closed, config.refusal)
 
 
 def make_challenge(
@@ -37,11 +55,7 @@ def make_challenge(
         one for kind in config.kinds for one in _some(kind, test, setting, config, config.per_kind)
     ]
     learned = list(_siblings(train, setting, config)) if config.train_share else []
-    account: dict[str, Json] = {
-        "kinds": dict(Counter(one.slices[CHALLENGE] for one in measured)),
-        "train": dict(Counter(one.slices[CHALLENGE] for one in learned)),
-    }
-    return Challenge(tuple(measured), tuple(learned), account)
+    return Challenge(tuple(measured), tuple(learned))
 
 
 def _some(
