@@ -139,6 +139,8 @@ class _Door:
             return "twice"
         if made.said is not None and parent is None:
             return "parent not in training"
+        if not made.conversation.last_user.strip():
+            return "empty"
         if not self._fits(row):
             return "target not known"
         if made.sure < self._config.least_sure:

@@ -28,6 +28,7 @@ from metier.core.types import (
     digest,
 )
 
+KEYS = ("parent", "said", "way", "sure", "messages", "target")
 AUGMENT, CHALLENGE = "augment", "challenge"
 """Steps in the provenance of made and of challenging rows."""
 
@@ -140,8 +141,8 @@ def _made(line: str, place: str) -> Made:
 def _plain(error: Exception) -> str:
     """Say what is wrong with a line, without its text."""
     match error:
-        case KeyError():
-            return f"no {error}"
+        case KeyError(args=(str() as name,)) if name in KEYS:
+            return f"no {name!r}"
         case json.JSONDecodeError():
             return f"no JSON ({error.msg} at character {error.colno})"
         case ValueError() if str(error).startswith(("sure ", "a row ")):
