@@ -269,5 +269,5 @@ def test_a_sheet_that_says_nothing_is_refused(
     sheet.write_text(text.replace("ID", file.rows[0].id))
     with pytest.raises(InputError, match=said):
         read_sheet(sheet, file)
-    with pytest.raises(NotFound, match="none.csv"):
+    with pytest.raises(NotFound, match=r"none\.csv"):
         read_sheet(sheet.parent / "none.csv", file)

@@ -38,7 +38,7 @@ KEPT = [
 ]
 TEXT = (
     "Please [EMAIL] the parcel ORD-77123 of [FIRST NAME] weighs 12.5 kilos, see x9 at "
-    "a.b@c.example because files/old says {name} about tomorrow"
+    "a.b@c.example because files/old says so about tomorrow"
 )
 
 
@@ -53,9 +53,7 @@ def test_noise_changes_words_and_leaves_codes_and_placeholders(kind: NoiseKind) 
 
 
 def test_noise_is_the_same_for_the_same_seed_and_as_much_as_asked() -> None:
-    words = (
-        "every single customer wanted another parcel delivered yesterday without paying anything"
-    )
+    words = "every single customer wanted another parcel delivered without paying anything"
     for kind in ("keyboard", "ocr"):
         once = noisy(words, kind, 0.3, random.Random(5))
         assert once == noisy(words, kind, 0.3, random.Random(5))
@@ -166,7 +164,7 @@ def test_a_file_of_templates_that_cannot_be_used_is_named(
     (tmp_path / "edge.toml").write_text(text)
     with pytest.raises(ConfigError, match=said):
         list(from_templates(tmp_path / "edge.toml", CLASSIFY, 0))
-    with pytest.raises(ConfigError, match="gone.toml"):
+    with pytest.raises(ConfigError, match=r"gone\.toml"):
         list(from_templates(tmp_path / "gone.toml", CLASSIFY, 0))
 
 

@@ -231,7 +231,7 @@ def test_files_that_are_missing_or_bad_are_named(grown: Build, tmp_path: Path) -
         grown(**JOIN)
     (tmp_path / "augmented").mkdir()
     (tmp_path / FILE).write_text("{\n")
-    with pytest.raises(InputError, match="made.jsonl:1"):
+    with pytest.raises(InputError, match=r"made\.jsonl:1"):
         grown(**JOIN)
 
 
