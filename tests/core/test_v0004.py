@@ -24,7 +24,7 @@ def test_a_database_of_v0003_is_upgraded_and_keeps_its_rows(database_url: str) -
     database.migrate()
     assert database.revision() == HEAD
     with database.engine.connect() as connection:
-        assert TABLES <= set(inspect(connection).get_table_names())
+        assert set(inspect(connection).get_table_names()) >= TABLES
         found = connection.execute(text("SELECT value FROM settings WHERE name = 'kept'")).scalar()
     assert found == "yes"
     database.close()

@@ -1,5 +1,7 @@
 """The surrogate vault, sign-off of de-identification, and incidents."""
 
+from datetime import datetime
+
 import sqlalchemy as sa
 from alembic import op
 
@@ -90,7 +92,7 @@ def _create_incidents() -> None:
     op.create_index(op.f("ix_incidents_example_id"), "incidents", ["example_id"])
 
 
-def _head() -> tuple[sa.Column[str], sa.Column[sa.DateTime]]:
+def _head() -> tuple[sa.Column[str], sa.Column[datetime]]:
     return (
         sa.Column("id", sa.String(), nullable=False),
         sa.Column("created_at", sa.DateTime(timezone=True), nullable=False),
