@@ -114,6 +114,8 @@ class BackTranslation(Section):
     """The model that translates back."""
     through: str = "German"
     """The other language, as an instruction to a causal model names it."""
+    language: str = "English"
+    """The data's own language, as an instruction to a causal model names it."""
     share: Share = 0.2
     """Share of the training rows that get a variant."""
 

@@ -51,18 +51,25 @@ class Batch:
     left_out: Mapping[str, int]
 
 
-def make_rows(
-    config: AugmentConfig,
-    objective: Objective,
-    rows: Sequence[Example],
-    root: Path,
-    writers: Writers,
-    progress: Progress,
-) -> Batch:
-    """Make rows from training rows in the configured ways.
+@dataclass(frozen=True, slots=True)
+class Making:
+    """What rows are made with: the objective, the folder of files, models that write, progress.
 
-    ``writers`` is asked for a rewriter only where a way needs a model. Rows that were made, planted
-    or copied are no parents.
+    ``writers`` is asked for a rewriter only where a way needs a model.
+    """
+
+    objective: Objective
+    root: Path
+    writers: Writers
+    progress: Progress
+
+
+def make_rows(
+    config: AugmentConfig, rows: Sequence[Example], making: Making, most: int | None = None
+) -> Batch:
+    """Make rows from training rows in the configured ways; from ``most`` of them at most.
+
+    Rows that were made, planted or copied are no parents.
 
     Raises:
         ConfigError: no way, a file of templates that cannot be used, or a task whose targets are
@@ -70,15 +77,12 @@ def make_rows(
         InputError: no row to make others from.
         ModelUnavailable, EgressRefused: a writer cannot be had.
     """
-    _refuse_task(config, objective)
-    parents = parents_of(rows)
-    if not parents:
-        raise InputError("training rows to make others from", got="none")
-    judge = LabelFilter(parents, tuple(objective.enum_fields))
-    sieve = _Sieve(config, {row.conversation.text for row in parents})
+    parents, own = _checked(config, making.objective, rows, most)
+    judge = LabelFilter(own, tuple(making.objective.enum_fields))
+    sieve = _Sieve(config, {row.conversation.text for row in own})
     for number, way in enumerate(config.ways):
-        drafts = _drafts(way, config.seed + number, objective, parents, root, writers)
-        with progress.task(f"augment: {way.type}", unit="rows") as task:
+        drafts = _drafts(way, config.seed + number, parents, making)
+        with making.progress.task(f"augment: {way.type}", unit="rows") as task:
             for batch in _batches(drafts):
                 for made in _judged(batch, judge):
                     sieve.take(made)
@@ -97,6 +101,35 @@ def parents_of(rows: Iterable[Example]) -> list[Example]:
         and not NO_PARENTS & {*row.provenance.steps}
     ]
     return sorted(found, key=lambda row: (row.content_hash, row.id))
+
+
+def chosen_counts(
+    config: AugmentConfig, objective: Objective, rows: Sequence[Example], most: int | None = None
+) -> list[int]:
+    """Return how many rows each way would be tried on; for templates, 0. Raises as ``make_rows``
+    does, but for what only its writers raise."""
+    parents, _ = _checked(config, objective, rows, most)
+    counts = []
+    for number, way in enumerate(config.ways):
+        seed = config.seed + number
+        if isinstance(way, Templates):
+            counts.append(0)
+        elif isinstance(way, Noise):
+            counts.append(sum(1 for _ in _noises(way, seed, parents)))
+        else:
+            counts.append(sum(1 for _ in _chosen(parents, way.share, seed, way.type)))
+    return counts
+
+
+def _checked(
+    config: AugmentConfig, objective: Objective, rows: Sequence[Example], most: int | None
+) -> tuple[list[Example], list[Example]]:
+    """Return the rows to make others from, and all that the filter may learn from."""
+    _refuse_task(config, objective)
+    own = parents_of(rows)
+    if not own:
+        raise InputError("training rows to make others from", got="none")
+    return own[:most], own
 
 
 def _refuse_task(config: AugmentConfig, objective: Objective) -> None:
@@ -156,10 +189,8 @@ class Draft:
 def _drafts(
     way: Noise | Swap | Templates | Way,
     seed: int,
-    objective: Objective,
     parents: Sequence[Example],
-    root: Path,
-    writers: Writers,
+    making: Making,
 ) -> Iterator[Draft]:
     match way:
         case Noise():
@@ -167,10 +198,10 @@ def _drafts(
         case Swap():
             return _swaps(way, seed, parents)
         case Templates():
-            made = from_templates(root / way.path, objective, seed)
+            made = from_templates(making.root / way.path, making.objective, seed)
             return (Draft(one, None) for one in made)
         case Paraphrase() | BackTranslation():
-            return _rewritten(way, seed, parents, writers(way))
+            return _rewritten(way, seed, parents, making.writers(way))
 
 
 def _chosen(rows: Sequence[Example], share: float, seed: int, name: str) -> Iterator[Example]:

@@ -12,6 +12,7 @@ from metier.apps.cli.data import (  # isort: skip  # each adds its commands to a
     changes as changes,
     sign as sign,
     quality as quality,
+    augment as augment,
     diff as diff,
     publish as publish,
     erase as erase,
