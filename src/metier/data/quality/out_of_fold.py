@@ -17,7 +17,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from metier.core.types import Example
-from metier.data.duplicates import prompt_key
+from metier.data.duplicates import prompt_key, target_key
 from metier.data.quality.confident import FloatArray, IntArray
 from metier.data.units import gather
 from metier.models.classifiers import WORD
@@ -40,18 +40,20 @@ class Judged:
 
 
 def in_order(examples: Sequence[Example]) -> list[Example]:
-    """Return the examples in the order of their content."""
-    return sorted(examples, key=lambda one: (one.content_hash, one.id))
+    """Return the examples in the order of their content (not of their groups' names, which are
+    hashed under each workspace's own key)."""
+    return sorted(examples, key=lambda one: (prompt_key(one), target_key(one), one.content_hash))
 
 
 def units_of(examples: Sequence[Example], strata: Strata, seed: int = SEED) -> list[list[int]]:
     """Return the positions that must stay together (group or text), label by label."""
     units = gather(examples, seed, strata, prompt_key, (), lambda row: None)
 
-    def label(unit: int) -> str:
-        return min((units.names[one] for one, _ in units.strata_of(unit)), default="")
+    def place(unit: int) -> tuple[str, str]:
+        label = min((units.names[one] for one, _ in units.strata_of(unit)), default="")
+        return label, min(prompt_key(examples[row]) for row in units.members(unit))
 
-    return [units.members(one).tolist() for one in sorted(range(len(units.shipped)), key=label)]
+    return [units.members(one).tolist() for one in sorted(range(len(units.shipped)), key=place)]
 
 
 def assign_folds(units: Sequence[Sequence[int]], rows: int, folds: int) -> IntArray:
