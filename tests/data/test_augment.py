@@ -6,6 +6,7 @@ from collections import Counter
 from collections.abc import Callable, Sequence
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -19,7 +20,7 @@ from metier.data.augment.config import AugmentConfig
 from metier.data.augment.join import MadeFile
 from metier.data.augment.keep import Claim, LabelFilter, alike
 from metier.data.augment.made import Made, child, read_made, reworded, said_by, write_made
-from metier.data.augment.make import Batch, make_rows
+from metier.data.augment.make import Batch, Making, chosen_counts, make_rows
 from metier.data.augment.sheet import precision, read_sheet, sample_of, write_sheet
 
 DELIVERY = "My parcel number {} from the depot never came to the door"
@@ -47,7 +48,7 @@ def made(
     def writers(way: object) -> Callable[[Sequence[str]], list[str]]:
         return lambda texts: [says(text) for text in texts]
 
-    return make_rows(config, objective, rows, root, writers, Progress())
+    return make_rows(config, rows, Making(objective, root, writers, Progress()))
 
 
 def test_rows_are_made_again_the_same_in_any_order_of_rows() -> None:
@@ -106,6 +107,16 @@ def test_at_most_so_many_of_one_parent() -> None:
     assert max(Counter(one.parent for one in made(ways, most_per_parent=3).rows).values()) > 1
 
 
+def test_no_more_rows_are_tried_than_asked_and_how_many_is_known_before() -> None:
+    config = AugmentConfig.model_validate({"ways": [NOISE, {**PARAPHRASE, "share": 0.5}]})
+    tried = chosen_counts(config, CLASSIFY, ROWS)
+    assert 20 < tried[0] < 60 and 10 < tried[1] < 30
+    few = chosen_counts(config, CLASSIFY, ROWS, most=4)
+    assert few[0] <= 16 and few[1] <= 4
+    making = Making(CLASSIFY, Path(), lambda way: lambda texts: list(texts), Progress())
+    assert len({one.parent for one in make_rows(config, ROWS, making, most=4).rows}) <= 4
+
+
 def test_what_was_not_written_or_says_nothing_new_is_counted() -> None:
     assert made([PARAPHRASE], says=lambda text: " ").left_out == {"not written": 40}
     assert made([PARAPHRASE], says=lambda text: text).left_out == {"said already": 40}
@@ -123,7 +134,7 @@ def test_swaps_pass_the_filter_of_texts_though_a_number_changes() -> None:
 
 
 def test_made_planted_copied_and_challenging_rows_are_no_parents() -> None:
-    def of(one: Example, **changes: object) -> Example:
+    def of(one: Example, **changes: Any) -> Example:
         return replace(one, provenance=replace(one.provenance, **changes))
 
     strange = [
@@ -240,7 +251,7 @@ def test_precision_is_what_people_said_of_a_sample(
     answered(sheet, ["yes"] * 6 + ["No ", "Y"] + ["", ""], between)
     holds = read_sheet(sheet, file)
     found = precision(holds, file)
-    assert (found.value, found.n) == (pytest.approx(7 / 8), 8)
+    assert found.n == 8 and found.value == pytest.approx(7 / 8)
     assert found.low < 7 / 8 < found.high
 
 

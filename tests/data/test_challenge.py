@@ -113,8 +113,8 @@ def test_numbers_that_may_have_been_worked_out_are_left_alone(asked: str, answer
 
 def test_numbers_change_in_fields_but_not_in_closed_ones() -> None:
     setting = Setting(["1", "2"], ("level",))
-    fields = {"level": "2", "amount": 40, "share": 0.5, "reply": "40 it is", "ok": True}
-    target = FieldsTarget(fields)
+    before = {"level": "2", "amount": 40, "share": 0.5, "reply": "40 it is", "ok": True}
+    target = FieldsTarget(before)
     found = siblings("numbers", "Send 40 of level 2, 0.5 at a time", target, setting)
     assert len(found) == 40
     for text, made in found:

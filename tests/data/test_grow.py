@@ -24,7 +24,7 @@ from metier.core.workspace import Workspace
 from metier.data import DataConfig
 from metier.data.augment.join import digest_of
 from metier.data.augment.made import Made, child, read_made, reworded, write_made
-from metier.data.augment.make import make_rows
+from metier.data.augment.make import Making, make_rows
 from metier.data.build import BuildResult, build
 from metier.data.erase import erase
 
@@ -64,7 +64,7 @@ def split(ws: Workspace, built: BuildResult, name: str) -> list[Example]:
 def make_file(ws: Workspace, folder: Path, built: BuildResult) -> list[Made]:
     config = DataConfig.model_validate(JOIN).augment
     train = split(ws, built, "train")
-    made = make_rows(config, CLASSIFY, train, folder, no_writers, Progress()).rows
+    made = make_rows(config, train, Making(CLASSIFY, folder, no_writers, Progress())).rows
     write_made(folder / FILE, made)
     return list(made)
 

@@ -20,16 +20,18 @@ PARAPHRASE = (
     "as it is, and what is asked. Write the new message only."
 )
 TRANSLATE = "Translate the message below into {language}. Write the translation only."
-BATCH = 16
+BATCH, ROOM = 16, 32
 MOST_TOKENS = 512
 """Tokens of a rewriting, at most; one that is cut there is thrown away."""
 
 
 def by_completer(completer: Completer, instruction: str, seed: int = 0) -> Rewrite:
     """Return a rewriter that asks a Completer; what failed or was cut comes back empty."""
-    sampling = Sampling(max_tokens=MOST_TOKENS, temperature=0.7, top_p=0.9, seed=seed)
 
     def rewrite(texts: Sequence[str]) -> list[str]:
+        # No tokenizer makes many more tokens than there are characters.
+        most = min(MOST_TOKENS, ROOM + max(map(len, texts), default=0))
+        sampling = Sampling(max_tokens=most, temperature=0.7, top_p=0.9, seed=seed)
         asked = [Conversation.of(("system", instruction), ("user", text)) for text in texts]
         found = completer.complete(asked, sampling)
         return [_unquoted(one.text) if _whole(one) else "" for one in found]
@@ -52,7 +54,7 @@ def by_seq2seq(name: str, prefix: str = "") -> Rewrite:
         for start in range(0, len(texts), BATCH):
             batch = [prefix + text for text in texts[start : start + BATCH]]
             given = tokenizer(batch, return_tensors="pt", padding=True)
-            most = min(MOST_TOKENS, 2 * given["input_ids"].shape[1] + 16)
+            most = min(MOST_TOKENS, 2 * given["input_ids"].shape[1] + ROOM)
             with torch.inference_mode():
                 made = model.generate(**given, max_new_tokens=most, do_sample=False)
             said = tokenizer.batch_decode(made, skip_special_tokens=True)
