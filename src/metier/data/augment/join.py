@@ -13,6 +13,7 @@ from dataclasses import dataclass
 from hashlib import blake2b
 from pathlib import Path
 
+from metier.core.codec import to_json
 from metier.core.errors import InputError
 from metier.core.types import Example, ExampleTarget, Json
 from metier.data.augment.config import AugmentConfig
@@ -160,8 +161,6 @@ def _texts(row: Example) -> Iterator[str]:
 
 
 def _strings(target: ExampleTarget | None) -> Iterator[str]:
-    from metier.core.codec import to_json
-
     rest = [to_json(target)]
     while rest:
         match rest.pop():

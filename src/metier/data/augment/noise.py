@@ -44,6 +44,8 @@ def noisy(text: str, kind: NoiseKind, rate: float, rng: random.Random) -> str:
         return _put(text, words, lambda word: _SHORT.get(word.casefold(), word))
     change = _slip if kind == "keyboard" else _scan
     places = [(start, end) for start, end in words if end - start >= 3]
+    if kind == "ocr":
+        places = [span for span in places if any(look in text[slice(*span)] for look in _LOOKS)]
     if not places:
         return text
     touched = rng.sample(places, max(1, round(rate * len(places))))
