@@ -37,6 +37,17 @@ class Marks:
                 yield Keep(one.changed(self.name, slices={"state": state}))
 
 
+class Unreadable(Marks):
+    """A step that no worker can unpickle: Ray Data must not try for ever."""
+
+    def __reduce__(self):
+        return fail, ()
+
+
+def fail():
+    raise RuntimeError("nowhere to be read")
+
+
 def outcomes(executor, work):
     return [(batch, found) for batch, found in executor.run(work, Batches(ROWS, 64))]
 
@@ -130,8 +141,8 @@ import subprocess, sys
 from pathlib import Path
 sys.path[:0] = [sys.argv[2], str(Path(sys.argv[2]) / "data")]
 from data_examples import CLASSIFY, GOOD, MESSY, settings_of, write
-from test_executors import ROWS, Marks, outcomes
-from metier.core.errors import InputError
+from test_executors import ROWS, Marks, Unreadable, outcomes
+from metier.core.errors import BoundaryError, InputError
 from metier.core.progress import Progress
 from metier.core.workspace import Workspace
 from metier.data.build import build
@@ -153,6 +164,10 @@ try:
     outcomes(ray, Work(Marks(fails_at="ex_700"), ""))
 except InputError as error:
     print("error", error.got)
+try:
+    outcomes(ray, Work(Unreadable(), ""))
+except BoundaryError as error:
+    print("unreadable", "RuntimeError: nowhere to be read" in str(error))
 import psutil
 listening = [one.laddr.ip for process in [psutil.Process(), *psutil.Process().children(True)]
              for one in process.net_connections("inet") if one.status == "LISTEN"]
@@ -163,6 +178,14 @@ print("left", Path(place).exists())
 """
 
 
+def ray_environment():
+    """Workers find the steps of this file, and both workspaces have one key."""
+    here = Path(__file__).parent
+    path = os.pathsep.join([os.environ.get("PYTHONPATH", ""), str(here.parent), str(here)])
+    key = base64.b64encode(bytes(32)).decode()
+    return {**os.environ, "OMP_NUM_THREADS": "1", "METIER_KEY": key, "PYTHONPATH": path}
+
+
 @pytest.mark.slow
 @pytest.mark.skipif(find_spec("ray") is None, reason="ray is not installed: the extra metier[ray]")
 def test_ray_gives_the_same_bytes_and_listens_to_nobody_else(tmp_path):
@@ -171,13 +194,14 @@ def test_ray_gives_the_same_bytes_and_listens_to_nobody_else(tmp_path):
         capture_output=True,
         text=True,
         check=False,
-        env={**os.environ, "OMP_NUM_THREADS": "1", "METIER_KEY": base64.b64encode(bytes(32))},
+        env=ray_environment(),
     )
     said = [line.split(" ", 1) for line in done.stdout.splitlines()]
     assert dict(one for one in said if len(one) == 2) == {
         "hashes": "1",
         "same": "True",
         "error": "nothing",
+        "unreadable": "True",
         "loopback": "True",
         "left": "False",
     }, done.stdout + done.stderr

@@ -16,7 +16,7 @@ import tempfile
 from collections.abc import Iterator, Mapping
 from typing import Any
 
-from metier.core.errors import ConfigError, EgressRefused, MetierError
+from metier.core.errors import ConfigError, EgressRefused, MetierError, boundary
 from metier.data.executors.work import Batch, Batches, Done, Work, core_count
 
 WINDOW_BATCHES = 256
@@ -113,16 +113,18 @@ _held: dict[str, Work] = {}  # of this worker process: the work it has last
 def _apply(row: Mapping[str, Any], held: list[Any]) -> dict[str, Any]:
     import ray
 
-    key = held[0].hex()
-    if key not in _held:
-        _held.clear()
-        _held[key] = ray.get(held[0])
+    # Whatever goes wrong is handed back: Ray Data would try it again, for ever, and wrap the error.
     try:
-        found: Any = _held[key].apply(pickle.loads(row[ROWS]))
-        failed = False
-    except MetierError as error:  # Ray would wrap it, and lose what kind of error it was
-        found, failed = error, True
-    return {AT: row[AT], ROWS: pickle.dumps(found, pickle.HIGHEST_PROTOCOL), FAILED: failed}
+        with boundary("a worker of Ray"):
+            key = held[0].hex()
+            if key not in _held:
+                _held.clear()
+                _held[key] = ray.get(held[0])
+            found: Any = _held[key].apply(pickle.loads(row[ROWS]))
+            packed = pickle.dumps(found, pickle.HIGHEST_PROTOCOL)
+    except MetierError as error:
+        return {AT: row[AT], ROWS: pickle.dumps(error, pickle.HIGHEST_PROTOCOL), FAILED: True}
+    return {AT: row[AT], ROWS: packed, FAILED: False}
 
 
 def _import_ray() -> Any:
