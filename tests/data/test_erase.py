@@ -205,6 +205,21 @@ def test_what_is_still_found_is_said(workspace: Workspace, monkeypatch: pytest.M
     assert list_erasures(workspace)[0].certificate["scan"]["found"]
 
 
+def test_what_people_said_of_the_rows_goes_too(workspace: Workspace) -> None:
+    from metier.queue.items import NewItem, add_items, answer_item, list_items, next_item
+
+    version = built(workspace, workspace.root).version
+    hers = next(one for one in members(workspace, version) if SECRET in one.conversation.text)
+    add_items(workspace, "suspects", [NewItem("example", hers.id)])
+    item = next_item(workspace, "suspects", "expert")
+    assert item is not None
+    answer_item(workspace, item.id, "expert", {"same": "a hash of the row"}, None)
+    done = erase(workspace, PATIENT, reason=REASON)
+    assert done.certificate["removed"]["answers"] == 1
+    (after,) = list_items(workspace, "suspects")
+    assert after.answer is None
+
+
 def test_nobody_is_called_so(workspace: Workspace) -> None:
     built(workspace, workspace.root)
     with pytest.raises(NotFound, match="letter by letter"):

@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 
 from metier.core.ledger.erasures import Erasure
+from metier.core.types import Json
 
 NOT_COVERED = (
     "backups and copies made before this moment",
@@ -32,6 +33,7 @@ def _lines(erasure: Erasure) -> Iterator[str]:
     yield f"- sealed values, with the key that opened them: {removed['sealed_values']}"
     yield f"- predictions about the rows, or that repeated them: {removed['predictions']}"
     yield f"- replies served to the group: {removed['replies']}"
+    yield f"- what people said of the rows in queues: {removed['answers']}"
     tables = ", ".join(f"{name} {count}" for name, count in removed["table_rows"].items())
     yield f"- rows of tables that repeated them: {tables or 'none'}"
     yield f"- files that are made again when needed: {removed['files']}"
@@ -51,7 +53,7 @@ def _lines(erasure: Erasure) -> Iterator[str]:
     yield "\n## What was looked through afterwards"
     yield (
         f"- {scan['files']:,} files, {scan['bytes']:,} bytes, for {scan['needles']:,} values: "
-        f"{'found in ' + ', '.join(scan['found']) if scan['found'] else 'none found'}\n"
+        f"{_result(scan)}\n"
     )
     yield "## Yours to remove"
     for path, rows in found["sources"].items():
@@ -59,7 +61,15 @@ def _lines(erasure: Erasure) -> Iterator[str]:
         yield f"- {path}: rows {shown}"
     for path in found["beside"]:
         yield f"- {path}: a value of the group stands in it"
-    if not found["sources"] and not found["beside"]:
+    for one in found.get("exports", []):
+        yield f"- {one['folder']}: {one['version']} was written to it on {one['at']} by {one['by']}"
+    if not found["sources"] and not found["beside"] and not found.get("exports"):
         yield "- nothing"
     yield "\n## Not covered"
     yield from (f"- {words}" for words in NOT_COVERED)
+
+
+def _result(scan: Mapping[str, Json]) -> str:
+    if not scan["needles"]:
+        return "the rows say nothing that no other row says, so nothing could be looked for"
+    return f"found in {', '.join(scan['found'])}" if scan["found"] else "none found"

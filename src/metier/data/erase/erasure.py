@@ -31,6 +31,7 @@ from metier.data.erase.stored import (
     drop_artifacts,
     drop_predictions,
     erase_replies,
+    forget_answers,
     scrub_rows,
 )
 from metier.data.erase.values import OwnValues, own_values
@@ -141,6 +142,7 @@ def erase(
     with bars.task("erase: looking through every byte"):
         inside, beside = scan_workspace(ws, values), scan_project(ws, values)
     certificate = _certificate(plan, successors, account, values, inside, beside, reason)
+    certificate["exports"] = _exports(ws, plan)
     done = add_erasure(ws, group, certificate, actor=actor)
     if inside.found:
         raise IntegrityError(
@@ -186,12 +188,14 @@ def _forget_copies(
 ) -> dict[str, Json]:
     predictions = drop_predictions(ws, gone, values)
     replies = erase_replies(ws, group)
+    answers = forget_answers(ws, gone)
     rows = scrub_rows(ws, values)
     files = clear_files(ws, values)
     artifacts = drop_artifacts(ws, values)
     return {
         "predictions": predictions,
         "replies": replies,
+        "answers": answers,
         "table_rows": rows,
         "files": files,
         "artifacts": artifacts,
@@ -230,6 +234,20 @@ def _sources(ws: Workspace, held: Sequence[Holding]) -> dict[str, tuple[str, ...
         if one.source_digest in paths:
             places.setdefault(paths[one.source_digest], set()).add(one.locator)
     return {path: tuple(sorted(rows)) for path, rows in sorted(places.items())}
+
+
+def _exports(ws: Workspace, plan: Plan) -> list[Json]:
+    """Where versions that held a row were written to, as the audit log has it."""
+    return [
+        {
+            "version": one.subject,
+            "folder": str(one.detail.get("folder") or one.detail.get("file") or "somewhere"),
+            "at": f"{one.at:%Y-%m-%d}",
+            "by": one.actor,
+        }
+        for one in ws.audit.entries()
+        if one.action == "data.export" and one.subject in plan.versions
+    ]
 
 
 def _certificate(

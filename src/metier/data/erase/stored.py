@@ -86,14 +86,25 @@ def erase_replies(ws: Workspace, group: str) -> int:
     return len(found)
 
 
+def forget_answers(ws: Workspace, gone: Collection[str]) -> int:
+    """Empty what people said of these examples in queues (suspects); count the items."""
+    with ws.db.session() as session:
+        return sum(_empty_items(session, one) for one in sorted(gone))
+
+
 def _forget_about(session: Session, interaction_id: str) -> None:
     of_reply = FeedbackRow.interaction_id == interaction_id
     for said in session.scalars(select(FeedbackRow).where(of_reply)):
         said.value, said.tags = {"value": MARK}, {}
-    asked = QueueItemRow.subject_id == interaction_id
-    for item in session.scalars(select(QueueItemRow).where(asked)):
-        item.answer, item.note = None, MARK
+    _empty_items(session, interaction_id)
     session.execute(delete(CaseRow).where(CaseRow.interaction_id == interaction_id))
+
+
+def _empty_items(session: Session, subject_id: str) -> int:
+    items = session.scalars(select(QueueItemRow).where(QueueItemRow.subject_id == subject_id)).all()
+    for item in items:
+        item.answer, item.note = None, MARK
+    return len(items)
 
 
 def scrub_rows(ws: Workspace, values: OwnValues) -> dict[str, int]:
