@@ -38,7 +38,7 @@ KEPT = [
 ]
 TEXT = (
     "Please [EMAIL] the parcel ORD-77123 of [FIRST NAME] weighs 12.5 kilos, see x9 at "
-    "a.b@c.example because files/old says so about tomorrow"
+    "a.b@c.example because files/old says {name} about tomorrow"
 )
 
 
@@ -228,8 +228,8 @@ def seq2seq(tmp_path_factory: pytest.TempPathFactory) -> Path:
     model = T5ForConditionalGeneration(config)
     asked = tokenizer(["say: aa", "say: bb"], return_tensors="pt", padding=True)
     wanted = tokenizer(["cd", "ef"], return_tensors="pt", padding=True).input_ids
-    optimizer = torch.optim.AdamW(model.parameters(), lr=1e-2)
-    for _ in range(150):
+    optimizer = torch.optim.AdamW(model.parameters(), lr=2e-2)
+    for _ in range(60):
         loss = model(**asked, labels=wanted).loss
         optimizer.zero_grad()
         loss.backward()

@@ -227,8 +227,11 @@ def test_children_of_an_erased_group_do_not_come_back(
 
 
 def test_files_that_are_missing_or_bad_are_named(grown: Build, tmp_path: Path) -> None:
-    with pytest.raises(InputError, match=r"augmented/\*.jsonl"):
-        grown(**JOIN)
+    with pytest.raises(InputError, match=r"made\.jsonl"):
+        grown(augment={"files": [FILE]})
+    first = grown(**JOIN)
+    assert first.card["augment"]["rows"] == 0
+    assert any("no file fits 'augmented/*.jsonl'" in one for one in first.warnings)
     (tmp_path / "augmented").mkdir()
     (tmp_path / FILE).write_text("{\n")
     with pytest.raises(InputError, match=r"made\.jsonl:1"):

@@ -203,6 +203,7 @@ def _build(
             *refusals,
             *cleaning_notes(outcomes.states),
             *divided.warnings,
+            *grown.warnings,
             *_size_warnings(config, counts, outcomes),
             *_idle_labels(known, used),
         ),

@@ -17,7 +17,7 @@ from metier.core.objective import Objective
 from metier.core.steps import Keep
 from metier.core.types import Example, Json
 from metier.core.workspace import Workspace
-from metier.data.augment.join import Identifiers, MadeFile, join_made, read_files
+from metier.data.augment.join import Identifiers, MadeFile, idle_patterns, join_made, read_files
 from metier.data.augment.made import CHALLENGE
 from metier.data.augment.sheet import KIND, METRIC
 from metier.data.challenge.config import ChallengeConfig
@@ -30,6 +30,7 @@ from metier.data.spool import Chained
 from metier.privacy import find_identifiers
 from metier.privacy.profiles import profile
 
+_NO_FILE = "[data.augment] files: no file fits {!r} (`metier data augment` makes some)"
 Splits = Mapping[str, Sequence[Example]]
 
 
@@ -50,6 +51,7 @@ class Grown:
 
     splits: dict[str, Sequence[Example]]
     account: dict[str, Json] = field(default_factory=dict)
+    warnings: tuple[str, ...] = ()
 
 
 def grow(ground: Ground, splits: Splits, gate: Gate) -> Grown:
@@ -67,7 +69,8 @@ def grow(ground: Ground, splits: Splits, gate: Gate) -> Grown:
     if config.augment.files:
         rows, account["augment"] = _augmented(ground, found, gate)
         found["train"] = Chained(found["train"], rows)
-    return Grown(found, account)
+    idle = idle_patterns(ground.root, config.augment.files)
+    return Grown(found, account, tuple(_NO_FILE.format(pattern) for pattern in idle))
 
 
 def _challenged(

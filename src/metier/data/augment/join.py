@@ -20,6 +20,7 @@ from metier.data.augment.config import AugmentConfig
 from metier.data.augment.made import Made, example_of, read_made, said_by
 from metier.data.leakage import LEARNED, Gate, find_leaks
 
+WILD = frozenset("*?[")
 Fits = Callable[[Example], bool]
 """Says whether the target of a row is one that the objective knows."""
 Identifiers = Callable[[str], frozenset[str]]
@@ -44,20 +45,32 @@ class JoinedRows:
 
 
 def read_files(root: Path, patterns: Sequence[str]) -> list[MadeFile]:
-    """Read the files of made rows. Raises InputError when a pattern fits none, or a line is bad."""
+    """Read the files of made rows; a pattern with * may fit none yet (see ``idle_patterns``).
+
+    Raises InputError when a file that is named is missing, or a line is bad.
+    """
     found: dict[Path, MadeFile] = {}
     for pattern in patterns:
-        paths = sorted(path for path in root.glob(pattern) if path.is_file())
-        if not paths:
+        paths = _fitting(root, pattern)
+        if not paths and not set(pattern) & WILD:
             raise InputError(
-                "files of made rows ([data.augment] files)",
-                got=f"none that {pattern!r} fits",
+                "a file of made rows ([data.augment] files)",
+                got=f"{pattern!r}, which is not there",
                 remedy="make them with `metier data augment`, or take the entry out",
             )
         for path in paths:
             name = path.relative_to(root).as_posix()
             found[path] = MadeFile(name, digest_of(path), tuple(read_made(path)))
     return [found[path] for path in sorted(found)]
+
+
+def idle_patterns(root: Path, patterns: Sequence[str]) -> list[str]:
+    """Return the patterns that fit no file."""
+    return [pattern for pattern in patterns if not _fitting(root, pattern)]
+
+
+def _fitting(root: Path, pattern: str) -> list[Path]:
+    return sorted(path for path in root.glob(pattern) if path.is_file())
 
 
 def digest_of(path: Path) -> str:
