@@ -49,6 +49,7 @@ def fill(path, missed, wrong=None):
 def read_by_two(ws, sample, folder, missed=None):
     for reader in ("mara", "tom"):
         path = folder / f"{reader}.csv"
+        path.unlink(missing_ok=True)
         write_sheet(ws, sample, path)
         read_sheet(ws, fill(path, (missed or {}).get(reader, {})), reader)
 
@@ -137,6 +138,9 @@ def test_a_sheet_shows_what_is_left_and_originals_only_when_asked(workspace, fol
     assert all("[EMAIL]" in row["after"] and not row["before"] for row in rows)
     assert "example.net" not in path.read_text()
     assert path.stat().st_mode & 0o077 == 0
+    with pytest.raises(InputError, match="new file"):
+        write_sheet(workspace, sample, path)  # it may hold marks
+    path.unlink()
     write_sheet(workspace, sample, path, originals=True, actor="mara")
     assert "example.net" in path.read_text()
     entry = workspace.audit.entries()[-1]
@@ -170,6 +174,16 @@ def test_a_later_sheet_of_the_same_reader_counts(workspace, folder):
     assert sign_off(workspace, sample).documents_missed.value > 0
     read_by_two(workspace, sample, folder)
     assert sign_off(workspace, sample).documents_missed.value == 0
+
+
+def test_one_person_in_two_spellings_is_one_reader(workspace, folder):
+    sample = draw(workspace, folder, settings_of(deidentify=SAFE))
+    path = folder / "one.csv"
+    write_sheet(workspace, sample, path)
+    fill(path, {})
+    for name in ("Mara Lind", " mara  lind"):
+        read_sheet(workspace, path, name)
+    assert sign_off(workspace, sample).missing_readings == 12
 
 
 def test_the_upper_bound_is_clopper_pearsons():

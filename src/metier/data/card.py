@@ -140,12 +140,48 @@ def card_markdown(version: DataVersion) -> str:
         "## Sources\n" + _sources(card["sources"]),
         "## Splits\n" + _splits(card["splits"]),
         "## Steps\n" + _steps(card["steps"]),
+        "## De-identification\n" + _deidentification(version),
     ]
     if "cases" in card:
         parts.insert(3, "## Cases\n" + _cases(card["cases"]))
     if any(split["labels"] for split in card["splits"].values()):
         parts.append("## Labels\n" + _labels(card["splits"]))
     return "\n\n".join(parts) + "\n"
+
+
+def _deidentification(version: DataVersion) -> str:
+    """Say under which profile texts were frozen, what it leaves, and who put a name under it."""
+    said = version.config.get("deidentify", "none")
+    name = said if isinstance(said, str) else said["profile"]
+    told = [f"De-identified under the profile `{name}`."]
+    if name == "patterns":
+        told.append("Names of people are not looked for, nor places: texts may hold them.")
+    if name == "none":
+        told = ["Nothing was taken out (profile `none`): texts may hold personal data."]
+    if signed := version.card.get("sign_off"):
+        told.append(_signed(signed))
+    if erased := version.card.get("erased"):
+        gone = ", ".join(f"{split} {rows}" for split, rows in erased["rows"].items() if rows)
+        told.append(f"Rows were erased from {erased['from']}: {gone or 'none'}.")
+    if left := version.card.get("erased_rows"):
+        told.append(f"{left} rows of erased groups were left out.")
+    if version.card.get("succeeded_by"):
+        told.append(f"Holds no rows any more (erasure): see {version.card['succeeded_by']}.")
+    return " ".join(told)
+
+
+def _signed(found: Mapping[str, Json]) -> str:
+    who = f"Signed by {found['signer']} ({found['role']}), {found['signed_at'][:10]}, "
+    who += f"{found['signature']}"
+    if found.get("statement"):
+        who += f", with an expert's statement ({found['statement'][:12]})"
+    result = found.get("result") or {}
+    if "documents_missed" in result:
+        who += (
+            f"; {result['read']} rows read, with a missed identifier in at most "
+            f"{result['documents_missed']['high']:.1%} of rows (one-sided 95% bound)"
+        )
+    return who + "."
 
 
 def _rows_line(rows: Mapping[str, Json]) -> str:

@@ -66,7 +66,7 @@ class VersionDiff:
 
 def diff(ws: Workspace, older: str, newer: str = ledger.LATEST) -> VersionDiff:
     """Compare two versions by their rows, without reading texts. Raises NotFound."""
-    a, b = ledger.get_version(ws, older), ledger.get_version(ws, newer)
+    a, b = ledger.with_rows(ws, older), ledger.with_rows(ws, newer)
     before, after = _members(ws, a), _members(ws, b)
     here = {one.content_hash for one in after.values()}
     there = {one.content_hash for one in before.values()}

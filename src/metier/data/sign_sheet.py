@@ -27,6 +27,7 @@ from metier.privacy.kinds import kinds
 from metier.privacy.sign_off import Mark, Reading, Sample, get_sample, save_reading
 
 COLUMNS = ("sample_id", "row_id", "before", "after", "found", "missed", "wrong", "note")
+SUFFIXES = (".csv", ".jsonl")
 NONE = "none"
 UNNAMED = "unnamed"
 """The kind of a missed identifier that a reader gave no kind."""
@@ -58,6 +59,7 @@ def write_sheet(
     The texts after de-identification are opened for it, with ``originals`` those before, too; both
     are audited, and the file is readable by its owner only.
     """
+    check_place(path)
     ids = [row.sealed_id for row in sample.detail.rows]
     purpose = "sign-off sheet with originals" if originals else "sign-off sheet"
     opened = ws.sealed.open_many(ids, actor=actor, purpose=purpose)
@@ -73,6 +75,21 @@ def write_sheet(
     write_atomically(path, BytesIO(_formatted(lines, path).encode("utf-8")))
     path.chmod(0o600)
     return len(lines)
+
+
+def check_place(path: Path) -> None:
+    """Refuse a kind of file that is not written, and to write over a sheet that may hold marks.
+
+    Raises InputError.
+    """
+    if path.suffix.lower() not in SUFFIXES:
+        raise InputError("a sheet called .csv or .jsonl", got=str(path), remedy="name it so")
+    if path.exists():
+        raise InputError(
+            "the name of a new file",
+            got=f"{path}, which is there and may hold marks",
+            remedy="name another one, or remove it",
+        )
 
 
 def _formatted(lines: Sequence[Mapping[str, str]], path: Path) -> str:
@@ -138,7 +155,11 @@ def _lines(path: Path) -> Iterator[tuple[str, Mapping[str, Json]]]:
     reader = csv.DictReader(io.StringIO(text, newline=""))
     missing = {"sample_id", "row_id", "missed"} - set(reader.fieldnames or ())
     if missing:
-        raise InputError(f"the columns {', '.join(sorted(missing))}", got=f"{path} without them")
+        raise InputError(
+            f"the columns {', '.join(sorted(missing))}",
+            got=f"{path} without them",
+            remedy="give the sheet that was drawn, saved as CSV with commas between cells",
+        )
     for number, row in enumerate(reader, start=2):
         yield f"{path}, row {number}", row
 

@@ -31,7 +31,7 @@ def export_split(
     from metier.evaluate.turns import every_turn
 
     ws = session.workspace
-    found = ledger.get_version(ws, version)
+    found = ledger.with_rows(ws, version)
     if split not in found.splits:
         raise InputError(f"a split of {found.id}", got=repr(split), remedy=", ".join(found.splits))
     rows = [

@@ -40,7 +40,7 @@ def measure_quality(
     project's own; "": none, which is much faster.
     """
     ws, project = session.workspace, session.project
-    frozen = ledger.get_version(ws, version)
+    frozen = ledger.with_rows(ws, version)
 
     def work(_: object) -> QualityResult:
         rows = rows_of(ws, frozen)

@@ -36,8 +36,9 @@ def draw_sheet(
 ) -> tuple[Sample, int]:
     """Draw a sample as a build would de-identify it, and write a sheet; return both."""
     from metier.data.sign import Draw, draw_sample
-    from metier.data.sign_sheet import write_sheet
+    from metier.data.sign_sheet import check_place, write_sheet
 
+    check_place(out)  # before minutes of de-identification
     project, ws = session.project, session.workspace
     who = actor or None
     drawn = draw_sample(
@@ -137,10 +138,17 @@ def _group_of(session: Session, key: str) -> str:
     if not key.startswith("ex_"):
         return key
     ws = session.workspace
+    seen = any(one.example_id == key for one in ledger.list_changes(ws))
     for version in reversed(ledger.list_versions(ws)):
         for member in ledger.list_members(ws, version):
             if member.example_id == key:
                 rows = ledger.load_split(ws, version, member.split)
                 found = next(one for one in rows if one.id == key)
                 return found.group or found.id
+    if not seen:
+        raise NotFound(
+            "the id of a row of a version, or the name of a group",
+            got=repr(key),
+            remedy="`metier data changes` shows ids; or give the group as the sources name it",
+        )
     return key

@@ -286,8 +286,13 @@ def marks_by_row(sample: Sample, readings: Sequence[Reading]) -> dict[str, dict[
     for reading in readings:
         for row_id, mark in reading.marks.items():
             if row_id in rows:
-                rows[row_id][reading.reader] = mark
+                rows[row_id][_person(reading.reader)] = mark
     return rows
+
+
+def _person(reader: str) -> str:
+    """Two spellings of a name that differ in case or blanks are one person."""
+    return " ".join(reader.casefold().split())
 
 
 def unread(sample: Sample, readings: Sequence[Reading]) -> int:

@@ -17,7 +17,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from metier.core.errors import UserError, disk_full
+from metier.core.errors import InputError, UserError, disk_full
 
 if TYPE_CHECKING:
     from metier.core.progress import Progress
@@ -29,6 +29,11 @@ Directory = Annotated[
 AsJson = Annotated[bool, typer.Option("--json", help="Print one JSON document instead of text.")]
 HERE = Path(".")
 INTERRUPTED = 130
+PLACES = (
+    errno.EACCES, errno.EPERM, errno.EROFS, errno.ENOENT,
+    errno.EISDIR, errno.ENOTDIR, errno.ENAMETOOLONG,
+)  # fmt: skip
+"""What the system says of a place that is not there, or not ours: no bug, and no traceback."""
 
 
 @contextmanager
@@ -73,7 +78,18 @@ def guarded(run: Callable[[], Any]) -> Any:
     except OSError as error:
         if error.errno in (errno.ENOSPC, errno.EDQUOT):
             fail(disk_full("writing to the workspace"))
+        if error.errno in PLACES and error.filename is not None:
+            fail(unusable_place(error))
         raise
+
+
+def unusable_place(error: OSError) -> UserError:
+    """Say that a path which was given, or the project's folder, cannot be used, and why."""
+    path = Path(os.fsdecode(error.filename))
+    missing = error.errno == errno.ENOENT and not path.parent.is_dir()
+    got = f"no folder {path.parent}" if missing else f"{path}: {error.strerror}"
+    remedy = "check the name, and who may write there"
+    return InputError("a file or folder that can be opened", got=got, remedy=remedy)
 
 
 def fail(error: UserError) -> None:

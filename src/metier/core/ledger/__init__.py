@@ -74,6 +74,7 @@ from metier.core.ledger.versions import (
     load_split,
     record_source,
     save_version,
+    with_rows,
 )
 
 __all__ = [
@@ -140,4 +141,5 @@ __all__ = [
     "stored_suspects",
     "update_cycle",
     "update_setting",
+    "with_rows",
 ]

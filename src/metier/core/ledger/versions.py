@@ -146,7 +146,11 @@ def iter_split(ws: Workspace, version: DataVersion | str, split: str) -> Iterato
         yield from read_examples(source)
 
 
-def _split_of(ws: Workspace, version: DataVersion | str, split: str) -> str:
+def with_rows(ws: Workspace, version: DataVersion | str) -> DataVersion:
+    """Return a version that still holds its rows; of one that was emptied, name the successor.
+
+    Raises NotFound.
+    """
     found = get_version(ws, version) if isinstance(version, str) else version
     if not found.splits and SUCCEEDED_BY in found.card:
         raise NotFound(
@@ -154,6 +158,11 @@ def _split_of(ws: Workspace, version: DataVersion | str, split: str) -> str:
             got="none: it held rows that were erased",
             remedy=f"use the version that took its place, {found.card[SUCCEEDED_BY]}",
         )
+    return found
+
+
+def _split_of(ws: Workspace, version: DataVersion | str, split: str) -> str:
+    found = with_rows(ws, version)
     if split not in found.splits:
         raise NotFound(f"a split of {found.id}", got=split, remedy=nearest(split, found.splits))
     return found.splits[split]

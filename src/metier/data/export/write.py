@@ -53,7 +53,7 @@ def export_version(
         InputError: no such split, a row that the format cannot hold, or ``out`` holds files.
         NotFound: no such version.
     """
-    found = ledger.get_version(ws, version)
+    found = ledger.with_rows(ws, version)
     wanted = _wanted(found, splits)
     if out.exists() and (not out.is_dir() or any(out.iterdir())):
         raise InputError("a new or empty folder", got=str(out), remedy="name another one")
@@ -134,6 +134,7 @@ def _hub_card(version: DataVersion, files: dict[str, str]) -> str:
     for split, name in files.items():
         lines += [f"  - split: {split}", f"    path: {name}"]
     told = licences[0] if len(licences) == 1 else "other"
+    told = "unknown" if told == "not stated" else told  # the name that hubs have for it
     lines += [f"license: {json.dumps(told)}", f"pretty_name: {version.id}", "---", ""]
     if len(licences) > 1:
         lines += [f"Licences of the sources: {', '.join(licences)}.", ""]

@@ -48,6 +48,11 @@ def undo(
     """Take a cleaning rule back, for one row or altogether; the next build obeys."""
     from metier.data.cleaning import undo as library
 
+    if rule is None and (row is not None or redo):
+        from metier.core.errors import InputError
+
+        remedy = "--rule RULE; `metier data changes` counts them"
+        raise InputError("the rule to take back", got="none", remedy=remedy)
     with session(directory) as opened:
         ws = opened.workspace
         if rule is None:

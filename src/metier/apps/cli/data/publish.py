@@ -31,4 +31,9 @@ def publish(
     with session(directory) as opened:
         done = publish_version(opened, folder, how, version=version, splits=split or [])
     rows = ", ".join(f"{name} {count:,}" for name, count in done.rows.items())
-    show(asdict(done), as_json, lambda: say(f"{rows} rows in {done.folder} (noted in the audit)"))
+    words = f"{rows} rows in {done.folder} (noted in the audit)"
+    if "test" in done.rows:
+        words += (
+            "\nthe test set is among them: whoever trains on it can no longer be measured on it"
+        )
+    show(asdict(done), as_json, lambda: say(words))

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
+from math import isnan
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
@@ -11,6 +13,7 @@ from metier.apps.cli.data.app import app
 from metier.apps.cli.frame import HERE, AsJson, Directory, say, session, show, table
 
 if TYPE_CHECKING:
+    from metier.core.types import Estimate, Json
     from metier.data.sign import SignOff
     from metier.privacy.incidents import Incident
 
@@ -90,7 +93,19 @@ def sign(
         config = opened.project.data.deidentification
         found = put_name(opened.workspace, config, by, role, sample=sample, statement=statement)
     words = f"signed by {found.signer} ({found.role}): {found.id}"
-    show(found, as_json, lambda: _say(words, "next: metier data build"))
+    rests = _rests_on(found.result)
+    show(found, as_json, lambda: _say(words, *rests, "next: metier data build"))
+
+
+def _rests_on(result: Mapping[str, Json]) -> list[str]:
+    """Say what a signature rests on, so that a sample of five rows does not pass unseen."""
+    if "documents_missed" not in result:
+        return []
+    bound, rows = result["documents_missed"]["high"], result["n"]
+    return [
+        f"it rests on {rows} rows read: up to {bound:.1%} of all rows may hold a missed "
+        "identifier (one-sided 95% bound)"
+    ]
 
 
 @app.command("report-identifier")
@@ -138,7 +153,7 @@ def _show_result(result: SignOff) -> None:
         f"{result.disagreements} disagreements, {result.missing_readings} readings missing"
     )
     if result.recall:
-        rows = [(kind, str(recall)) for kind, recall in result.recall.items()]
+        rows = [(kind, _interval(recall)) for kind, recall in result.recall.items()]
         table(["kind", "recall [95%]"], rows)
     documents = result.documents_missed
     if documents.n:
@@ -146,6 +161,12 @@ def _show_result(result: SignOff) -> None:
             f"rows with a missed identifier: {documents.value:.1%} of {documents.n}, "
             f"at most {documents.high:.1%} (one-sided 95% bound); {result.wrong} replaced wrongly"
         )
+
+
+def _interval(recall: Estimate) -> str:
+    if isnan(recall.low):
+        return f"{recall.value:.3f} n={recall.n}, of one group: no interval"
+    return str(recall)
 
 
 def _show_incident(one: Incident) -> None:

@@ -15,6 +15,7 @@ from metier.apps.cli.frame import HERE, AsJson, Directory, say, session, show, t
 def versions(directory: Directory = HERE, as_json: AsJson = False) -> None:
     """List frozen versions, oldest first."""
     from metier.core import ledger
+    from metier.core.ledger.versions import SUCCEEDED_BY
 
     with session(directory) as opened:
         found = ledger.list_versions(opened.workspace)
@@ -32,6 +33,9 @@ def versions(directory: Directory = HERE, as_json: AsJson = False) -> None:
     headers = ["version", "frozen (UTC)", *splits, "labels", "test looks"]
     nothing = "no version yet: `metier data build` makes one"
     show(found, as_json, lambda: table(headers, rows) if rows else say(nothing))
+    for one in [] if as_json else found:
+        if SUCCEEDED_BY in one.card:
+            say(f"{one.id} holds no rows any more (erasure): use {one.card[SUCCEEDED_BY]}")
 
 
 @app.command()
@@ -68,6 +72,7 @@ def card(
         found = ledger.get_version(opened.workspace, version)
         if html is not None:
             html.write_text(card_page(found, opened.project), encoding="utf-8")
-            say(f"written: {html}")
-            return
+    if html is not None:
+        show({"file": str(html)}, as_json, lambda: say(f"written: {html}"))
+        return
     show(dict(found.card), as_json, lambda: say(card_markdown(found)))
