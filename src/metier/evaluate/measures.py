@@ -62,7 +62,7 @@ def measure(
     few to rank, are left out, unless the objective asks for them: then they are undefined, and say
     why.
     """
-    records = records_of(predictions, beside.examples)
+    records, notes = beside.draw(records_of(predictions, beside.examples), predictions)
     metrics = {}
     for name in measured_metrics(objective, records):
         metric = make_metric(name, objective=objective, materials=beside.materials)
@@ -80,7 +80,7 @@ def measure(
         metrics,
         {name: per_class(view, resampling) for name, view in views.items()},
         {name: confusion(view) for name, view in views.items() if fields[name] == "label"},
-        tuple(_warnings(objective, predictions)),
+        (*notes, *_warnings(objective, predictions)),
     )
 
 
