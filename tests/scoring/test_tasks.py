@@ -15,7 +15,7 @@ from metier.scoring import (
     primary_metric,
     task_metrics,
 )
-from metier.scoring.factual import FACT_METRICS
+from metier.scoring.truth.factual import FACT_METRICS
 
 FIELDS = {
     "type": "object",

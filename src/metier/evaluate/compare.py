@@ -28,8 +28,8 @@ from metier.scoring import (
     records_of,
     task_metrics,
 )
-from metier.scoring.looks import at_level
-from metier.scoring.power import detectable
+from metier.scoring.goals.looks import at_level
+from metier.scoring.statistics.power import detectable
 
 
 @dataclass(frozen=True)

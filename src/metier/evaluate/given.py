@@ -11,7 +11,7 @@ from metier.core.types import Score
 from metier.evaluate.bench import Bench
 from metier.evaluate.passages import library
 from metier.scoring.rules import asked_text
-from metier.scoring.supported import CONTEXT
+from metier.scoring.truth.supported import CONTEXT
 
 Lookup = Callable[[str], str]
 """The text of a chunk by its id; raises InputError for an unknown one."""

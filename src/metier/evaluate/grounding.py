@@ -22,11 +22,11 @@ from metier.evaluate.beside import materials_of
 from metier.evaluate.given import given
 from metier.evaluate.turns import every_turn
 from metier.scoring import make_metric, records_of
-from metier.scoring.agreement import mean_estimate
-from metier.scoring.factual import FACT_METRICS
-from metier.scoring.refusal import is_refusal
 from metier.scoring.rules import reply_text
-from metier.scoring.supported import (
+from metier.scoring.statistics.agreement import mean_estimate
+from metier.scoring.truth.factual import FACT_METRICS
+from metier.scoring.truth.refusal import is_refusal
+from metier.scoring.truth.supported import (
     Entails,
     Source,
     Support,

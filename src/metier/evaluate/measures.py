@@ -27,8 +27,8 @@ from metier.scoring import (
     slice_view,
     task_metrics,
 )
+from metier.scoring.goals.targets import metric_key
 from metier.scoring.records import carries
-from metier.scoring.targets import metric_key
 from metier.scoring.tasks import shown_info
 
 ClassEstimates = Mapping[str, Mapping[str, Estimate]]
