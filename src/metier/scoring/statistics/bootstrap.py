@@ -193,8 +193,10 @@ class Resamples:
         least = 2 / (len(self.values) + 1)
         if not (self.values.min() <= 0.0 <= self.values.max()):
             return least
-        tail = self.correction.from_resample(share_below(self.values, 0.0))
-        return max(min(1.0, 2 * tail, 2 * (1 - tail)), least)
+        # Draws at 0 count for either side, as an interval that ends at 0 holds it.
+        below = self.correction.from_resample(share_below(self.values, 0.0, ties=1.0))
+        above = 1 - self.correction.from_resample(share_below(self.values, 0.0, ties=0.0))
+        return max(min(1.0, 2 * below, 2 * above), least)
 
 
 @dataclass(frozen=True)
@@ -264,7 +266,10 @@ def draw(statistic: Statistic, value: float, resampling: Resampling) -> Resample
     if resampling.method == "bca" and float(np.ptp(values)) > 0:
         if bias is not None:
             value -= bias
-            values = values - values.mean() + value
+            # Where a difference is exactly 0, no item that tells the two apart was drawn, and
+            # there is no bias to take off: moved, it would make chance look like a finding.
+            same = (values == 0.0) & getattr(statistic, "zero_is_exact", False)
+            values = np.where(same, 0.0, values - values.mean() + value)
         correction = Correction.of(values, value, leave_one_out(statistic))
     return Resamples(values, correction, tuple(notes), name)
 
@@ -323,10 +328,10 @@ class Correction:
         return NORMAL.cdf(shifted / (1 + self.skew * shifted) - self.bias)
 
 
-def share_below(values: FloatArray, value: float) -> float:
-    """Return the share of resamples under ``value``, half of those equal; never 0 or 1."""
+def share_below(values: FloatArray, value: float, ties: float = 0.5) -> float:
+    """Return the share of resamples under ``value``, with ``ties`` of those equal; never 0 or 1."""
     same = np.isclose(values, value, rtol=0, atol=1e-12)
-    below = float(np.sum((values < value) & ~same) + 0.5 * np.sum(same))
+    below = float(np.sum((values < value) & ~same) + ties * np.sum(same))
     return (below + 0.5) / (len(values) + 1)
 
 

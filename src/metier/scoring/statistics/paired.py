@@ -51,6 +51,11 @@ class Gap:
     factor: float = 1.0
 
     @property
+    def zero_is_exact(self) -> bool:
+        """Whether a resample with the difference 0 is one in which the two do not differ."""
+        return self.factor == 1.0
+
+    @property
     def n(self) -> int:
         """Items that entered on the side that has fewer."""
         return min(self.a.n, self.b.n)
