@@ -28,7 +28,7 @@ from metier.data.augment.config import NOISES, AugmentConfig
 from metier.data.augment.keep import Claim, LabelFilter
 from metier.data.augment.make import Making, make_rows
 from metier.data.augment.rewriting import Rewrite
-from metier.scoring.intervals import wilson
+from metier.scoring.statistics.intervals import wilson
 
 HERE = Path(__file__).resolve().parent
 RESULTS = HERE / "RESULTS.md"

@@ -33,7 +33,7 @@ from tempfile import TemporaryDirectory
 
 import numpy as np
 
-from metier.scoring.intervals import wilson
+from metier.scoring.statistics.intervals import wilson
 from metier.similarity.near import near_duplicates
 
 HERE = Path(__file__).resolve().parent

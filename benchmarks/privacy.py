@@ -38,7 +38,7 @@ from real_data import RESULTS, machine, revision, shared_data
 from metier.privacy import Finding, find_identifiers
 from metier.privacy.patterns import WIDE
 from metier.privacy.profiles import profile
-from metier.scoring.intervals import effective_n, wilson
+from metier.scoring.statistics.intervals import effective_n, wilson
 
 HERE = Path(__file__).resolve().parent
 LOOKS = HERE / "presidio_looks.jsonl"

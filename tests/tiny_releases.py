@@ -18,7 +18,7 @@ from metier.core.workspace import Workspace
 from metier.models.base import fingerprint_folder
 from metier.registry import Manifest, create_release
 from metier.release import Decision, decide
-from metier.scoring.targets import TargetResult, judge
+from metier.scoring.goals.targets import TargetResult, judge
 from tiny_records import example, report, save
 
 F1 = target(metric="f1_macro", at_least=0.85)

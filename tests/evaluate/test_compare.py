@@ -19,7 +19,7 @@ from metier.evaluate import (
     evaluate,
     verdict,
 )
-from metier.scoring.multiplicity import holm
+from metier.scoring.statistics.multiplicity import holm
 
 
 def wrong_on(*endings: str) -> FakeCompleter:

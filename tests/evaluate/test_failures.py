@@ -16,7 +16,7 @@ from metier.core.objective import Objective
 from metier.core.records import Prediction
 from metier.core.types import Completion, Example, FieldsTarget, Json, LabelsTarget, LabelTarget
 from metier.core.workspace import Workspace
-from metier.evaluate import Bench, EvaluateConfig, evaluate
+from metier.evaluate import Bench, EvaluateConfig, evaluate, tuned_contender
 from metier.evaluate.baselines import baseline
 from metier.evaluate.failures.find import Failures, clusters_of_failures, find_failures
 from metier.evaluate.failures.requests import (
@@ -28,6 +28,8 @@ from metier.evaluate.failures.requests import (
 )
 from metier.evaluate.failures.types import FailureCluster
 from metier.scoring import Resampling
+from metier.tune.config import TuneConfig
+from metier.tune.sft import tune
 
 FEW = Resampling(resamples=200)
 SWAPPED = ("billing", "delivery")
@@ -78,6 +80,23 @@ def test_two_classes_swapped_in_training_are_named_first(swapped_desk: Failures)
     assert first.stands_out and first.adjusted_p < 0.01
     assert first.excess > 10 and first.share.low > 0.1
     assert first.failed > sum(one.failed for one in swapped_desk.clusters[1:])
+
+
+@pytest.mark.slow
+def test_the_bundled_base_tuned_on_them_names_them_first_too(tmp_path: Path) -> None:
+    from metier.models.base import load_base
+
+    base = load_base("metier/tiny")
+    with Workspace.create(tmp_path) as ws:
+        bench = desk_bench(ws, swapped(messages(900, 1), SWAPPED, 0.3))
+        config = TuneConfig.model_validate(
+            {"method": {"type": "full"}, "lr": 1e-3, "epochs": 4, "batch_tokens": 1024}
+        )
+        run = tune(config, bench.version, ws, base, CLASSIFY)
+        found = find_failures(bench, evaluate(bench, tuned_contender(bench, run, base)))
+    first = found.clusters[0]
+    assert set(first.labels) == set(SWAPPED) and first.kind == "confusion"
+    assert first.stands_out, first
 
 
 def test_the_request_asks_first_whether_the_labels_are_right(swapped_desk: Failures) -> None:

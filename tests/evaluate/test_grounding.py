@@ -11,7 +11,8 @@ from metier.core.records import Prediction
 from metier.core.types import Completion, CompletionTarget
 from metier.core.workspace import Workspace
 from metier.evaluate import Bench, Contender, evaluate
-from metier.evaluate.grounding import by_model, grounded_records, truth, with_passages
+from metier.evaluate.given import with_passages
+from metier.evaluate.grounding import by_model, grounded_records, truth
 from metier.scoring import records_of
 
 ANSWER = Objective(task="answer")

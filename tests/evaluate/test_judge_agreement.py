@@ -19,7 +19,7 @@ from metier.evaluate.judge.agreement import (
     read_human,
 )
 from metier.evaluate.judge.types import Choice, Item, Pair, Panel, Rating
-from metier.scoring.agreement import kappa, pairwise_kappa, quadratic_kappa, spearman
+from metier.scoring.statistics.agreement import kappa, pairwise_kappa, quadratic_kappa, spearman
 from metier.scoring.types import Resampling
 
 QUICK = Resampling(resamples=200)

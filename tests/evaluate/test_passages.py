@@ -15,6 +15,7 @@ from metier.core.types import Example
 from metier.core.workspace import Workspace
 from metier.evaluate import Bench, Contender, evaluate, run_baselines
 from metier.evaluate.baselines import rungs_of
+from metier.evaluate.compare import Comparison
 from metier.evaluate.passages import library, tuned_rag, wants_tuned_rag
 from metier.models.prompt import TUNED
 from metier.retrieval.config import ABSENT, RetrievalConfig
@@ -70,6 +71,16 @@ def test_rag_reads_the_documents(workspace: Workspace) -> None:
     (first, *_) = load_predictions(workspace, rag)
     assert first.completion.sources and first.completion.text.endswith("[1]")
     assert "[1]" not in str(first.parsed)
+
+
+def test_groundedness_is_measured_against_the_passages_shown(workspace: Workspace) -> None:
+    asking = ANSWER.model_copy(update={"metrics": ["groundedness"]})
+    made = replace(bench(workspace, FROM_TRAIN), objective=asking)
+    zero_shot, rag = run_baselines(made, reader, rungs=["zero_shot", "rag"])
+    assert rag.metrics["groundedness"].value == 1.0, "every reply repeats a passage"
+    assert zero_shot.metrics["groundedness"].value == 0.0, "the question alone bears out nothing"
+    (difference,) = Comparison(made).differences(rag, zero_shot, ["groundedness"])
+    assert difference.estimate.value == 1.0
 
 
 def test_the_documents_from_train_hold_no_other_rows(workspace: Workspace) -> None:

@@ -21,7 +21,7 @@ from metier.journey.probed import with_probes
 from metier.journey.session import Session, make_bench, open_session
 from metier.journey.trust import trust_of
 from metier.journey.verbs import newest_per_rung
-from metier.scoring.targets import judge as judge_targets
+from metier.scoring.goals.targets import judge as judge_targets
 from metier.scoring.tasks import check_targets
 
 HEAD = '[project]\nname = "desk"\n[objective]\ntask = "answer"\n'

@@ -22,7 +22,7 @@ from metier.journey.trust import trust_of
 from metier.journey.validity import validate_metric
 from metier.journey.verbs import standing
 from metier.release.gate import decide
-from metier.scoring.targets import judge
+from metier.scoring.goals.targets import judge
 
 KIND = [
     "Monday.",

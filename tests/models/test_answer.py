@@ -24,6 +24,7 @@ from metier.models.filling import (
     closing_quote,
     field_specs,
 )
+from metier.models.listing import MOST_LABELS, LabelList
 from metier.models.prompt import parse_reply
 
 CLASSIFY = Objective(task="classify")
@@ -146,6 +147,48 @@ def test_label_lists_hold_known_labels_once(random_base: Base) -> None:
         found = parse_reply(completion.text, MULTI, LABELS)
         assert found is not None and set(found) <= set(LABELS)
         assert len(found) == len(set(found))
+
+
+MANY = [f"{letter}{number}" for letter in "abcdef" for number in range(100)]
+
+
+def test_lists_of_very_many_labels_are_written_not_scored(random_base: Base) -> None:
+    completer = LocalCompleter(random_base)
+    found = answer(completer, ASKED, MULTI, MANY, BRIEF)
+    for one in found:
+        read = parse_reply(one.text, MULTI, MANY)
+        assert one.error is None and isinstance(read, list)
+        assert len(set(read)) == len(read) <= MOST_LABELS and set(read) <= set(MANY)
+    assert [one.text for one in answer(completer, ASKED[:1], MULTI, MANY, BRIEF)] == [found[0].text]
+
+
+@pytest.mark.parametrize(
+    ("text", "fits", "whole"),
+    [
+        ("", True, False),
+        ("no", True, False),
+        ("none", True, True),
+        ("none;", False, False),
+        ("m5", True, True),
+        ("m54", True, True),
+        ("m54.", True, False),
+        ("m54.5;", True, False),
+        ("m54.5; m54", True, True),
+        ("m54.5; m54.5", False, False),
+        ("m54.5; none", False, False),
+        ("m6", False, False),
+        ("m54.5, m5", False, False),
+    ],
+)
+def test_the_grammar_of_a_list(text: str, fits: bool, whole: bool) -> None:
+    grammar = LabelList(("m5", "m54", "m54.5", "n1"))
+    assert (grammar.fits(text), grammar.whole(text)) == (fits, whole)
+
+
+def test_a_list_that_was_cut_short_keeps_what_was_said() -> None:
+    grammar = LabelList(("m5", "m54", "n1"))
+    assert grammar.said("n1; m54; m") == ["n1", "m54"]
+    assert grammar.said("none") == [] and grammar.said("") == []
 
 
 def test_label_lists_stop_when_all_are_said_or_the_model_stops() -> None:

@@ -162,7 +162,7 @@ FRAMES = [
 
 def test_names_never_seen_are_found() -> None:
     """Recall on 600 made rows; names from the held-out lists, wordings not among the templates."""
-    from metier.scoring.intervals import wilson
+    from metier.scoring.statistics.intervals import wilson
 
     rng = random.Random(5)
     given, surnames = held_out("given"), held_out("surname")

@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 from scipy.sparse import csr_array
 
-from metier.scoring.bias import f1_macro_bias, ratio_bias
+from metier.scoring.statistics.bias import f1_macro_bias, ratio_bias
 
 
 def table(wanted: np.ndarray, got: np.ndarray, labels: int) -> csr_array:

@@ -5,7 +5,7 @@ import numpy as np
 import pytest
 
 from metier.core.types import Score
-from metier.scoring.bootstrap import (
+from metier.scoring.statistics.bootstrap import (
     Correction,
     Quantile,
     Sums,
@@ -15,7 +15,7 @@ from metier.scoring.bootstrap import (
     estimate,
     leave_one_out,
 )
-from metier.scoring.intervals import cluster_t, clustered_error
+from metier.scoring.statistics.intervals import cluster_t, clustered_error
 from metier.scoring.types import Resampling
 
 # Efron and Tibshirani (1993), table 14.1, spatial test data, measurement A

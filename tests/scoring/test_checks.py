@@ -8,9 +8,9 @@ from metier.core.objective import Objective, Target
 from metier.core.types import Score
 from metier.scoring import check_targets, make_metric, metric_info, primary_metric, task_metrics
 from metier.scoring.checks import MAX_CHARACTERS, graded
-from metier.scoring.coverage import covered, parts
 from metier.scoring.materials import NOTHING, Materials
 from metier.scoring.tasks import shown_info
+from metier.scoring.texts.coverage import covered, parts
 
 SCHEMA = {
     "type": "object",

@@ -6,7 +6,7 @@ import pytest
 
 from metier.core.types import Score
 from metier.scoring import make_metric
-from metier.scoring.citations import citations, unknown_citations, without_citations
+from metier.scoring.truth.citations import citations, unknown_citations, without_citations
 
 
 @pytest.mark.parametrize(

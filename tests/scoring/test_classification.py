@@ -13,7 +13,7 @@ from metier.scoring import (
     rare_classes,
     support,
 )
-from metier.scoring.classification import decisions, label_of
+from metier.scoring.labels.classification import decisions, label_of
 
 FAST = Resampling(100)
 

@@ -21,7 +21,12 @@ from metier.scoring import (
     paired_difference,
     permutation_test,
 )
-from metier.scoring.power import detectable, items_for_mean, items_for_paired, items_for_proportion
+from metier.scoring.statistics.power import (
+    detectable,
+    items_for_mean,
+    items_for_paired,
+    items_for_proportion,
+)
 from simulated_sets import (
     World,
     classes,

@@ -12,9 +12,9 @@ from metier.core.objective import Objective
 from metier.core.types import Score
 from metier.scoring.builtin import make_metric
 from metier.scoring.checks import graded
-from metier.scoring.facts import FactTable, read_facts
 from metier.scoring.materials import Materials
 from metier.scoring.tasks import check_targets
+from metier.scoring.truth.facts import FactTable, read_facts
 
 TABLE = """subject,attribute,value,unit,valid_from,valid_until
 Basic plan|Basic,price|costs|cost,20,USD,2024-01-01,2025-12-31

@@ -2,7 +2,7 @@ import math
 
 import pytest
 
-from metier.scoring.intervals import (
+from metier.scoring.statistics.intervals import (
     binomial_cdf,
     cluster_t,
     clustered_error,

@@ -10,10 +10,10 @@ import pytest
 from evaluate_fakes import paired, report, target
 from metier.core.objective import Objective
 from metier.core.types import Estimate
-from metier.scoring.intervals import percent, widened
-from metier.scoring.looks import at_level, look_level, looks_words, new_items
-from metier.scoring.power import items_for_proportion, observed_for_proportion
-from metier.scoring.targets import TargetResult, judge
+from metier.scoring.goals.looks import at_level, look_level, looks_words, new_items
+from metier.scoring.goals.targets import TargetResult, judge
+from metier.scoring.statistics.intervals import percent, widened
+from metier.scoring.statistics.power import items_for_proportion, observed_for_proportion
 from metier.scoring.types import Resampling
 
 F1 = target(metric="f1_macro", at_least=0.85)

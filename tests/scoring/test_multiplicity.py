@@ -7,7 +7,7 @@ import math
 import numpy as np
 import pytest
 
-from metier.scoring.multiplicity import benjamini_hochberg, holm, simultaneous_level
+from metier.scoring.statistics.multiplicity import benjamini_hochberg, holm, simultaneous_level
 
 # Benjamini and Hochberg (1995), section 4.1: 15 p-values of a myocardial infarction trial
 INFARCTION = [0.0001, 0.0004, 0.0019, 0.0095, 0.0201, 0.0278, 0.0298, 0.0344]

@@ -51,6 +51,29 @@ def test_the_p_value_agrees_with_the_interval_and_with_mcnemar():
         assert swapped == pytest.approx(exact, abs=0.04)
 
 
+@pytest.mark.parametrize("metric", ["f1_macro", "accuracy"])
+@pytest.mark.parametrize("seed", range(4))
+def test_one_item_of_many_proves_nothing(metric, seed):
+    rng = np.random.default_rng(seed)
+    truth = rng.integers(0, 10, 234)
+    said = np.where(rng.random(234) < 0.75, truth, rng.integers(0, 10, 234))
+    said[0] = (truth[0] + 1) % 10
+    better = said.copy()
+    better[0] = truth[0]
+
+    def scores(answers):
+        return [
+            Score(f"e{i:03d}", None, f"c{t}", f"c{s}", cluster="")
+            for i, (t, s) in enumerate(zip(truth, answers, strict=True))
+        ]
+
+    found = paired_difference(
+        make_metric(metric), scores(better), scores(said), Resampling(seed=seed)
+    )
+    assert found.p_value > 0.3, found
+    assert found.estimate.low <= 0 < found.estimate.value
+
+
 def test_permutation_enumerates_a_case_small_enough_to_count():
     # 6 discordant pairs, all for a: only "no swap" and "all swapped" reach |6/6|, 2 of 64
     a, b = graded([1] * 6), graded([0] * 6)

@@ -4,7 +4,7 @@ from metier.core.errors import ConfigError
 from metier.core.objective import Objective, Target
 from metier.core.types import Estimate
 from metier.scoring import Assumptions, HeldOut, needs
-from metier.scoring.power import items_for_proportion, observed_for_proportion
+from metier.scoring.statistics.power import items_for_proportion, observed_for_proportion
 
 
 def row(target, held_out=None, *, task="classify", assumptions=None, fields=None):

@@ -3,8 +3,8 @@ import math
 import pytest
 
 from metier.core.types import Estimate
-from metier.scoring.intervals import binomial_cdf, wilson
-from metier.scoring.power import (
+from metier.scoring.statistics.intervals import binomial_cdf, wilson
+from metier.scoring.statistics.power import (
     detectable,
     detectable_mean,
     detectable_paired,

@@ -5,9 +5,9 @@ import pytest
 from metier.core.objective import Objective
 from metier.core.types import Score
 from metier.scoring import catalogue, make_metric
-from metier.scoring.readability import reading_ease, reading_grade, syllables
-from metier.scoring.refusal import is_refusal, should_refuse
-from metier.scoring.tone import kinds_of, taken_up
+from metier.scoring.texts.readability import reading_ease, reading_grade, syllables
+from metier.scoring.texts.tone import kinds_of, taken_up
+from metier.scoring.truth.refusal import is_refusal, should_refuse
 
 PROXIES = ("reading_ease", "reading_grade", "empathy", "personalisation")
 

@@ -2,7 +2,7 @@
 
 import pytest
 
-from metier.scoring.quantities import quantities, unit_of
+from metier.scoring.texts.quantities import quantities, unit_of
 
 
 def read(text: str) -> list[tuple[float, str]]:

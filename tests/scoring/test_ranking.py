@@ -5,7 +5,7 @@ import pytest
 
 from metier.core.types import Score
 from metier.scoring import Resampling, make_metric, paired_difference
-from metier.scoring.bootstrap import leave_one_out
+from metier.scoring.statistics.bootstrap import leave_one_out
 
 FAST = Resampling(100)
 

@@ -6,7 +6,7 @@ import pytest
 
 from metier.core.types import Score
 from metier.scoring import Resampling, make_metric, metric_info
-from metier.scoring.similar import similarity_metric
+from metier.scoring.texts.similar import similarity_metric
 
 FAST = Resampling(100)
 

@@ -4,7 +4,7 @@ import pytest
 
 from metier.core.types import Score
 from metier.scoring import Resampling, make_metric
-from metier.scoring.spans import Passage, matches, passages
+from metier.scoring.labels.spans import Passage, matches, passages
 
 FAST = Resampling(100)
 

@@ -3,7 +3,7 @@ import pytest
 from metier.core.objective import Objective
 from metier.core.types import Score
 from metier.scoring import Resampling, field_view, make_metric, slice_view
-from metier.scoring.structured import violations
+from metier.scoring.labels.structured import violations
 
 FAST = Resampling(50)
 SCHEMA = {

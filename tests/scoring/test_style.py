@@ -9,8 +9,8 @@ from metier.core.types import Score
 from metier.scoring import make_metric
 from metier.scoring.checks import graded
 from metier.scoring.materials import Materials
-from metier.scoring.voice import auroc, learn_voice
-from metier.scoring.words import sentences, words
+from metier.scoring.texts.voice import auroc, learn_voice
+from metier.scoring.texts.words import sentences, words
 
 
 def outcome(text, **rules):

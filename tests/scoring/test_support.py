@@ -3,10 +3,10 @@
 import pytest
 
 from metier.core.types import Json, Score
-from metier.scoring.bootstrap import clusters_of
 from metier.scoring.builtin import make_metric
-from metier.scoring.entities import codes, names
-from metier.scoring.supported import (
+from metier.scoring.statistics.bootstrap import clusters_of
+from metier.scoring.truth.entities import codes, names
+from metier.scoring.truth.supported import (
     Rarity,
     Source,
     Strictness,

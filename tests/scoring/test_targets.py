@@ -11,7 +11,7 @@ from evaluate_fakes import paired, report, target
 from metier.core.objective import Objective, Target
 from metier.core.records import EvaluationReport
 from metier.core.types import Estimate
-from metier.scoring.targets import find_reference, items_to_settle, judge
+from metier.scoring.goals.targets import find_reference, items_to_settle, judge
 
 
 def judged(asked: Target, *reports: EvaluationReport, difference=None):  # type: ignore[no-untyped-def]

@@ -15,7 +15,7 @@ from metier.scoring import (
     primary_metric,
     task_metrics,
 )
-from metier.scoring.factual import FACT_METRICS
+from metier.scoring.truth.factual import FACT_METRICS
 
 FIELDS = {
     "type": "object",
@@ -147,6 +147,16 @@ def test_targets_of_later_stages_and_probes_are_let_through():
             ],
         )
     )
+
+
+def test_what_is_measured_of_the_tuned_model_alone_has_no_reference():
+    drop = {"metric": "general_ability_drop", "reduce_by": 0.5}
+    with pytest.raises(ConfigError, match="of the tuned model alone: use at_least or at_most"):
+        check_targets(
+            Objective(task="answer", constraint=[Target(**drop, relative_to="zero_shot")])
+        )
+    today = Target(**drop, relative_to="current_process", current_value=0.1)
+    check_targets(Objective(task="answer", constraint=[today]))
 
 
 def test_names_are_had_without_numpy_or_scipy():

@@ -4,7 +4,7 @@ import pytest
 
 from metier.core.types import Score
 from metier.scoring import Resampling, make_metric, scorers
-from metier.scoring.text import exact_match_of, normalise, rouge_of, token_f1_of, words
+from metier.scoring.texts.text import exact_match_of, normalise, rouge_of, token_f1_of, words
 
 FAST = Resampling(100)
 

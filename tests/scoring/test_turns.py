@@ -5,7 +5,7 @@ import pytest
 from metier.core.types import Score
 from metier.scoring import Resampling, make_metric, metrics
 from metier.scoring.records import carries, conversation_of, turn_id, with_turns
-from metier.scoring.turns import conversations
+from metier.scoring.texts.turns import conversations
 
 FAST = Resampling(100)
 

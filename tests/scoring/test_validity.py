@@ -7,7 +7,7 @@ from scipy.stats import pearsonr, spearmanr
 from metier.core.errors import InputError
 from metier.core.types import Score
 from metier.scoring import Resampling
-from metier.scoring.validity import Correlation, correlation, midranks
+from metier.scoring.statistics.validity import Correlation, correlation, midranks
 
 FAST = Resampling(300)
 

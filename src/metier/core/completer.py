@@ -82,3 +82,37 @@ class StreamingCompleter(Completer, Protocol):
     def stream(self, conversation: Conversation, sampling: Sampling) -> Iterator[str]:
         """Yield pieces of the answer; joined they equal what ``complete`` returns."""
         ...
+
+
+class Around:
+    """A Completer around another one: what a subclass does not change is the inner one's."""
+
+    def __init__(self, inner: Completer) -> None:
+        self._inner = inner
+
+    @property
+    def name(self) -> str:
+        """The inner Completer's."""
+        return self._inner.name
+
+    @property
+    def fingerprint(self) -> str:
+        """The inner Completer's: right only where answers stay the same."""
+        return self._inner.fingerprint
+
+    @property
+    def capabilities(self) -> Capabilities:
+        """The inner Completer's."""
+        return self._inner.capabilities
+
+    def complete(
+        self, conversations: Sequence[Conversation], sampling: Sampling
+    ) -> list[Completion]:
+        """Answer as the inner Completer does."""
+        return self._inner.complete(conversations, sampling)
+
+    def score(
+        self, conversations: Sequence[Conversation], choices: Sequence[str]
+    ) -> list[list[float]]:
+        """Score as the inner Completer does."""
+        return self._inner.score(conversations, choices)

@@ -208,7 +208,7 @@ def _recalls(
     read: Sequence[SampleRow], missed: Mapping[str, Mapping[str, set[str]]]
 ) -> dict[str, Estimate]:
     """Return recall by kind, and of all kinds together under ``all``."""
-    from metier.scoring.agreement import share_estimate
+    from metier.scoring.statistics.agreement import share_estimate
 
     records: dict[str, list[Score]] = {}
     for row in read:
@@ -227,7 +227,7 @@ def _documents(read: Sequence[SampleRow], missed: Mapping[str, Mapping[str, set[
     Source: Clopper and Pearson (1934), Biometrika 26(4). With several rows of one group the
     effective number of rows counts (Korn and Graubard 1998, Survey Methodology 24(2)).
     """
-    from metier.scoring.intervals import effective_n
+    from metier.scoring.statistics.intervals import effective_n
 
     if not read:
         return Estimate(float("nan"), float("nan"), float("nan"), 0, 0, LEVEL)

@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from dataclasses import replace
 
 from metier.core.records import Difference
-from metier.scoring.multiplicity import holm
+from metier.scoring.statistics.multiplicity import holm
 
 
 def adjusted(differences: Sequence[Difference]) -> list[Difference]:

@@ -27,7 +27,7 @@ from metier.evaluate.bench import Bench, Contender
 from metier.models.answer import answer
 from metier.models.caching import CompletionStore, cached
 from metier.models.prompt import expected, parse_reply
-from metier.scoring.citations import without_citations
+from metier.scoring.truth.citations import without_citations
 
 MEASURING = {"target", "constraint", "metrics", "check", "refusals", "proxy_min_correlation"}
 """Parts of the objective that say how answers are measured, not what is asked."""

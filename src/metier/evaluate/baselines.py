@@ -28,7 +28,7 @@ from metier.evaluate.config import GROUNDED_RUNGS, PROMPTED_RUNGS, Rung
 from metier.evaluate.evaluate import evaluate
 from metier.evaluate.passages import GROUNDED_TASKS, Library, library, rag, rag_few_shot
 from metier.models import prompt
-from metier.scoring.targets import TUNED
+from metier.scoring.goals.targets import TUNED
 
 if TYPE_CHECKING:
     from metier.models.base import Base

@@ -2,25 +2,34 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
 from metier.core.ledger import get_version, load_split
 from metier.core.objective import Objective
-from metier.core.records import EvaluationReport
-from metier.core.types import CompletionTarget, Example, PreferenceTarget
+from metier.core.records import EvaluationReport, Prediction
+from metier.core.types import CompletionTarget, Example, PreferenceTarget, Score
 from metier.evaluate.bench import Bench
 from metier.evaluate.turns import every_turn
 from metier.scoring import metric_info, task_metrics
 from metier.scoring.materials import NOTHING, Materials
 
+Drawn = tuple[list[Score], tuple[str, ...]]
+Draw = Callable[[Sequence[Score], Sequence[Prediction]], Drawn]
+"""Adds to records the passages that their replies were shown; returns notes, too."""
+
+
+def _nothing(records: Sequence[Score], predictions: Sequence[Prediction]) -> Drawn:
+    return list(records), ()
+
 
 @dataclass(frozen=True)
 class Beside:
-    """The examples that were answered, and what checks read."""
+    """The examples that were answered, what checks read, and how passages are looked up."""
 
     examples: Sequence[Example] = ()
     materials: Materials = NOTHING
+    draw: Draw = _nothing
 
 
 ALONE = Beside()

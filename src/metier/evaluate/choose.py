@@ -172,7 +172,7 @@ def _correct(
 def _value(
     bench: Bench, objective: Objective, rows: Sequence[Example], completions: Sequence[Completion]
 ) -> float:
-    from metier.scoring.bootstrap import point
+    from metier.scoring.statistics.bootstrap import point
 
     records = records_of(predictions_of(bench, rows, completions))
     metric = make_metric(primary_metric(objective), objective=objective)

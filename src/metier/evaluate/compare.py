@@ -18,6 +18,7 @@ from metier.core.workspace import Workspace
 from metier.evaluate.adjust import adjusted
 from metier.evaluate.bench import Bench
 from metier.evaluate.beside import materials_of, questions_of
+from metier.evaluate.given import given
 from metier.evaluate.measures import slice_records
 from metier.scoring import (
     Metric,
@@ -27,8 +28,8 @@ from metier.scoring import (
     records_of,
     task_metrics,
 )
-from metier.scoring.looks import at_level
-from metier.scoring.power import detectable
+from metier.scoring.goals.looks import at_level
+from metier.scoring.statistics.power import detectable
 
 
 @dataclass(frozen=True)
@@ -42,7 +43,8 @@ class Comparison:
         """Return the records of a report, in the order of example ids."""
         if report.id not in self._records:
             predictions = load_predictions(self.bench.workspace, report)
-            found = records_of(predictions, questions_of(self.bench, report))
+            records = records_of(predictions, questions_of(self.bench, report))
+            found, _ = given(self.bench, records, predictions)
             self._records[report.id] = sorted(found, key=lambda record: record.example_id)
         return self._records[report.id]
 

@@ -29,7 +29,7 @@ from metier.core.types import Estimate, Example
 from metier.evaluate.bench import Bench, Contender
 from metier.evaluate.evaluate import evaluate
 from metier.scoring import make_metric, metric_info, primary_metric, records_of
-from metier.scoring.bootstrap import FloatArray, draws, undefined
+from metier.scoring.statistics.bootstrap import FloatArray, draws, undefined
 from metier.scoring.types import Statistic
 
 if TYPE_CHECKING:

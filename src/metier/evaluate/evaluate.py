@@ -14,6 +14,7 @@ import platform
 from collections.abc import Sequence
 from dataclasses import replace
 from datetime import UTC, datetime
+from functools import partial
 
 from metier.core.ids import new_id
 from metier.core.ledger import (
@@ -27,6 +28,7 @@ from metier.core.types import Json, digest
 from metier.evaluate.answers import answer_split, answers_key, asking_anew, forget_batches
 from metier.evaluate.bench import Bench, Contender
 from metier.evaluate.beside import Beside, materials_of
+from metier.evaluate.given import given
 from metier.evaluate.measures import COST, measure
 
 
@@ -107,7 +109,7 @@ def _report(
     if split == REGRESSION:  # targets, and the slices they name, are about the test set
         objective = objective.model_copy(update={"target": [], "constraint": []})
     with bench.progress.task(f"score {contender.rung}"):
-        beside = Beside(bench.measured(split), materials_of(bench))
+        beside = Beside(bench.measured(split), materials_of(bench), partial(given, bench))
         measures = measure(
             objective, predictions, bench.resampling, bench.prices, contender.device, beside
         )

@@ -11,24 +11,22 @@ What a reply may draw on: the question, and the passages that retrieval showed (
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 
-from metier.core.errors import InputError
 from metier.core.ledger import get_version, load_predictions, load_split
-from metier.core.records import EvaluationReport, Prediction
+from metier.core.records import EvaluationReport
 from metier.core.types import Estimate, Score
 from metier.evaluate.bench import Bench
 from metier.evaluate.beside import materials_of
-from metier.evaluate.passages import library
+from metier.evaluate.given import given
 from metier.evaluate.turns import every_turn
 from metier.scoring import make_metric, records_of
-from metier.scoring.agreement import mean_estimate
-from metier.scoring.factual import FACT_METRICS
-from metier.scoring.refusal import is_refusal
-from metier.scoring.rules import asked_text, reply_text
-from metier.scoring.supported import (
-    CONTEXT,
+from metier.scoring.rules import reply_text
+from metier.scoring.statistics.agreement import mean_estimate
+from metier.scoring.truth.factual import FACT_METRICS
+from metier.scoring.truth.refusal import is_refusal
+from metier.scoring.truth.supported import (
     Entails,
     Source,
     Support,
@@ -37,8 +35,6 @@ from metier.scoring.supported import (
     support_by,
 )
 
-Lookup = Callable[[str], str]
-"""The text of a chunk by its id; raises InputError for an unknown one."""
 ALWAYS = (
     *("groundedness", "unsupported_numbers_rate", "unsupported_names_rate"),
     *("hallucination_rate", "answered_unanswerable_rate", "over_refusal_rate"),
@@ -96,36 +92,7 @@ def grounded_records(bench: Bench, report: EvaluationReport) -> tuple[list[Score
     version = get_version(bench.workspace, report.version_id)
     examples = every_turn(load_split(bench.workspace, version, report.split))
     predictions = load_predictions(bench.workspace, report)
-    records = records_of(predictions, examples)
-    if not any(one.completion.sources for one in predictions):
-        return records, ()
-    return with_passages(records, predictions, _text_in(bench))
-
-
-def _text_in(bench: Bench) -> Lookup:
-    index = library(bench).index
-    return lambda chunk: index.chunk(chunk).text
-
-
-def with_passages(
-    records: Sequence[Score], predictions: Sequence[Prediction], lookup: Lookup
-) -> tuple[list[Score], tuple[str, ...]]:
-    """Return records whose source is the question and the passages shown; notes say what is lost.
-
-    A passage that the index no longer has supports nothing: the replies count against the model
-    rather than for it, and the note says how many.
-    """
-    found, lost = [], 0
-    for record, prediction in zip(records, predictions, strict=True):
-        texts = [asked_text(record) or ""]
-        for chunk in prediction.completion.sources:
-            try:
-                texts.append(lookup(chunk))
-            except InputError:
-                lost += 1
-        found.append(replace(record, detail={**record.detail, CONTEXT: texts}))
-    note = f"{lost} passages that were shown are no longer in the index and support nothing"
-    return found, ((note,) if lost else ())
+    return given(bench, records_of(predictions, examples), predictions)
 
 
 def by_model(

@@ -27,8 +27,8 @@ from metier.scoring import (
     slice_view,
     task_metrics,
 )
+from metier.scoring.goals.targets import metric_key
 from metier.scoring.records import carries
-from metier.scoring.targets import metric_key
 from metier.scoring.tasks import shown_info
 
 ClassEstimates = Mapping[str, Mapping[str, Estimate]]
@@ -62,7 +62,7 @@ def measure(
     few to rank, are left out, unless the objective asks for them: then they are undefined, and say
     why.
     """
-    records = records_of(predictions, beside.examples)
+    records, notes = beside.draw(records_of(predictions, beside.examples), predictions)
     metrics = {}
     for name in measured_metrics(objective, records):
         metric = make_metric(name, objective=objective, materials=beside.materials)
@@ -80,7 +80,7 @@ def measure(
         metrics,
         {name: per_class(view, resampling) for name, view in views.items()},
         {name: confusion(view) for name, view in views.items() if fields[name] == "label"},
-        tuple(_warnings(objective, predictions)),
+        (*notes, *_warnings(objective, predictions)),
     )
 
 

@@ -7,12 +7,12 @@ training rows that may be shown in prompts: neither test nor the rows that are c
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from functools import cached_property
 from itertools import product
 
-from metier.core.completer import Capabilities, Completer, Sampling
+from metier.core.completer import Around, Completer, Sampling
 from metier.core.errors import InputError
 from metier.core.objective import TaskKind
 from metier.core.types import Completion, CompletionTarget, Conversation, Json
@@ -21,7 +21,7 @@ from metier.evaluate.bench import Bench, Contender
 from metier.evaluate.choose import ChoiceRows, choice_rows, choose
 from metier.models.few_shot import few_shot
 from metier.models.prompt import PromptVariant, untuned_variants
-from metier.retrieval.grounded import GroundedCompleter, Grounding, grounded
+from metier.retrieval.grounded import GroundedCompleter, Grounding, Room, grounded
 from metier.retrieval.index import Index
 from metier.retrieval.knowledge import Knowledge, copied_share, stored_index
 from metier.retrieval.types import Document
@@ -214,29 +214,14 @@ def _warned(contender: Contender, shelf: Library) -> Contender:
     return replace(contender, warnings=(*contender.warnings, *extra))
 
 
-class _Remembering:
+class _Remembering(Around):
     """A Completer that answers the same question once, while options are tried."""
 
     def __init__(self, inner: Completer) -> None:
-        self._inner = inner
+        super().__init__(inner)
         self._known: dict[tuple[Conversation, Sampling], Completion] = {}
         self.model = getattr(inner, "model", None)
-
-    @property
-    def name(self) -> str:
-        return self._inner.name
-
-    @property
-    def fingerprint(self) -> str:
-        return self._inner.fingerprint
-
-    @property
-    def capabilities(self) -> Capabilities:
-        return self._inner.capabilities
-
-    @property
-    def room(self) -> Callable[[Conversation], int] | None:
-        return getattr(self._inner, "room", None)
+        self.room: Room | None = getattr(inner, "room", None)
 
     def complete(
         self, conversations: Sequence[Conversation], sampling: Sampling
@@ -247,8 +232,3 @@ class _Remembering:
             replies = self._inner.complete([one for one, _ in new], sampling)
             self._known.update(zip(new, replies, strict=True))
         return [self._known[one, sampling] for one in conversations]
-
-    def score(
-        self, conversations: Sequence[Conversation], choices: Sequence[str]
-    ) -> list[list[float]]:
-        return self._inner.score(conversations, choices)

@@ -15,7 +15,7 @@ from metier.core.objective import Objective
 from metier.core.records import CASE_SLICE, Prediction
 from metier.core.types import Estimate, Json
 from metier.scoring import field_kinds
-from metier.scoring.intervals import effective_n, wilson
+from metier.scoring.statistics.intervals import effective_n, wilson
 from metier.similarity import normalise
 
 SIDES = ("learned", "held_back")

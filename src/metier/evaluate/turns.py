@@ -2,7 +2,7 @@
 
 The history is the reference's, not what the model said earlier (teacher forcing): a turn is judged
 for itself, and a slip does not spoil what follows. What a whole conversation makes of the turns is
-in ``metier.scoring.turns``.
+in ``metier.scoring.texts.turns``.
 """
 
 from __future__ import annotations

@@ -19,9 +19,8 @@ from metier.core.records import Difference, EvaluationReport, Look
 from metier.core.types import Estimate
 from metier.evaluate.config import PROMPTED_RUNGS
 from metier.scoring import primary_metric
-from metier.scoring.intervals import percent
-from metier.scoring.looks import look_level, looks_words
-from metier.scoring.targets import (
+from metier.scoring.goals.looks import look_level, looks_words
+from metier.scoring.goals.targets import (
     NO_BASELINES,
     TUNED,
     Paired,
@@ -29,6 +28,7 @@ from metier.scoring.targets import (
     best_of,
     judge,
 )
+from metier.scoring.statistics.intervals import percent
 from metier.scoring.tasks import shown_info
 
 Decision = Literal["tuning_pays", "dont_tune", "no_baseline", "not_tuned", "nothing_measured"]

@@ -191,7 +191,7 @@ def _no_number(name: str) -> None:
 
 
 def _fields(value: Json, objective: Objective) -> dict[str, Json]:
-    from metier.scoring.structured import violations
+    from metier.scoring.labels.structured import violations
 
     properties = _properties(objective)
     given = _parsed(value) if isinstance(value, str) else value

@@ -25,8 +25,8 @@ from metier.journey.releases import make_release
 from metier.journey.session import Session
 from metier.queue.items import count_items
 from metier.registry.releases import aliases, get_release
-from metier.scoring.looks import looks_words
-from metier.scoring.targets import CHAMPION, NO_BASELINES
+from metier.scoring.goals.looks import looks_words
+from metier.scoring.goals.targets import CHAMPION, NO_BASELINES
 
 if TYPE_CHECKING:
     from metier.evaluate.verdict import Verdict

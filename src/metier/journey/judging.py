@@ -224,7 +224,7 @@ def items_of(session: Session, report: EvaluationReport) -> dict[str, Item]:
     """
     from metier.evaluate.grounding import grounded_records
     from metier.scoring.rules import asked_text, expected_text, reply_text
-    from metier.scoring.supported import CONTEXT
+    from metier.scoring.truth.supported import CONTEXT
 
     records, _ = grounded_records(make_bench(session, report.version_id), report)
     return {

@@ -17,7 +17,7 @@ from metier.core.records import Cycle, EvaluationReport
 from metier.core.types import Estimate
 from metier.journey.session import Session, make_bench
 from metier.scoring import primary_metric
-from metier.scoring.targets import describe, find_estimate
+from metier.scoring.goals.targets import describe, find_estimate
 
 if TYPE_CHECKING:
     from metier.evaluate.compare import Comparison

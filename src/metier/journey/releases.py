@@ -21,8 +21,8 @@ from metier.models.base import find_base, fingerprint_folder
 from metier.models.prompt import TUNED as TUNED_PROMPT
 from metier.registry import Manifest, create_release, get_release, load_manifest
 from metier.release.gate import Decision, decide
-from metier.scoring.looks import look_level
-from metier.scoring.targets import TUNED, judge
+from metier.scoring.goals.looks import look_level
+from metier.scoring.goals.targets import TUNED, judge
 
 if TYPE_CHECKING:
     from metier.evaluate.bench import Bench, Contender

@@ -99,7 +99,7 @@ def _measure(
 ) -> Probe:
     from metier.evaluate.failures.items import item_values
     from metier.scoring.builtin import make_metric
-    from metier.scoring.validity import correlation
+    from metier.scoring.statistics.validity import correlation
 
     metric = make_metric(name, objective=objective, materials=_materials(session))
     config = session.project.evaluate

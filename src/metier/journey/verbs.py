@@ -31,7 +31,7 @@ from metier.journey.session import (
 )
 from metier.journey.trust import trust_of
 from metier.scoring import Assumptions, HeldOut, Need, needs
-from metier.scoring.looks import look_level
+from metier.scoring.goals.looks import look_level
 
 if TYPE_CHECKING:
     from metier.data.build import BuildResult

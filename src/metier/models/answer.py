@@ -8,7 +8,8 @@ How each task is asked, when the Completer can score:
 
     classify    all labels scored, arg max of log P - log prior
     multilabel  label by label: after the labels chosen so far, every remaining one and "stop"
-                are scored and the best is taken, so only known labels can be said
+                are scored and the best is taken, so only known labels can be said; of more
+                than MOST_SCORED labels, greedily written, with nothing else to be said
     structured  the JSON's keys and quotes are written, enum and boolean fields scored, numbers
                 restricted to digits, text generated up to the closing quote
     others      generated
@@ -34,10 +35,11 @@ from metier.models.choosing import (
     mean_log_prior,
 )
 from metier.models.filling import closed_field_scores, fill_fields
+from metier.models.listing import LABEL_TOKENS, MOST_LABELS, LabelList
 from metier.models.prompt import NONE, SEPARATOR, readings, render_target, spoken
 
-MOST_LABELS = 24
-"""A multilabel reply ends here at the latest."""
+MOST_SCORED = 512
+"""Labels up to which those of a multilabel reply are scored; each step scores all of them."""
 
 
 def answer(
@@ -52,15 +54,17 @@ def answer(
 
     ``text`` is the reply as ``parse_reply`` reads it; ``choice_logprobs`` holds log-probabilities
     by label: for classify those of the reply, uncorrected, for multilabel those of the label being
-    named first. ``confidence`` is the probability among the scored
-    choices: of the label, or of the least certain closed field or listed label. Usage and timing
-    add up over all passes.
+    named first. ``confidence`` is the probability among the scored choices: of the label, or of
+    the least certain closed field or listed label. Labels that are written and not scored have
+    neither. Usage and timing add up over all passes.
     """
     if not conversations:
         return []
     if objective.task == "classify" and labels and completer.capabilities.scores:
         return _classify(completer, conversations, labels, (priors or {}).get("", {}))
     if isinstance(completer, FillingCompleter):
+        if objective.task == "multilabel" and _too_many_to_score(labels):
+            return _write_labels(completer, conversations, objective, labels)
         if objective.task == "multilabel" and labels:
             return _list_labels(completer, conversations, objective, labels)
         if objective.task == "structured":
@@ -157,6 +161,28 @@ def _list_labels(
         sure = min(reply.sure, default=None)
         whole = joined(text, reply.parts)
         found.append(replace(whole, confidence=sure, choice_logprobs=reply.first))
+    return found
+
+
+def _too_many_to_score(labels: Sequence[str]) -> bool:
+    # A label that holds the separator cannot be told from two; such sets are scored all the same.
+    return len(labels) > MOST_SCORED and not any(SEPARATOR in spoken(one) for one in labels)
+
+
+def _write_labels(
+    completer: FillingCompleter,
+    conversations: Sequence[Conversation],
+    objective: Objective,
+    labels: Sequence[str],
+) -> list[Completion]:
+    grammar = LabelList(tuple(_written(labels)))
+    names = dict(zip(grammar.written, labels, strict=True))
+    sampling = Sampling(max_tokens=MOST_LABELS * LABEL_TOKENS)
+    found = []
+    for reply in completer.fill(conversations, sampling, None, None, grammar):
+        chosen = tuple(names[one] for one in grammar.said(reply.text))
+        text = render_target(LabelsTarget(chosen), objective)
+        found.append(reply if reply.error else replace(reply, text=text))
     return found
 
 

@@ -22,7 +22,7 @@ from pathlib import Path
 from typing import Any
 
 from metier.core.codec import dumps, loads, to_json
-from metier.core.completer import Capabilities, Completer, Sampling
+from metier.core.completer import Around, Completer, Sampling
 from metier.core.types import Completion, Conversation, Json, Timing, digest
 from metier.models.choosing import FillingCompleter, Grammar
 
@@ -135,26 +135,15 @@ class CompletionStore:
         return db
 
 
-class CachedCompleter:
-    """A Completer that asks its inner one only what the store does not know."""
+class CachedCompleter(Around):
+    """A Completer that asks its inner one only what the store does not know.
+
+    Rows of scores are made anew: they say nothing of the time they took.
+    """
 
     def __init__(self, inner: Completer, store: CompletionStore) -> None:
-        self._inner, self._store = inner, store
-
-    @property
-    def name(self) -> str:
-        """The inner completer's."""
-        return self._inner.name
-
-    @property
-    def fingerprint(self) -> str:
-        """The inner completer's: answers are the same."""
-        return self._inner.fingerprint
-
-    @property
-    def capabilities(self) -> Capabilities:
-        """The inner completer's."""
-        return self._inner.capabilities
+        super().__init__(inner)
+        self._store = store
 
     def complete(
         self, conversations: Sequence[Conversation], sampling: Sampling
@@ -172,12 +161,6 @@ class CachedCompleter:
 
         found = self._through(conversations, ["complete"], sampling, ask)
         return [answer.completion for answer in found if answer.completion is not None]
-
-    def score(
-        self, conversations: Sequence[Conversation], choices: Sequence[str]
-    ) -> list[list[float]]:
-        """Score anew: rows of scores say nothing of the time they took."""
-        return self._inner.score(conversations, choices)
 
     def _through(
         self,

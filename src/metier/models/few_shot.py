@@ -12,7 +12,7 @@ import random
 from collections.abc import Callable, Sequence
 from typing import Literal
 
-from metier.core.completer import Capabilities, Completer, Sampling
+from metier.core.completer import Around, Completer, Sampling
 from metier.core.errors import InputError
 from metier.core.objective import Objective
 from metier.core.types import Completion, Conversation, Example, LabelTarget, Message, digest
@@ -27,7 +27,7 @@ REPLY_ROOM = 64
 """Tokens kept free for the reply when examples are fitted into the context."""
 
 
-class FewShotCompleter:
+class FewShotCompleter(Around):
     """A Completer that puts demonstrations before each conversation."""
 
     def __init__(
@@ -37,7 +37,8 @@ class FewShotCompleter:
         k: int,
         rank: Callable[[Sequence[str], int], list[list[int]]] | None,
     ) -> None:
-        self._inner, self._shown, self._k, self._rank = inner, list(demonstrations), k, rank
+        super().__init__(inner)
+        self._shown, self._k, self._rank = list(demonstrations), k, rank
 
     @property
     def name(self) -> str:
@@ -49,11 +50,6 @@ class FewShotCompleter:
         """Hash over the inner Completer and the demonstrations."""
         shown = [[a.text, b.text] for a, b in self._shown]
         return digest([self._inner.fingerprint, self.name, shown])
-
-    @property
-    def capabilities(self) -> Capabilities:
-        """The inner Completer's."""
-        return self._inner.capabilities
 
     def complete(
         self, conversations: Sequence[Conversation], sampling: Sampling

@@ -19,9 +19,9 @@ from typing import Literal
 from metier.core.codec import from_json
 from metier.core.records import Look, Release
 from metier.core.types import Json
-from metier.scoring.intervals import percent
-from metier.scoring.looks import look_level, new_items
-from metier.scoring.targets import TargetResult
+from metier.scoring.goals.looks import look_level, new_items
+from metier.scoring.goals.targets import TargetResult
+from metier.scoring.statistics.intervals import percent
 
 GateState = Literal["passed", "failed", "not_enough_data"]
 STAGE = "evaluate"

@@ -18,7 +18,7 @@ import time
 from collections.abc import Callable, Sequence
 from dataclasses import asdict, dataclass, replace
 
-from metier.core.completer import Capabilities, Completer, Sampling
+from metier.core.completer import Around, Completer, Sampling
 from metier.core.types import Completion, Conversation, Message, Timing, digest
 from metier.models.choosing import FillingCompleter, Grammar
 from metier.models.few_shot import REPLY_ROOM
@@ -58,11 +58,12 @@ class _Asked:
         return tuple(hit.chunk.id for hit in self.hits)
 
 
-class GroundedCompleter:
+class GroundedCompleter(Around):
     """A Completer that looks for passages first."""
 
     def __init__(self, inner: Completer, index: Index, how: Grounding) -> None:
-        self._inner, self._index, self.how = inner, index, how
+        super().__init__(inner)
+        self._index, self.how = index, how
         self._found: dict[str, tuple[Hit, ...]] = {}
 
     @property
@@ -76,11 +77,6 @@ class GroundedCompleter:
         return digest(
             [self._inner.fingerprint, self.name, self._index.fingerprint, asdict(self.how)]
         )
-
-    @property
-    def capabilities(self) -> Capabilities:
-        """The inner Completer's."""
-        return self._inner.capabilities
 
     @property
     def room(self) -> Room | None:

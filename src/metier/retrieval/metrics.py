@@ -17,7 +17,7 @@ from math import log2
 from metier.core.types import Estimate, Score
 from metier.retrieval.types import Hit
 from metier.scoring.base import mean_statistic
-from metier.scoring.bootstrap import estimate
+from metier.scoring.statistics.bootstrap import estimate
 from metier.scoring.types import Resampling
 
 

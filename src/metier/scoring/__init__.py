@@ -13,8 +13,8 @@ import typing as _typing
 from importlib import import_module
 from typing import Any
 
-from metier.scoring.planning import Assumptions, HeldOut, Need, needs
-from metier.scoring.power import expert_hours
+from metier.scoring.goals.planning import Assumptions, HeldOut, Need, needs
+from metier.scoring.statistics.power import expert_hours
 from metier.scoring.tasks import (
     catalogue,
     check_targets,
@@ -27,16 +27,21 @@ from metier.scoring.types import Metric, MetricInfo, Resampling, Scorer, Statist
 
 if _typing.TYPE_CHECKING:
     from metier.scoring.builtin import make_metric, metrics, scorers
-    from metier.scoring.classification import confusion, per_class, rare_classes, support
-    from metier.scoring.intervals import cluster_t, mcnemar, wilson
-    from metier.scoring.paired import Paired, mcnemar_test, paired_difference, permutation_test
+    from metier.scoring.labels.classification import confusion, per_class, rare_classes, support
     from metier.scoring.records import field_view, record_of, records_of, slice_view
+    from metier.scoring.statistics.intervals import cluster_t, mcnemar, wilson
+    from metier.scoring.statistics.paired import (
+        Paired,
+        mcnemar_test,
+        paired_difference,
+        permutation_test,
+    )
 
 _LATER = {
     "builtin": ("make_metric", "metrics", "scorers"),
-    "classification": ("confusion", "per_class", "rare_classes", "support"),
-    "intervals": ("cluster_t", "mcnemar", "wilson"),
-    "paired": ("Paired", "mcnemar_test", "paired_difference", "permutation_test"),
+    "labels.classification": ("confusion", "per_class", "rare_classes", "support"),
+    "statistics.intervals": ("cluster_t", "mcnemar", "wilson"),
+    "statistics.paired": ("Paired", "mcnemar_test", "paired_difference", "permutation_test"),
     "records": ("field_view", "record_of", "records_of", "slice_view"),
 }
 _HOME = {name: module for module, names in _LATER.items() for name in names}

@@ -13,9 +13,9 @@ from dataclasses import dataclass, replace
 import numpy as np
 
 from metier.core.types import Estimate, Score
-from metier.scoring.bootstrap import FloatArray, Sums, estimate, size_warnings
-from metier.scoring.intervals import effective_n, wilson
 from metier.scoring.registry import metrics
+from metier.scoring.statistics.bootstrap import FloatArray, Sums, estimate, size_warnings
+from metier.scoring.statistics.intervals import effective_n, wilson
 from metier.scoring.tasks import metric_info
 from metier.scoring.types import (
     DEFAULT,

@@ -8,30 +8,15 @@ from typing import Any
 
 from metier.core.objective import Objective
 from metier.core.types import Estimate, Score
-from metier.scoring import (
-    citations,
-    classification,
-    coverage,
-    efficiency,
-    factual,
-    grounded,
-    ranking,
-    readability,
-    refusal,
-    similar,
-    spans,
-    structured,
-    style,
-    text,
-    tone,
-    turns,
-    voice,
-)
+from metier.scoring import efficiency
 from metier.scoring.checks import check_metric
+from metier.scoring.labels import classification, ranking, spans, structured
 from metier.scoring.materials import NOTHING, Materials
 from metier.scoring.records import field_view
 from metier.scoring.registry import metrics, scorers
 from metier.scoring.tasks import find_check
+from metier.scoring.texts import coverage, readability, similar, style, text, tone, turns, voice
+from metier.scoring.truth import citations, factual, grounded, refusal
 from metier.scoring.types import DEFAULT, Metric, MetricInfo, Resampling, Statistic
 
 __all__ = ["make_metric", "metrics", "scorers"]

@@ -25,9 +25,7 @@ from metier.core.errors import InputError
 from metier.core.objective import Objective
 from metier.core.types import Score
 from metier.scoring.base import Proportion, mean_statistic
-from metier.scoring.bootstrap import Sums
 from metier.scoring.materials import NOTHING, Materials
-from metier.scoring.quantities import BARE, Quantity, quantities
 from metier.scoring.records import field_view
 from metier.scoring.rules import (
     PASSED,
@@ -40,9 +38,11 @@ from metier.scoring.rules import (
     failed,
     reply_text,
 )
+from metier.scoring.statistics.bootstrap import Sums
 from metier.scoring.tasks import metric_info
+from metier.scoring.texts.quantities import BARE, Quantity, quantities
+from metier.scoring.texts.words import sentences, words
 from metier.scoring.types import Metric
-from metier.scoring.words import sentences, words
 
 MAX_CHARACTERS = 20_000
 NO_ANSWER = "no answer"

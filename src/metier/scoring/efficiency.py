@@ -9,8 +9,8 @@ import numpy as np
 
 from metier.core.types import Score
 from metier.scoring.base import Measured, mean_of
-from metier.scoring.bootstrap import Quantile, clusters_of
 from metier.scoring.registry import metrics
+from metier.scoring.statistics.bootstrap import Quantile, clusters_of
 from metier.scoring.tasks import metric_info
 from metier.scoring.types import Metric
 

@@ -269,7 +269,15 @@ def _problem(objective: Objective, target: Target) -> str | None:
     if name not in known and not (probe and probe.kind == "probe"):
         return _unknown(name, known)
     info = metric_info(name, objective)
-    return _label_problem(target, info) or _bound_problem(target, info)
+    return (
+        _label_problem(target, info) or _bound_problem(target, info) or _probe_problem(target, info)
+    )
+
+
+def _probe_problem(target: Target, info: MetricInfo) -> str | None:
+    if info.kind != "probe" or target.relative_to in (None, "current_process"):
+        return None
+    return f"{info.name} is measured of the tuned model alone: use at_least or at_most"
 
 
 def _nearest_name(name: str, known: list[str]) -> str:

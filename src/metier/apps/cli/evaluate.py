@@ -123,7 +123,7 @@ def _hold_to(measured: Mapping[str, Mapping[str, Estimate]], limits: dict[str, f
 
 
 def _show_report(report: EvaluationReport, version: DataVersion) -> None:
-    from metier.scoring.looks import looks_words
+    from metier.scoring.goals.looks import looks_words
 
     reports_table([report])
     rows = [(name, interval(estimate), estimate.n) for name, estimate in report.metrics.items()]

@@ -11,15 +11,15 @@ import typer
 from metier.apps.cli.frame import HERE, AsJson, Directory, say, session, show, table
 from metier.apps.cli.tables import interval
 from metier.core.errors import UserError
-from metier.scoring.intervals import percent
-from metier.scoring.looks import looks_words
+from metier.scoring.goals.looks import looks_words
+from metier.scoring.statistics.intervals import percent
 
 if TYPE_CHECKING:
     from metier.core.records import Release
     from metier.registry.types import Check, Manifest
     from metier.release.gate import Decision
     from metier.release.promote import Plan
-    from metier.scoring.targets import TargetResult
+    from metier.scoring.goals.targets import TargetResult
 
 app = typer.Typer(
     no_args_is_help=True, help="List, gate, promote, roll back, export and verify releases."

@@ -12,7 +12,7 @@ if TYPE_CHECKING:
     from metier.core.records import Difference, EvaluationReport
     from metier.core.types import Estimate
     from metier.journey.movement import Movement
-    from metier.scoring.targets import TargetResult
+    from metier.scoring.goals.targets import TargetResult
 
 SHOWN_METRICS = 4
 

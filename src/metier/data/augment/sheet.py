@@ -21,7 +21,7 @@ from metier.core.types import Estimate, Example, digest
 from metier.data.augment.join import MadeFile
 from metier.data.augment.made import Made, said_by
 from metier.data.quality.decide import target_words
-from metier.scoring.intervals import effective_n, wilson
+from metier.scoring.statistics.intervals import effective_n, wilson
 
 KIND, METRIC = "augment_precision", "augment_precision"
 COLUMNS = ("id", "way", "parent", "made", "target", "holds")

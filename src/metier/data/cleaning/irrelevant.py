@@ -103,7 +103,7 @@ def learn(texts: Sequence[str], answers: Sequence[str]) -> tuple[Any, Estimate |
     from sklearn.model_selection import StratifiedKFold
 
     from metier.models.classifiers import TfidfRegression
-    from metier.scoring.intervals import wilson
+    from metier.scoring.statistics.intervals import wilson
 
     hits = drops = 0
     folds = StratifiedKFold(FOLDS, shuffle=True, random_state=0).split(texts, answers)

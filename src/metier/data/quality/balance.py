@@ -20,9 +20,9 @@ from dataclasses import dataclass, replace
 from metier.core.types import Estimate, Example, Score
 from metier.data.labels import strata
 from metier.data.quality.labels import Question
-from metier.scoring.agreement import share_estimate
-from metier.scoring.intervals import effective_n, wilson
-from metier.scoring.multiplicity import holm
+from metier.scoring.statistics.agreement import share_estimate
+from metier.scoring.statistics.intervals import effective_n, wilson
+from metier.scoring.statistics.multiplicity import holm
 
 LEVEL = 0.95
 METHOD = "Newcombe, on effective items"

@@ -38,7 +38,7 @@ from metier.data.quality.outliers import far_prompts, odd_languages, odd_lengths
 from metier.data.quality.rebalance import is_copy
 from metier.data.quality.targets import Written, poor_targets, written
 from metier.models.classical import text_of
-from metier.scoring.agreement import share_estimate
+from metier.scoring.statistics.agreement import share_estimate
 
 STEP = "quality"
 KIND = "quality"

@@ -29,7 +29,7 @@ from metier.core.types import (
 )
 from metier.data.quality.outliers import tongue
 from metier.models.classical import text_of
-from metier.scoring.refusal import is_refusal, should_refuse
+from metier.scoring.truth.refusal import is_refusal, should_refuse
 from metier.similarity import normalise
 
 USUAL = 0.2

@@ -24,8 +24,8 @@ from metier.core.types import Estimate, Score
 from metier.models.choosing import certainty
 from metier.scoring import Resampling, metric_info
 from metier.scoring.base import Measured, Proportion, mean_statistic
-from metier.scoring.bootstrap import Sums, clusters_of, estimate, undefined, warned
-from metier.scoring.intervals import effective_n, wilson
+from metier.scoring.statistics.bootstrap import Sums, clusters_of, estimate, undefined, warned
+from metier.scoring.statistics.intervals import effective_n, wilson
 from metier.scoring.types import DEFAULT
 
 ECE, ADAPTIVE, TEMPERED, BRIER = "ece", "ece_adaptive", "ece_tempered", "brier"

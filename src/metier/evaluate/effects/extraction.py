@@ -25,7 +25,7 @@ from metier.evaluate.effects.memorisation import complete_from, share_of
 from metier.evaluate.effects.probing import Asked
 from metier.privacy import find_identifiers
 from metier.scoring import Resampling
-from metier.scoring.bootstrap import undefined
+from metier.scoring.statistics.bootstrap import undefined
 from metier.scoring.types import DEFAULT
 
 SEALED = "sealed_extraction_rate"

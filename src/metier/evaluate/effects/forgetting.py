@@ -23,7 +23,7 @@ from metier.core.types import Completion, Conversation, Estimate, Json, Score
 from metier.models.choosing import FillingCompleter
 from metier.scoring import Metric, Resampling, metric_info, paired_difference
 from metier.scoring.base import Measured, mean_statistic
-from metier.scoring.bootstrap import undefined
+from metier.scoring.statistics.bootstrap import undefined
 from metier.scoring.types import DEFAULT
 
 DROP, LOSS = "general_ability_drop", "general_loss_increase"

@@ -30,7 +30,7 @@ from metier.models.choosing import FillingCompleter
 from metier.models.prompt import render_example, spoken
 from metier.scoring import Resampling, metric_info
 from metier.scoring.base import Measured, Proportion, mean_statistic
-from metier.scoring.bootstrap import undefined
+from metier.scoring.statistics.bootstrap import undefined
 from metier.scoring.types import DEFAULT
 
 EXPOSURE, EXTRACTED = "canary_exposure", "canary_extraction_rate"

@@ -17,7 +17,7 @@ from metier.core.completer import Completer, Sampling
 from metier.core.types import Completion, Conversation, Estimate, Score
 from metier.scoring import Resampling, metric_info
 from metier.scoring.base import Proportion, mean_statistic
-from metier.scoring.bootstrap import undefined
+from metier.scoring.statistics.bootstrap import undefined
 from metier.scoring.types import DEFAULT
 
 PARITY = "parity"

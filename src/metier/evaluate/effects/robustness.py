@@ -20,7 +20,7 @@ from metier.evaluate.answers import predictions_of
 from metier.evaluate.bench import Bench, Contender, sample
 from metier.models.answer import answer
 from metier.scoring import make_metric, paired_difference, primary_metric, records_of
-from metier.scoring.bootstrap import undefined
+from metier.scoring.statistics.bootstrap import undefined
 
 DROP, CHALLENGE = "robustness_drop", "challenge"
 POLITE = (

@@ -30,9 +30,9 @@ from metier.evaluate.failures.types import (
     share_of,
     some_ids,
 )
-from metier.scoring.classification import decisions, label_of
-from metier.scoring.multiplicity import benjamini_hochberg
+from metier.scoring.labels.classification import decisions, label_of
 from metier.scoring.records import field_view
+from metier.scoring.statistics.multiplicity import benjamini_hochberg
 from metier.scoring.types import Resampling
 
 LEAN = 20.0

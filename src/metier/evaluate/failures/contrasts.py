@@ -18,8 +18,8 @@ from numpy.typing import NDArray
 
 from metier.core.types import Estimate
 from metier.scoring import Paired
-from metier.scoring.bootstrap import size_warnings, undefined, warned
-from metier.scoring.intervals import t_quantile
+from metier.scoring.statistics.bootstrap import size_warnings, undefined, warned
+from metier.scoring.statistics.intervals import t_quantile
 
 METHOD = "difference of means, Agresti-Caffo, by cluster"
 FloatArray = NDArray[np.float64]

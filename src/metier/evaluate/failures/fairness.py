@@ -25,9 +25,9 @@ from metier.evaluate.failures.items import FloatArray, Judged
 from metier.evaluate.measures import label_fields
 from metier.scoring import Resampling, field_view
 from metier.scoring.base import Measured, Proportion, mean_statistic
-from metier.scoring.bootstrap import Sums, clusters_of, estimate
-from metier.scoring.classification import decisions
-from metier.scoring.multiplicity import holm
+from metier.scoring.labels.classification import decisions
+from metier.scoring.statistics.bootstrap import Sums, clusters_of, estimate
+from metier.scoring.statistics.multiplicity import holm
 
 SMALL = 20
 SHUFFLES = 10_000

@@ -18,7 +18,7 @@ from metier.evaluate.failures.contrasts import at_least, contrast
 from metier.evaluate.failures.items import Judged
 from metier.evaluate.failures.predicates import CROWD, Facts
 from metier.evaluate.failures.types import ALPHA, FailureCluster, Kind, share_of, some_ids
-from metier.scoring.multiplicity import benjamini_hochberg
+from metier.scoring.statistics.multiplicity import benjamini_hochberg
 from metier.scoring.types import Resampling
 
 Places = NDArray[np.int64]

@@ -28,7 +28,7 @@ from metier.scoring import (
     primary_metric,
     record_of,
 )
-from metier.scoring.bootstrap import CELLS, clusters_of
+from metier.scoring.statistics.bootstrap import CELLS, clusters_of
 
 FloatArray = NDArray[np.float64]
 STAND_INS = {"label": "accuracy", "labels": "exact_match", "text": "token_f1"}

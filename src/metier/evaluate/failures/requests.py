@@ -27,7 +27,7 @@ from metier.evaluate.failures.fairness import SMALL, Fairness
 from metier.evaluate.failures.items import Judged
 from metier.evaluate.failures.slices import SliceResult, Slices
 from metier.evaluate.failures.types import FailureCluster
-from metier.scoring.intervals import z_of
+from metier.scoring.statistics.intervals import z_of
 
 WIDTH = 0.1
 """Half the width of the interval that test items are planned for."""

@@ -22,8 +22,9 @@ from metier.evaluate.failures.contrasts import contrast
 from metier.evaluate.failures.items import Judged
 from metier.evaluate.failures.predicates import Facts, Trait, declared_traits, facts_of, traits
 from metier.evaluate.measures import label_fields
-from metier.scoring import Resampling, make_metric, power
-from metier.scoring.multiplicity import holm
+from metier.scoring import Resampling, make_metric
+from metier.scoring.statistics import power
+from metier.scoring.statistics.multiplicity import holm
 
 Mask = NDArray[np.bool_]
 SMALL = 20

@@ -22,8 +22,8 @@ from metier.evaluate.failures.items import FloatArray, Judged
 from metier.evaluate.failures.predicates import Facts, term_trait
 from metier.evaluate.failures.slices import worse_is_lower
 from metier.evaluate.failures.types import FailureCluster, Kind, share_of, some_ids
-from metier.scoring.multiplicity import holm
 from metier.scoring.records import field_view
+from metier.scoring.statistics.multiplicity import holm
 from metier.scoring.types import Resampling
 from metier.similarity.cluster import cluster_texts
 from metier.similarity.terms import distinguishing, terms_of, words_of

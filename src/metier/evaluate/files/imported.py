@@ -28,7 +28,7 @@ from metier.evaluate.files.rows import (
     read_items,
     read_table,
 )
-from metier.scoring.targets import CHAMPION, TUNED
+from metier.scoring.goals.targets import CHAMPION, TUNED
 
 ROLES = ("prediction", "id", "latency", "first_token", "scores")
 TAKEN = {*get_args(Rung), TUNED, CHAMPION}

@@ -46,8 +46,8 @@ from metier.scoring import (
     rare_classes,
     task_metrics,
 )
-from metier.scoring.power import detectable
 from metier.scoring.records import carries
+from metier.scoring.statistics.power import detectable
 from metier.scoring.types import DEFAULT
 
 __all__ = [

@@ -24,7 +24,7 @@ from metier.evaluate.files.rows import read_table
 from metier.evaluate.judge.panel import majority
 from metier.evaluate.judge.prompts import HIGH, LOW
 from metier.evaluate.judge.types import Item, Pair, Panel, Winner
-from metier.scoring.agreement import kappa, quadratic_kappa, share_estimate, spearman
+from metier.scoring.statistics.agreement import kappa, quadratic_kappa, share_estimate, spearman
 from metier.scoring.types import DEFAULT, Resampling
 from metier.sources import Row
 

@@ -45,7 +45,7 @@ from metier.evaluate.judge.types import (
     Winner,
     refuse_duplicates,
 )
-from metier.scoring.agreement import mean_estimate, pairwise_kappa, share_estimate
+from metier.scoring.statistics.agreement import mean_estimate, pairwise_kappa, share_estimate
 from metier.scoring.types import DEFAULT, Resampling
 
 T = TypeVar("T")

@@ -14,7 +14,7 @@ from metier.core.records import Confusion, Difference, EvaluationReport, MetricP
 from metier.core.types import Estimate
 from metier.evaluate.verdict import Verdict
 from metier.journey.report import numbers, svg
-from metier.scoring.targets import TargetResult
+from metier.scoring.goals.targets import TargetResult
 from metier.scoring.tasks import shown_info
 
 Row = dict[str, Any]

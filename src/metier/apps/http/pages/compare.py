@@ -19,7 +19,7 @@ from metier.journey.report import numbers, svg
 from metier.journey.report.cycles import side as side_of
 from metier.journey.report.views import rung_name, unit_of
 from metier.scoring import primary_metric
-from metier.scoring.targets import TUNED
+from metier.scoring.goals.targets import TUNED
 
 router = APIRouter(route_class=PageRoute)
 Which = Literal["differ", "a", "b", "both_wrong"]

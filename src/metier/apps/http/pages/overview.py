@@ -30,7 +30,7 @@ from metier.journey.session import Session
 from metier.journey.verbs import Standing, standing
 from metier.registry.releases import aliases
 from metier.registry.types import ALIASES
-from metier.scoring.targets import bound_words, describe
+from metier.scoring.goals.targets import bound_words, describe
 
 router = APIRouter(route_class=PageRoute)
 ID = re.compile(r"\b(?:ver|run|eval|rel)_[0-9a-f]{32}\b")

@@ -1,0 +1,1 @@
+"""Targets and constraints judged; items and looks planned."""

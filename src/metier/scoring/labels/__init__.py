@@ -1,0 +1,1 @@
+"""Metrics of labels, label sets, spans and fields."""

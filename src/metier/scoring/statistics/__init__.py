@@ -1,0 +1,1 @@
+"""Intervals, tests, power and agreement: what a number is worth."""

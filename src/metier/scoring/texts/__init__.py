@@ -1,0 +1,1 @@
+"""Metrics of free text: likeness, form, tone, coverage."""

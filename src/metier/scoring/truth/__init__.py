@@ -1,0 +1,1 @@
+"""Metrics of truthfulness: support, facts, citations, refusals."""
