@@ -254,6 +254,24 @@ def _tables(ws: Workspace) -> list[str]:
     return inspect(ws.db.engine).get_table_names()
 
 
+def test_a_phrase_is_looked_for_where_no_word_is_their_own(workspace: Workspace) -> None:
+    from tiny_records import save
+
+    words = ["the", "old", "clock", "in", "our", "hall", "stopped", "when", "the", "rain", "came"]
+    said = Conversation.of(("user", " ".join(words)))
+    others = [
+        replace(example(n), conversation=Conversation.of(("user", f"{words[n]} {words[n - 1]}")))
+        for n in range(1, len(words))
+    ]
+    row = replace(example(90), conversation=said)
+    save(workspace, {"train": [row, *others], "test": [example(91)]})
+    copy = workspace.root / "export.txt"
+    copy.write_text(f"somebody wrote: {said.text}", encoding="utf-8")
+    done = erase(workspace, row.id, reason=REASON)
+    assert done.certificate["beside"] == ["export.txt"]
+    assert done.certificate["scan"]["needles"] > 0
+
+
 def test_common_words_are_nobodys() -> None:
     erased = [example(1)]
     values = own_values(erased, [example(n) for n in range(2, 9)])

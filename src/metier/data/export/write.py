@@ -26,7 +26,7 @@ from metier.data.card import card_markdown
 from metier.data.export.formats import Format, row_of
 
 WITHHELD = ("test", "challenge")
-"""Splits that leave only when they are asked for; challenging rows say nearly what test rows say."""
+"""Splits that leave only when asked for; challenging rows say nearly what test rows say."""
 
 
 @dataclass(frozen=True, slots=True)
