@@ -10,7 +10,8 @@ from metier.core.objective import Objective
 from metier.core.records import Prediction
 from metier.core.types import Completion, CompletionTarget
 from metier.core.workspace import Workspace
-from metier.evaluate import Bench, Contender, evaluate
+from metier.evaluate.bench import Bench, Contender
+from metier.evaluate.evaluate import evaluate
 from metier.evaluate.grounding import by_model, grounded_records, truth, with_passages
 from metier.scoring import records_of
 

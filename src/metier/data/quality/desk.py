@@ -78,10 +78,10 @@ def attend(
             rows = decide(ws, objective, keys, verdict, label, actor=actor)
             words = f"{len(rows)} row(s): {verdict}; `metier data build` carries it out"
             return Answered(tuple(rows), words=words)
-    rows = tuple(open_suspects(ws, asked.kind))
-    if asked.kind and not rows:
+    listed = tuple(open_suspects(ws, asked.kind))
+    if asked.kind and not listed:
         _refuse_unknown(asked.kind, count_kinds(open_suspects(ws)))
-    return Answered(rows)
+    return Answered(listed)
 
 
 def _refuse_unknown(kind: str, known: Mapping[str, int]) -> None:
