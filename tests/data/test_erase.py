@@ -205,6 +205,13 @@ def test_what_is_still_found_is_said(workspace: Workspace, monkeypatch: pytest.M
     assert list_erasures(workspace)[0].certificate["scan"]["found"]
 
 
+def test_what_was_erased_names_its_certificate(workspace: Workspace) -> None:
+    built(workspace, workspace.root)
+    done = erase(workspace, PATIENT, reason=REASON)
+    with pytest.raises(NotFound, match=done.id):
+        erase(workspace, PATIENT, reason=REASON)
+
+
 def test_what_people_said_of_the_rows_goes_too(workspace: Workspace) -> None:
     from metier.queue.items import NewItem, add_items, answer_item, list_items, next_item
 
