@@ -62,7 +62,8 @@ class Measured:
 def make_rows(path: Path, rows: int) -> None:
     """Write the source."""
     rng = random.Random(SEED)
-    words = [f"w{number:05d}" for number in range(WORDS)]
+    letters = "etaoinshrdlucmfwypvbgkjqxz"
+    words = ["".join(rng.choices(letters, k=rng.randint(3, 9))) for _ in range(WORDS)]
     with path.open("w", newline="", encoding="utf-8") as file:
         writer = csv.writer(file)
         writer.writerow(["text", "label"])

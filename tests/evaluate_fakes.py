@@ -23,7 +23,8 @@ from metier.core.types import (
     Usage,
 )
 from metier.core.workspace import Workspace
-from metier.evaluate import Bench, EvaluateConfig
+from metier.evaluate.bench import Bench
+from metier.evaluate.config import EvaluateConfig
 
 CLASSIFY = Objective(task="classify")
 ROUTING = Objective(

@@ -84,6 +84,7 @@ def test_card_as_a_page(desk: Path, ask: Any) -> None:
     code, out, _ = ask(desk, "data", "card", "--html", str(page), "--json")
     assert (code, json.loads(out)) == (0, {"file": str(page)})
     assert page.read_text().startswith("<!")
+    assert "names of people are not looked for" in page.read_text()
     error = refused(ask(desk, "data", "card", "--html", str(desk / "no" / "c.html"), "--json"))
     assert error["got"] == f"no folder {desk / 'no'}"
     assert ask(desk, "data", "card", "--html", str(desk))[0] == 2

@@ -27,7 +27,8 @@ from metier.core import ledger
 from metier.core.records import DataVersion, Interaction, MetricPoint, Release, TuneRun
 from metier.core.types import Conversation, Example, FieldsTarget, Usage
 from metier.core.workspace import Workspace
-from metier.evaluate import Contender, evaluate
+from metier.evaluate.bench import Contender
+from metier.evaluate.evaluate import evaluate
 from metier.journey.session import Session
 from metier.journey.verbs import make_bench
 from metier.queue import NewItem, add_items

@@ -183,3 +183,13 @@ def test_a_killed_transaction_leaves_nothing_and_an_acknowledged_one_all(
         names = {row.name[0] for row in session.query(Setting)}
         assert names == {"a"}
         assert session.query(Setting).count() == 2500
+
+
+def test_tables_of_a_newer_metier_are_refused_and_left_alone(database: Database) -> None:
+    with database.engine.begin() as connection:
+        connection.execute(text("UPDATE alembic_version SET version_num = 'v9999'"))
+    newer = Database(database.url.render_as_string(hide_password=False))
+    with pytest.raises(IntegrityError, match=r"got tables v9999(.|\n)*nothing was changed"):
+        newer.migrate()
+    newer.close()
+    assert database.revision() == "v9999"

@@ -304,18 +304,18 @@ def test_a_build_measures_test_siblings_and_learns_training_siblings(
 
 
 def test_a_project_with_challenges_is_built_again_and_grows(
-    workspace: Workspace, tmp_path: Path
+    any_workspace: Workspace, tmp_path: Path
 ) -> None:
-    first = built(workspace, tmp_path, **HARD)
-    again = built(workspace, tmp_path, **HARD)
-    more = built(workspace, tmp_path, 90, **HARD)
-    last = built(workspace, tmp_path, 90, **HARD)
+    first = built(any_workspace, tmp_path, **HARD)
+    again = built(any_workspace, tmp_path, **HARD)
+    more = built(any_workspace, tmp_path, 90, **HARD)
+    last = built(any_workspace, tmp_path, 90, **HARD)
     versions = [one.version for one in (first, again, more, last)]
     assert all(versions)
     hashes = [one.hash for one in versions if one]
     assert hashes[0] == hashes[1] != hashes[2] == hashes[3]
     other = {**HARD, "challenge": {**HARD["challenge"], "seed": 5}}
-    assert built(workspace, tmp_path, 90, **other).version
+    assert built(any_workspace, tmp_path, 90, **other).version
 
 
 def test_the_challenge_split_is_measured_beside_the_validation_rows(workspace: Workspace) -> None:

@@ -205,6 +205,13 @@ def test_what_is_still_found_is_said(workspace: Workspace, monkeypatch: pytest.M
     assert list_erasures(workspace)[0].certificate["scan"]["found"]
 
 
+def test_what_was_erased_names_its_certificate(workspace: Workspace) -> None:
+    built(workspace, workspace.root)
+    done = erase(workspace, PATIENT, reason=REASON)
+    with pytest.raises(NotFound, match=done.id):
+        erase(workspace, PATIENT, reason=REASON)
+
+
 def test_what_people_said_of_the_rows_goes_too(workspace: Workspace) -> None:
     from metier.queue.items import NewItem, add_items, answer_item, list_items, next_item
 
@@ -252,6 +259,24 @@ def _tables(ws: Workspace) -> list[str]:
     from sqlalchemy import inspect
 
     return inspect(ws.db.engine).get_table_names()
+
+
+def test_a_phrase_is_looked_for_where_no_word_is_their_own(workspace: Workspace) -> None:
+    from tiny_records import save
+
+    words = ["the", "old", "clock", "in", "our", "hall", "stopped", "when", "the", "rain", "came"]
+    said = Conversation.of(("user", " ".join(words)))
+    others = [
+        replace(example(n), conversation=Conversation.of(("user", f"{words[n]} {words[n - 1]}")))
+        for n in range(1, len(words))
+    ]
+    row = replace(example(90), conversation=said)
+    save(workspace, {"train": [row, *others], "test": [example(91)]})
+    copy = workspace.root / "export.txt"
+    copy.write_text(f"somebody wrote: {said.text}", encoding="utf-8")
+    done = erase(workspace, row.id, reason=REASON)
+    assert done.certificate["beside"] == ["export.txt"]
+    assert done.certificate["scan"]["needles"] > 0
 
 
 def test_common_words_are_nobodys() -> None:

@@ -108,7 +108,8 @@ def test_a_hub_data_set_is_read_by_the_library(workspace: Workspace, tmp_path: P
 
 
 def test_the_test_split_leaves_only_when_asked_for(workspace: Workspace, tmp_path: Path) -> None:
-    frozen(workspace, train=[chat_row(1)], test=[chat_row(2)])
+    frozen(workspace, train=[chat_row(1)], test=[chat_row(2)], challenge=[chat_row(3)])
+    assert export_version(workspace, ANSWER, tmp_path / "n", "trl").rows == {"train": 1}
     done = export_version(workspace, ANSWER, tmp_path / "t", "trl", splits=["test"])
     assert done.files == ("test.jsonl",)
     assert len(lines(tmp_path / "t" / "test.jsonl")) == 1

@@ -229,6 +229,9 @@ def test_children_of_an_erased_group_do_not_come_back(
 def test_files_that_are_missing_or_bad_are_named(grown: Build, tmp_path: Path) -> None:
     with pytest.raises(InputError, match=r"made\.jsonl"):
         grown(augment={"files": [FILE]})
+    for outside in ("/tmp/*.jsonl", "../*.jsonl"):
+        with pytest.raises(InputError, match="in the project"):
+            grown(augment={"files": [outside]})
     first = grown(**JOIN)
     assert first.card["augment"]["rows"] == 0
     assert any("no file fits 'augmented/*.jsonl'" in one for one in first.warnings)

@@ -133,3 +133,13 @@ def test_rows_of_a_file_as_it_was_before_are_no_longer_listed(folder, workspace)
     write(folder, [*GOOD, *SHORT[:1]])
     run(folder, workspace)
     assert [(one.reason, one.rows) for one in reasons(workspace)] == [("too_short", 1)]
+
+
+def test_a_bad_row_that_changes_no_version_is_in_quarantine_all_the_same(tmp_path, workspace):
+    write(tmp_path, GOOD)
+    first = build(settings_of(), CLASSIFY, workspace, tmp_path, Progress())
+    write(tmp_path, [*GOOD, ("", "money", "late")])
+    again = build(settings_of(), CLASSIFY, workspace, tmp_path, Progress())
+    assert again.version.id == first.version.id
+    assert [row.reason for row in list_rows(workspace)] == ["no_prompt"]
+    assert ledger.get_version(workspace).card["rows"]["quarantined"] == 1

@@ -23,8 +23,8 @@ from metier.core.errors import InputError
 from metier.core.objective import Objective
 from metier.core.progress import Event, Progress
 from metier.core.workspace import Workspace
-from metier.evaluate import EvaluateConfig, baseline, run_baselines, tuned_contender
-from metier.evaluate.baselines import rungs_of
+from metier.evaluate.baselines import baseline, run_baselines, rungs_of, tuned_contender
+from metier.evaluate.config import EvaluateConfig
 
 
 def model() -> FakeCompleter:

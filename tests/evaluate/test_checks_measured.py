@@ -10,9 +10,9 @@ from evaluate_fakes import QUICK, FakeCompleter, bench_of, text_row
 from metier.core.errors import InputError
 from metier.core.objective import Objective
 from metier.core.workspace import Workspace
-from metier.evaluate import Contender, evaluate
-from metier.evaluate.bench import Bench
+from metier.evaluate.bench import Bench, Contender
 from metier.evaluate.compare import Comparison
+from metier.evaluate.evaluate import evaluate
 from metier.evaluate.files.limits import shortfalls
 
 CODES = {"type": "catalogue", "name": "known_codes", "pattern": r"\b[A-Z]\d\b", "file": "codes.txt"}

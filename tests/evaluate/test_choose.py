@@ -14,8 +14,7 @@ from evaluate_fakes import (
     right,
 )
 from metier.core.workspace import Workspace
-from metier.evaluate import Contender
-from metier.evaluate.bench import sample
+from metier.evaluate.bench import Contender, sample
 from metier.evaluate.choose import choice_rows, choose, fields_that_matter
 from metier.models.prompt import PromptVariant
 

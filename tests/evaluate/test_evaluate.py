@@ -26,8 +26,10 @@ from metier.core.errors import BoundaryError, InputError
 from metier.core.objective import Objective
 from metier.core.types import Completion, LabelTarget
 from metier.core.workspace import Workspace
-from metier.evaluate import Contender, EvaluateConfig, evaluate
 from metier.evaluate.answers import answers_key, batch_folder
+from metier.evaluate.bench import Contender
+from metier.evaluate.config import EvaluateConfig
+from metier.evaluate.evaluate import evaluate
 
 
 def test_a_perfect_contender_gets_one_and_an_interval(workspace: Workspace) -> None:

@@ -16,8 +16,17 @@ from metier.core.objective import Objective
 from metier.core.records import Prediction
 from metier.core.types import Completion, Example, FieldsTarget, Json, LabelsTarget, LabelTarget
 from metier.core.workspace import Workspace
-from metier.evaluate import Bench, EvaluateConfig, evaluate, tuned_contender
+<<<<<<< HEAD
+from metier.evaluate.baselines import tuned_contender
+from metier.evaluate.bench import Bench
+from metier.evaluate.config import EvaluateConfig
+from metier.evaluate.evaluate import evaluate
+=======
+>>>>>>> data
 from metier.evaluate.baselines import baseline
+from metier.evaluate.bench import Bench
+from metier.evaluate.config import EvaluateConfig
+from metier.evaluate.evaluate import evaluate
 from metier.evaluate.failures.find import Failures, clusters_of_failures, find_failures
 from metier.evaluate.failures.requests import (
     csv_of,

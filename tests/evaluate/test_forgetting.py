@@ -18,7 +18,8 @@ from metier.core.errors import InputError
 from metier.core.objective import Objective
 from metier.core.types import Completion, Example
 from metier.core.workspace import Workspace
-from metier.evaluate import Bench, tuned_contender
+from metier.evaluate.baselines import tuned_contender
+from metier.evaluate.bench import Bench
 from metier.evaluate.effects.forgetting import (
     Forgetting,
     Item,

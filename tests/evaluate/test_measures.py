@@ -12,8 +12,10 @@ from metier.core.objective import Objective
 from metier.core.records import Prediction
 from metier.core.types import Completion
 from metier.core.workspace import Workspace
-from metier.evaluate import Comparison, Contender, evaluate
+from metier.evaluate.bench import Contender
 from metier.evaluate.beside import Beside, asks_for_questions
+from metier.evaluate.compare import Comparison
+from metier.evaluate.evaluate import evaluate
 from metier.evaluate.measures import measure, measured_metrics
 from metier.scoring import Resampling, records_of
 

@@ -19,7 +19,8 @@ from metier.core.types import Example, LabelTarget
 from metier.core.workspace import Workspace
 from metier.data.canaries import make_canaries
 from metier.data.config import CanariesConfig
-from metier.evaluate import Contender, tuned_contender
+from metier.evaluate.baselines import tuned_contender
+from metier.evaluate.bench import Contender
 from metier.evaluate.effects.extraction import PURPOSE, extraction, taken_out
 from metier.evaluate.effects.memorisation import (
     Memorised,

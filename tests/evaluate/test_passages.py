@@ -13,9 +13,10 @@ from metier.core.ledger import load_predictions
 from metier.core.objective import Objective
 from metier.core.types import Example
 from metier.core.workspace import Workspace
-from metier.evaluate import Bench, Contender, evaluate, run_baselines
-from metier.evaluate.baselines import rungs_of
+from metier.evaluate.baselines import run_baselines, rungs_of
+from metier.evaluate.bench import Bench, Contender
 from metier.evaluate.compare import Comparison
+from metier.evaluate.evaluate import evaluate
 from metier.evaluate.passages import library, tuned_rag, wants_tuned_rag
 from metier.models.prompt import TUNED
 from metier.retrieval.config import ABSENT, RetrievalConfig

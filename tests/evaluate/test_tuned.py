@@ -10,7 +10,9 @@ from evaluate_fakes import QUICK, ROUTING, bench_of, fields_row, labelled
 from metier.core import ledger
 from metier.core.records import TuneRun
 from metier.core.workspace import Workspace
-from metier.evaluate import Bench, evaluate, run_baselines, tuned_contender
+from metier.evaluate.baselines import run_baselines, tuned_contender
+from metier.evaluate.bench import Bench
+from metier.evaluate.evaluate import evaluate
 from metier.models import prompt
 from metier.models.adapters import save_adapter
 from metier.models.base import Base

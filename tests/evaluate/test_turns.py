@@ -18,8 +18,10 @@ from metier.core.types import (
     Provenance,
 )
 from metier.core.workspace import Workspace
-from metier.evaluate import Comparison, Contender, evaluate
 from metier.evaluate.answers import answers_key
+from metier.evaluate.bench import Contender
+from metier.evaluate.compare import Comparison
+from metier.evaluate.evaluate import evaluate
 from metier.evaluate.turns import every_turn
 
 CHAT = Objective(task="chat")

@@ -7,7 +7,7 @@ from metier.core.codec import to_json
 from metier.core.objective import Objective
 from metier.core.records import Difference, EvaluationReport
 from metier.core.types import Estimate
-from metier.evaluate import Verdict, verdict
+from metier.evaluate.verdict import Verdict, verdict
 
 OBJECTIVE = Objective(task="classify", target=[target(metric="f1_macro", at_least=0.85)])
 TUNED = report("tuned", {"f1_macro": (0.90, 0.87, 0.93)}, usd=0.02)

@@ -11,7 +11,9 @@ from metier.core import ledger
 from metier.core.errors import InputError
 from metier.core.types import LabelTarget
 from metier.core.workspace import Workspace
-from metier.evaluate import Bench, Contender, compare, evaluate
+from metier.evaluate.bench import Bench, Contender
+from metier.evaluate.compare import compare
+from metier.evaluate.evaluate import evaluate
 
 CASES = [
     replace(one, slices={"case": side})

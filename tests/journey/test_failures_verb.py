@@ -16,8 +16,11 @@ from metier.apps.cli import app
 from metier.core import ledger
 from metier.core.errors import NotFound
 from metier.core.records import TuneRun
-from metier.evaluate import Comparison, Contender, evaluate, verdict
+from metier.evaluate.bench import Contender
+from metier.evaluate.compare import Comparison
+from metier.evaluate.evaluate import evaluate
 from metier.evaluate.failures.find import find_failures
+from metier.evaluate.verdict import verdict
 from metier.journey.failures import failures, failures_of, write_request
 from metier.journey.report import ReportInputs, build_report
 from metier.journey.session import Session, open_session

@@ -14,7 +14,8 @@ from metier.core.completer import Capabilities, Sampling
 from metier.core.errors import ConfigError, EgressRefused, InputError, NotFound
 from metier.core.objective import Objective
 from metier.core.types import Completion, CompletionTarget, Conversation
-from metier.evaluate import Contender, evaluate
+from metier.evaluate.bench import Contender
+from metier.evaluate.evaluate import evaluate
 from metier.evaluate.judge.prompts import nonce_of
 from metier.journey import judging
 from metier.journey.probed import with_probes

@@ -26,7 +26,10 @@ from metier.core.objective import Objective
 from metier.core.records import EvaluationReport, MetricPoint, TuneRun
 from metier.core.types import LabelTarget
 from metier.core.workspace import Workspace
-from metier.evaluate import Bench, Comparison, Contender, compare_all, evaluate, verdict
+from metier.evaluate.bench import Bench, Contender
+from metier.evaluate.compare import Comparison, compare_all
+from metier.evaluate.evaluate import evaluate
+from metier.evaluate.verdict import verdict
 from metier.journey.report import ReportInputs, build_report
 
 VOID = {"meta", "br", "line", "polyline"}

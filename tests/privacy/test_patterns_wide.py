@@ -29,7 +29,7 @@ def blanked(text: str) -> str:
         ("0x52908400098527886E0F7030069857D2E4169EE7", "[CRYPTO_ADDRESS]"),
         ("SSN 078-05-1120", "SSN [SSN]"),
         ("ITIN 912-70-1234", "ITIN [NATIONAL_ID]"),
-        ("NI number QQ123456C or AB 12 34 56 C", "NI number QQ123456C or [NATIONAL_ID]"),
+        ("NI number QQ123456C or AB 12 34 56 C", "NI number [ID_NUMBER] or [NATIONAL_ID]"),
         ("codice MRTMTT91D08F205J", "codice [NATIONAL_ID]"),
         ("DNI 54362315K", "DNI [NATIONAL_ID]"),
         ("cpf 390.533.447-05", "cpf [NATIONAL_ID]"),

@@ -12,7 +12,8 @@ from evaluate_fakes import PAIRS, FakeCompleter, labelled, right
 from metier.core import ledger
 from metier.core.errors import InputError
 from metier.core.records import EvaluationReport, TuneRun
-from metier.evaluate import Contender, evaluate
+from metier.evaluate.bench import Contender
+from metier.evaluate.evaluate import evaluate
 from metier.journey.releases import make_release
 from metier.journey.session import Session, make_bench, open_session
 from metier.models.base import fingerprint_folder

@@ -63,7 +63,7 @@ def _of_next_build(session: Session) -> Sequence[Leak]:
 
 def _of_version(session: Session, key: str) -> Sequence[Leak]:
     ws = session.workspace
-    version = ledger.get_version(ws, key)
+    version = ledger.with_rows(ws, key)
     splits = {name: ledger.load_split(ws, version, name) for name in version.splits}
     gate = gate_of(session.project.data, ws, until=version.id)
     return find_leaks(splits, gate)

@@ -106,7 +106,7 @@ def _refuse_changed(bench: Bench, report: EvaluationReport) -> None:
 
 def _decision(bench: Bench, candidate: EvaluationReport) -> Decision:
     """Judge the candidate beside the newest report of every other rung, at its look's level."""
-    from metier.evaluate import Comparison
+    from metier.evaluate.compare import Comparison
 
     newest: dict[str, EvaluationReport] = {}
     for report in ledger.list_evaluations(bench.workspace, bench.version.id):

@@ -82,7 +82,7 @@ def save_version(
         }
         hashes = {split: _freeze(ws, rows, files[split]) for split, rows in splits.items()}
         found = hash_members(hashes, labels)
-        known = _built_again(ws, found, sources)
+        known = _built_again(ws, found, sources, card)
         if known is not None:
             return known
         artifacts = {split: ws.artifacts.put_stream(file, PARQUET) for split, file in files.items()}
@@ -98,7 +98,7 @@ def save_version(
         looks_budget=looks_budget,
     )
     stored = _store(ws, version, _memberships(ws, version.id, splits, hashes), sources)
-    return stored or _built_again(ws, found, sources) or version  # another process was faster
+    return stored or _built_again(ws, found, sources, card) or version  # another process was faster
 
 
 def _freeze(ws: Workspace, examples: Iterable[Example], sink: BinaryIO) -> Hashes:
@@ -239,13 +239,19 @@ def ids_with(session: Session, split: str, artifact: str | None) -> list[str]:
     return [row.id for row in known if row.splits.get(split) == artifact]
 
 
-def _built_again(ws: Workspace, found: str, sources: Sequence[Ref]) -> DataVersion | None:
-    """The version with that hash, if there is one, which is thereby the one built last."""
+def _built_again(
+    ws: Workspace, found: str, sources: Sequence[Ref], card: Mapping[str, Json]
+) -> DataVersion | None:
+    """The version with that hash, if there is one, which is thereby the one built last.
+
+    It takes the card of this build: its sources may have changed in rows that were left out.
+    """
     with ws.db.session() as session:
         row = session.scalars(select(VersionRow).where(VersionRow.hash == found)).first()
         if row is None:
             return None
         row.built_at = datetime.now(UTC)
+        row.card = dict(card)
         _link_sources(ws, session, row.id, sources)
         return _version(row)
 

@@ -73,9 +73,19 @@ class Database:
             session.execute(insert(table).on_conflict_do_nothing(), batch)
 
     def migrate(self) -> None:
-        """Bring the tables to the newest schema; safe when several processes do it at once."""
-        if self.revision() == HEAD:
+        """Bring the tables to the newest schema; safe when several processes do it at once.
+
+        Raises IntegrityError for tables that a newer metier has made.
+        """
+        here = self.revision()
+        if here == HEAD:
             return
+        if here is not None and here > HEAD:
+            raise IntegrityError(
+                f"a database made by this metier or an older one (tables up to {HEAD})",
+                got=f"tables {here} at {self.url.render_as_string()}",
+                remedy="install the metier that made it, or a newer one; nothing was changed",
+            )
         with self.errors("migrating the database"), self.engine.begin() as connection:
             if not self.is_sqlite:
                 connection.execute(text(f"SELECT pg_advisory_xact_lock({_MIGRATION_LOCK})"))

@@ -11,7 +11,7 @@ from collections import Counter
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from hashlib import blake2b
-from pathlib import Path
+from pathlib import Path, PurePath
 
 from metier.core.codec import to_json
 from metier.core.errors import InputError
@@ -70,6 +70,8 @@ def idle_patterns(root: Path, patterns: Sequence[str]) -> list[str]:
 
 
 def _fitting(root: Path, pattern: str) -> list[Path]:
+    if PurePath(pattern).is_absolute() or ".." in PurePath(pattern).parts:
+        raise InputError("a file in the project ([data.augment] files)", got=repr(pattern))
     return sorted(path for path in root.glob(pattern) if path.is_file())
 
 

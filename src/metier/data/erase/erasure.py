@@ -19,7 +19,14 @@ from itertools import chain
 from metier.core import ledger
 from metier.core.codec import dumps
 from metier.core.errors import Busy, InputError, IntegrityError, NotFound
-from metier.core.ledger.erasures import Holding, add_erasure, holdings, runs_on, succeed
+from metier.core.ledger.erasures import (
+    Holding,
+    add_erasure,
+    holdings,
+    list_erasures,
+    runs_on,
+    succeed,
+)
 from metier.core.progress import Progress
 from metier.core.records import DataVersion
 from metier.core.store.tables import InteractionRow, ReleaseRow, SealedKeyRow
@@ -113,12 +120,7 @@ def erase(
     _refuse_while_running(ws)
     plan = plan_erasure(ws, group)
     if plan.empty:
-        raise NotFound(
-            "a group that the workspace holds something of",
-            got=f"none that is called so (hash {plan.group_hash})",
-            remedy="give the name as the source file has it, or an example id for a row without "
-            "a group; names are compared letter by letter",
-        )
+        raise _nothing_of(ws, plan)
     bars = progress or Progress()
     ws.audit.append(actor, "data.erase", plan.group_hash, {"reason": reason, "rows": plan.rows})
     held = holdings(ws, group)
@@ -151,6 +153,19 @@ def erase(
             remedy=f"look at these files; certificate {done.id} lists them",
         )
     return Erased(done.id, certificate)
+
+
+def _nothing_of(ws: Workspace, plan: Plan) -> NotFound:
+    before = [one.id for one in list_erasures(ws) if one.group_hash == plan.group_hash]
+    got = f"none that is called so (hash {plan.group_hash})"
+    if before:
+        got = f"none any more: it was erased, see certificate {before[-1]}"
+    return NotFound(
+        "a group that the workspace holds something of",
+        got=got,
+        remedy="give the name as the source file has it, or an example id for a row without "
+        "a group; names are compared letter by letter",
+    )
 
 
 def _refuse_while_running(ws: Workspace) -> None:

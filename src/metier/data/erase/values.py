@@ -6,6 +6,7 @@ word that only the erased rows have (a name, a number) or by a run of words that
 
 from __future__ import annotations
 
+import json
 import re
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
@@ -24,7 +25,8 @@ _WORD = re.compile(r"\w(?:[\w@.+\-/]*\w)?")
 @dataclass(frozen=True)
 class OwnValues:
     """``words`` and ``phrases`` that only the erased rows have, case-folded; ``needles`` are the
-    words as they were written, as UTF-8, for looking through files."""
+    words, and phrases of the length ``PHRASE``, as they were written, as UTF-8, for looking through
+    files."""
 
     words: frozenset[str]
     phrases: frozenset[tuple[str, ...]]
@@ -55,19 +57,23 @@ def own_values(erased: Sequence[Example], others: Iterable[Example]) -> OwnValue
     """Return what the erased examples say and none of the others does."""
     words: dict[str, str] = {}
     phrases: set[tuple[str, ...]] = set()
+    stretches: dict[tuple[str, ...], str] = {}
     for text in (text for one in erased for text in texts_of(one)):
         for written in _WORD.findall(text):
             if len(written) >= SHORTEST_WORD:
                 words.setdefault(written.casefold(), written)
         phrases |= _phrases(text)
+        stretches |= _stretches(text)
     left = set(words)
     for text in (text for one in others for text in texts_of(one)):
         said = _words(text)
         left.difference_update(said)
         for length in {len(phrase) for phrase in phrases}:
             phrases.difference_update(_runs(said, length))
-    needles = {words[one].encode() for one in left}
-    needles |= {words[one].encode("unicode_escape") for one in left}  # as in escaped JSON
+    written_so = [words[one] for one in left]
+    written_so += [text for phrase, text in stretches.items() if phrase in phrases]
+    needles = {one.encode("utf-8", "surrogatepass") for one in written_so}
+    needles |= {dumps_ascii(one) for one in written_so}  # as in escaped JSON
     long_ones = tuple(sorted(one for one in needles if len(one) >= SHORTEST_NEEDLE))
     return OwnValues(frozenset(left), frozenset(phrases), long_ones)
 
@@ -102,6 +108,22 @@ def _phrases(text: str) -> set[tuple[str, ...]]:
     if 2 <= len(words) < PHRASE:
         return {tuple(words)}
     return set(_runs(words, PHRASE))
+
+
+def _stretches(text: str) -> dict[tuple[str, ...], str]:
+    """Return phrases that lie side by side in a text, as they are written there."""
+    found = list(_WORD.finditer(text))
+    pieces = {}
+    for start in range(0, len(found) - PHRASE + 1, PHRASE):
+        part = found[start : start + PHRASE]
+        key = tuple(one.group().casefold() for one in part)
+        pieces[key] = text[part[0].start() : part[-1].end()]
+    return pieces
+
+
+def dumps_ascii(text: str) -> bytes:
+    """Return a text as it stands inside a JSON string that is written in ASCII."""
+    return json.dumps(text)[1:-1].encode()
 
 
 def _runs(words: Sequence[str], length: int) -> Iterator[tuple[str, ...]]:

@@ -2,7 +2,8 @@
 
 Texts leave as they were frozen (de-identified). Nothing leaves the machine: the folder is local,
 and who wrote what is in the audit log, where an incident finds it. The test split is left out
-unless it is asked for: a test set that others train on measures nothing.
+unless it is asked for, and so is the challenge split: a test set that others train on measures
+nothing.
 """
 
 from __future__ import annotations
@@ -24,7 +25,8 @@ from metier.core.workspace import Workspace
 from metier.data.card import card_markdown
 from metier.data.export.formats import Format, row_of
 
-WITHHELD = "test"
+WITHHELD = ("test", "challenge")
+"""Splits that leave only when asked for; challenging rows say nearly what test rows say."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -47,7 +49,7 @@ def export_version(
     splits: Sequence[str] = (),
     actor: str | None = None,
 ) -> Exported:
-    """Write splits (default: all but test) of a version into the folder ``out``.
+    """Write splits (default: all but test and challenge) of a version into the folder ``out``.
 
     Raises:
         InputError: no such split, a row that the format cannot hold, or ``out`` holds files.
@@ -82,7 +84,7 @@ def _wanted(version: DataVersion, splits: Sequence[str]) -> list[str]:
                 f"a split of {version.id}", got=repr(split), remedy=nearest(split, version.splits)
             )
     return list(splits) or [
-        name for name in version.splits if name != WITHHELD and version.counts.get(name)
+        name for name in version.splits if name not in WITHHELD and version.counts.get(name)
     ]
 
 

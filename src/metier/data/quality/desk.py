@@ -5,13 +5,14 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 
-from metier.core.errors import InputError
+from metier.core.errors import InputError, nearest
 from metier.core.objective import Objective
 from metier.core.workspace import Workspace
 from metier.data.quality.decide import Decision, Verdict, decisions_of
 from metier.data.quality.suspects import (
     Doubted,
     SuspectRow,
+    count_kinds,
     decide,
     open_suspects,
     send_to_queue,
@@ -77,4 +78,14 @@ def attend(
             rows = decide(ws, objective, keys, verdict, label, actor=actor)
             words = f"{len(rows)} row(s): {verdict}; `metier data build` carries it out"
             return Answered(tuple(rows), words=words)
-    return Answered(tuple(open_suspects(ws, asked.kind)))
+    listed = tuple(open_suspects(ws, asked.kind))
+    if asked.kind and not listed:
+        _refuse_unknown(asked.kind, count_kinds(open_suspects(ws)))
+    return Answered(listed)
+
+
+def _refuse_unknown(kind: str, known: Mapping[str, int]) -> None:
+    if known and kind not in known:
+        raise InputError(
+            "a kind of suspicion that is open", got=repr(kind), remedy=nearest(kind, known)
+        )

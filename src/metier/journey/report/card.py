@@ -54,9 +54,20 @@ def _tiles(version: DataVersion) -> Iterator[Row]:
     left = version.looks_budget - version.looks_used
     note = f"of {version.looks_budget}; then the test set wants new items"
     yield {"name": "Looks at the test set left", "value": str(left), "note": note}
+    yield _taken_out(version)
     erased = version.card.get("erased_rows")
     if erased:
         yield {"name": "Rows of erased groups", "value": f"{erased:,}", "note": "left out for good"}
+
+
+def _taken_out(version: DataVersion) -> Row:
+    """Under which profile texts were frozen, and who put a name under it."""
+    said = version.config.get("deidentify", "none")
+    name = said if isinstance(said, str) else said["profile"]
+    note = "names of people are not looked for" if name == "patterns" else ""
+    if signed := version.card.get("sign_off"):
+        note = f"signed by {signed['signer']} ({signed['role']})"
+    return {"name": "De-identified under", "value": name, "note": note}
 
 
 def _source(found: Mapping[str, Json]) -> Row:

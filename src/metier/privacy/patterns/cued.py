@@ -123,9 +123,13 @@ _PUBLIC = re.compile(
 )
 
 
+# A few letters and a run of digits, as orders, members and cases are numbered: FH-204817, A123456.
+_NUMBERED = re.compile(r"#?[A-Za-z]{1,5}(?:[-/]\d{5,}|\d{6,})(?:[-/]?[A-Za-z0-9]{1,4})?")
+
+
 def cued(text: str) -> Iterator[Finding]:
-    """Yield numbers after a cue word, and without one those that are long: nine digits in one run,
-    ten letters and digits mixed."""
+    """Yield numbers after a cue word, and without one those that are long (nine digits in one run,
+    ten letters and digits mixed) or written as orders and cases are numbered: FH-204817."""
     for match in _tokens(text):
         token = match.group()
         digits = sum(char.isdigit() for char in token)
@@ -150,6 +154,8 @@ def _is_long(token: str, digits: int) -> bool:
     letters = sum(char.isalpha() for char in token)
     if not letters:
         return digits >= 9 and token.isdigit()
+    if _NUMBERED.fullmatch(token):
+        return True
     return digits + letters >= 10 and max(map(len, re.findall(r"\d+", token))) >= 4
 
 

@@ -19,7 +19,7 @@ def publish(
         str, typer.Option("--format", help="openai, trl, sharegpt, alpaca, parquet or hub.")
     ] = "openai",
     split: Annotated[
-        list[str] | None, typer.Option(help="Splits to write (default: all but test).")
+        list[str] | None, typer.Option(help="Splits to write (default: not test, not challenge).")
     ] = None,
     version: str = typer.Option("latest", help="Data version."),
     directory: Directory = HERE,

@@ -19,17 +19,17 @@ def versions(directory: Directory = HERE, as_json: AsJson = False) -> None:
 
     with session(directory) as opened:
         found = ledger.list_versions(opened.workspace)
+    splits = ["train", "validation", "test", "challenge", "regression"]
     rows = [
         (
             v.id,
             f"{v.created_at:%Y-%m-%d %H:%M}",
-            *(v.counts.get(name, 0) for name in ("train", "validation", "test", "regression")),
+            *(v.counts.get(name, 0) for name in splits),
             len(v.labels),
             f"{v.looks_used} of {v.looks_budget}",
         )
         for v in found
     ]
-    splits = ["train", "validation", "test", "regression"]
     headers = ["version", "frozen (UTC)", *splits, "labels", "test looks"]
     nothing = "no version yet: `metier data build` makes one"
     show(found, as_json, lambda: table(headers, rows) if rows else say(nothing))

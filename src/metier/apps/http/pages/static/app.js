@@ -27,7 +27,11 @@ document.addEventListener("htmx:sendError", () => {
   say("The server cannot be reached. What you wrote is kept; try again.");
 });
 
-document.addEventListener("htmx:beforeRequest", () => notice().replaceChildren());
+// What a person does clears the notice; what the page asks for by itself does not.
+document.addEventListener("htmx:beforeRequest", (event) => {
+  const by = event.detail.requestConfig.triggeringEvent;
+  if (by && ["submit", "click", "change"].includes(by.type)) notice().replaceChildren();
+});
 
 document.addEventListener("change", (event) => {
   const form = event.target.form;
