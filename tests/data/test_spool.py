@@ -35,14 +35,9 @@ def test_rows_come_back_in_order_however_they_are_asked_for(on_disk):
     assert on_disk[-1] == ROWS[-1]
     assert on_disk[1020:1030] == ROWS[1020:1030], "a slice may lie on two blocks"
     assert on_disk[::-700] == ROWS[::-700]
-<<<<<<< HEAD
-    assert on_disk == ROWS
-    assert on_disk == ROWS
-=======
     plain = list(ROWS)
     assert on_disk == plain
     assert plain == on_disk
->>>>>>> data
     assert on_disk != ROWS[1:]
     with pytest.raises(IndexError, match="row 3000 of 3000"):
         on_disk[3000]

@@ -9,21 +9,12 @@ import pytest
 from evaluate_fakes import PAIRS, FakeCompleter, bench_of, labelled, right, target
 from metier.core.errors import InputError
 from metier.core.workspace import Workspace
-<<<<<<< HEAD
 from metier.evaluate.bench import Bench, Contender
 from metier.evaluate.compare import Comparison, compare, compare_all
 from metier.evaluate.config import EvaluateConfig
 from metier.evaluate.evaluate import evaluate
 from metier.evaluate.verdict import verdict
 from metier.scoring.statistics.multiplicity import holm
-=======
-from metier.evaluate.bench import Bench, Contender
-from metier.evaluate.compare import Comparison, compare, compare_all
-from metier.evaluate.config import EvaluateConfig
-from metier.evaluate.evaluate import evaluate
-from metier.evaluate.verdict import verdict
-from metier.scoring.statistics.multiplicity import holm
->>>>>>> data
 
 
 def wrong_on(*endings: str) -> FakeCompleter:

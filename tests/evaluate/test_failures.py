@@ -16,14 +16,7 @@ from metier.core.objective import Objective
 from metier.core.records import Prediction
 from metier.core.types import Completion, Example, FieldsTarget, Json, LabelsTarget, LabelTarget
 from metier.core.workspace import Workspace
-<<<<<<< HEAD
-from metier.evaluate.baselines import tuned_contender
-from metier.evaluate.bench import Bench
-from metier.evaluate.config import EvaluateConfig
-from metier.evaluate.evaluate import evaluate
-=======
->>>>>>> data
-from metier.evaluate.baselines import baseline
+from metier.evaluate.baselines import baseline, tuned_contender
 from metier.evaluate.bench import Bench
 from metier.evaluate.config import EvaluateConfig
 from metier.evaluate.evaluate import evaluate

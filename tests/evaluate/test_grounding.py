@@ -10,16 +10,10 @@ from metier.core.objective import Objective
 from metier.core.records import Prediction
 from metier.core.types import Completion, CompletionTarget
 from metier.core.workspace import Workspace
-<<<<<<< HEAD
 from metier.evaluate.bench import Bench, Contender
 from metier.evaluate.evaluate import evaluate
 from metier.evaluate.given import with_passages
 from metier.evaluate.grounding import by_model, grounded_records, truth
-=======
-from metier.evaluate.bench import Bench, Contender
-from metier.evaluate.evaluate import evaluate
-from metier.evaluate.grounding import by_model, grounded_records, truth, with_passages
->>>>>>> data
 from metier.scoring import records_of
 
 ANSWER = Objective(task="answer")
