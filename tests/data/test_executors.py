@@ -186,7 +186,6 @@ def ray_environment():
     return {**os.environ, "OMP_NUM_THREADS": "1", "METIER_KEY": key, "PYTHONPATH": path}
 
 
-@pytest.mark.slow
 @pytest.mark.skipif(find_spec("ray") is None, reason="ray is not installed: the extra metier[ray]")
 def test_ray_gives_the_same_bytes_and_listens_to_nobody_else(tmp_path):
     done = subprocess.run(
