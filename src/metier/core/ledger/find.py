@@ -41,7 +41,8 @@ def find(session: Session, table: type[Row], key: str, what: str, verb: str) -> 
         ids = " and ".join(str(getattr(row, str(column.key))) for row in rows)
         raise NotFound(f"one {what}", got=f"{key!r}, which begins {ids}", remedy="give more of it")
     got = "none so far" if key == LATEST else f"no id that begins with {key!r}"
-    raise NotFound(f"a {what}", got=got, remedy=f"make one with `{verb}`, or check the id")
+    article = "an" if what[0] in "aeiou" else "a"
+    raise NotFound(f"{article} {what}", got=got, remedy=f"make one with `{verb}`, or check the id")
 
 
 def columns(table: type[Base], record: Any) -> dict[str, Any]:
