@@ -31,7 +31,7 @@ from metier.evaluate.failures.requests import (
 from metier.evaluate.failures.types import FailureCluster
 from metier.scoring import Resampling
 from metier.tune.config import TuneConfig
-from metier.tune.sft import tune
+from metier.tune.run import tune
 
 FEW = Resampling(resamples=200)
 SWAPPED = ("billing", "delivery")

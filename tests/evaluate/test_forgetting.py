@@ -34,7 +34,7 @@ from metier.models.base import Base, load_base
 from metier.models.engines.local import LocalCompleter
 from metier.scoring import Resampling
 from metier.tune.config import TuneConfig
-from metier.tune.sft import tune
+from metier.tune.run import tune
 
 ROOT = Path(__file__).resolve().parents[2]
 QUICK = Resampling(resamples=200)

@@ -36,7 +36,7 @@ from metier.evaluate.effects.probing import Asked
 from metier.models.engines.local import LocalCompleter
 from metier.scoring import Resampling
 from metier.tune.config import TuneConfig
-from metier.tune.sft import tune
+from metier.tune.run import tune
 from tiny_models import tiny_base
 
 ANSWER = Objective(task="answer")

@@ -8,7 +8,7 @@ import pytest
 from safetensors import SafetensorError
 
 from metier.core.errors import OutOfSpace
-from metier.tune.checkpoints import MANIFEST, damage, newest, prune, save, step_of
+from metier.tune.loop.checkpoints import MANIFEST, damage, newest, prune, save, step_of
 
 
 def fill(folder: Path) -> None:

@@ -6,7 +6,7 @@ from cases import example
 from metier.core.errors import InputError
 from metier.core.records import LOSS_WEIGHT
 from metier.core.types import CompletionTarget, Conversation, Example
-from metier.tune.encode import encode
+from metier.tune.tokens.encode import encode
 from tiny_models import tiny_tokenizer
 
 WORDS = tiny_tokenizer()

@@ -5,7 +5,7 @@ import pytest
 from metier.core.errors import InputError
 from metier.core.types import Conversation, Message
 from metier.models import chat
-from metier.tune.masks import Masked, mask
+from metier.tune.tokens.masks import Masked, mask
 from tiny_models import TEMPLATE, tiny_tokenizer
 
 PLAIN = TEMPLATE.replace("{% generation %}", "").replace("{% endgeneration %}", "")

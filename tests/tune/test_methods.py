@@ -1,7 +1,7 @@
 import pytest
 from cases import settings
 
-from metier.tune.methods import learning_rate, trainable
+from metier.tune.methods.trainable import learning_rate, trainable
 from tiny_models import tiny_base
 
 

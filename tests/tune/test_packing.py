@@ -1,7 +1,7 @@
 from hypothesis import given
 from hypothesis import strategies as st
 
-from metier.tune.packing import alike, fill, pack, plan, split
+from metier.tune.packing.plan import alike, fill, pack, plan, split
 
 LENGTHS = st.lists(st.integers(1, 300), min_size=1, max_size=200)
 

@@ -9,7 +9,7 @@ import torch
 from torch import nn
 from transformers import AutoConfig, AutoModelForCausalLM
 
-from metier.tune import attention, parity, passes
+from metier.tune.packing import attention, parity, passes
 from metier.tune.types import Encoded, PassMode
 from tiny_models import tiny_model
 

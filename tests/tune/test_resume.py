@@ -14,7 +14,7 @@ from cases import OBJECTIVE, settings, version
 from metier.core import ledger
 from metier.core.records import TuneRun
 from metier.core.workspace import Workspace
-from metier.tune.sft import tune
+from metier.tune.run import tune
 from tiny_models import tiny_base
 
 HERE = Path(__file__).parent
@@ -26,8 +26,8 @@ from cases import OBJECTIVE, settings, version
 from tiny_models import tiny_base
 from metier.core.progress import Progress
 from metier.core.workspace import Workspace
-from metier.tune import checkpoints
-from metier.tune.sft import tune
+from metier.tune.loop import checkpoints
+from metier.tune.run import tune
 
 at, where = int(sys.argv[2]), sys.argv[3]
 def die(): os.kill(os.getpid(), signal.SIGKILL)

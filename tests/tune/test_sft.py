@@ -21,10 +21,12 @@ from metier.core.types import LabelTarget
 from metier.core.workspace import Workspace
 from metier.models.adapters import load_adapter
 from metier.models.base import Base, load_base
-from metier.tune import checkpoints, parity, passes, sft, state
-from metier.tune.encode import encode
-from metier.tune.sft import tune
-from metier.tune.spoken import spoken
+from metier.tune import run as sft
+from metier.tune.loop import checkpoints, state
+from metier.tune.packing import parity, passes
+from metier.tune.tokens.encode import encode
+from metier.tune.tokens.spoken import spoken
+from metier.tune.run import tune
 from tiny_models import tiny_base
 
 

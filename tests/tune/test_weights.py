@@ -7,10 +7,10 @@ import pytest
 from metier.core.errors import ConfigError
 from metier.core.types import Conversation
 from metier.models.base import load_base
-from metier.tune import passes
-from metier.tune.masks import mask
+from metier.tune.packing import passes
+from metier.tune.tokens.masks import mask
+from metier.tune.tokens.weights import by_field, value_spans
 from metier.tune.types import Encoded
-from metier.tune.weights import by_field, value_spans
 
 REPLY = '{"route": "billing", "reply": "We check the payment for the kettle \\"today\\", thanks."}'
 
@@ -62,7 +62,7 @@ def test_a_pass_carries_the_weights_of_supervised_tokens(mode: passes.PassMode) 
 def test_fields_are_for_structured_tasks_only() -> None:
     from metier.core.objective import Objective
     from metier.tune.config import TuneConfig
-    from metier.tune.sft import _weigh
+    from metier.tune.run import _weigh
 
     with pytest.raises(ConfigError, match="structured"):
         _weigh(TuneConfig(loss_share="fields"), load_base("metier/tiny"), Objective(task="answer"))

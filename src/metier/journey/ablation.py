@@ -184,7 +184,7 @@ def _contender(
 
 
 def _tuned(session: Session, bench: Bench, base: Base, rows: Sequence[Example]) -> TuneRun:
-    from metier.tune.sft import tune
+    from metier.tune.run import tune
 
     project = session.project
     whole = len(rows) == len(ledger.load_split(session.workspace, bench.version, "train"))

@@ -127,7 +127,7 @@ def inspect_examples(session: Session, version: str, count: int) -> list[Inspect
 
 def tune_base(session: Session, version: str = ledger.LATEST, *, restart: bool = False) -> TuneRun:
     """Fine-tune the project's base on a version; a stopped run goes on unless ``restart``."""
-    from metier.tune.sft import tune
+    from metier.tune.run import tune
 
     found = ledger.get_version(session.workspace, version)
     project = session.project

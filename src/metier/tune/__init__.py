@@ -8,14 +8,14 @@ from typing import TYPE_CHECKING, Any
 from metier.tune.config import TuneConfig
 
 if TYPE_CHECKING:
-    from metier.tune.sft import tune
+    from metier.tune.run import tune
 
 __all__ = ["TuneConfig", "tune"]
 
 
 def __getattr__(name: str) -> Any:
     if name == "tune":
-        from metier.tune.sft import tune
+        from metier.tune.run import tune
 
         return tune
     raise AttributeError(f"module {__name__!r} has no attribute {name!r}")

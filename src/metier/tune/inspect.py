@@ -11,8 +11,8 @@ from metier.core.objective import Objective
 from metier.core.types import Example
 from metier.models.base import Base
 from metier.tune.config import TuneConfig
-from metier.tune.encode import encode
-from metier.tune.spoken import spoken
+from metier.tune.tokens.encode import encode
+from metier.tune.tokens.spoken import spoken
 from metier.tune.types import Encoded
 
 

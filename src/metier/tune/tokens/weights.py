@@ -11,7 +11,7 @@ import json
 from collections.abc import Sequence
 from typing import Any
 
-from metier.tune.masks import Masked
+from metier.tune.tokens.masks import Masked
 
 _DECODER = json.JSONDecoder()
 

@@ -31,14 +31,16 @@ from metier.core.records import DataVersion, TuneRun
 from metier.core.types import Example, Json, digest
 from metier.core.workspace import Workspace
 from metier.models.base import Base, load_base
-from metier.tune import checkpoints, packing, parity, trainer
 from metier.tune.config import TuneConfig
-from metier.tune.encode import Weigh, encode
-from metier.tune.live import Live, Rhythm
-from metier.tune.methods import export, learning_rate, trainable
-from metier.tune.spoken import spoken
+from metier.tune.loop import checkpoints, trainer
+from metier.tune.loop.live import Live, Rhythm
+from metier.tune.methods.trainable import export, learning_rate, trainable
+from metier.tune.packing import parity
+from metier.tune.packing import plan as packing
+from metier.tune.tokens.encode import Weigh, encode
+from metier.tune.tokens.spoken import spoken
+from metier.tune.tokens.weights import by_field
 from metier.tune.types import Encodings
-from metier.tune.weights import by_field
 
 SILENT = Progress()
 FOLDER = "tune"

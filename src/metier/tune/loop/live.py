@@ -12,7 +12,7 @@ from metier.core.progress import TaskProgress
 from metier.core.records import MetricPoint
 from metier.core.workspace import Workspace
 from metier.tune.config import TuneConfig
-from metier.tune.packing import Plan
+from metier.tune.packing.plan import Plan
 
 # The trainer's names for its series, and the names they are stored under.
 SERIES = {

@@ -20,8 +20,10 @@ from transformers import TrainerControl
 from trl import SFTConfig, SFTTrainer
 
 from metier.core.errors import InputError
-from metier.tune import checkpoints, packing, passes, state
 from metier.tune.config import TuneConfig
+from metier.tune.loop import checkpoints, state
+from metier.tune.packing import passes
+from metier.tune.packing import plan as packing
 from metier.tune.types import Encoded, PassMode
 
 STATE = "trainer_state.json"

@@ -16,7 +16,7 @@ from metier.core.progress import TaskProgress
 from metier.core.records import LOSS_WEIGHT
 from metier.core.types import Conversation, Example, Message
 from metier.models.engines.fit import GAP
-from metier.tune.masks import Masked, mask
+from metier.tune.tokens.masks import Masked, mask
 from metier.tune.types import Encoded, Encodings
 
 # Of the longest example's tokens, at least this share stays with the prompt when both prompt and

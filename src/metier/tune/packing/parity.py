@@ -14,7 +14,7 @@ from typing import Any
 
 import torch
 
-from metier.tune import attention, passes
+from metier.tune.packing import attention, passes
 from metier.tune.types import Encoded, PassMode
 
 # Largest difference of logits allowed, as a share of the largest logit: float noise in the

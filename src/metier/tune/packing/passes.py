@@ -21,7 +21,7 @@ import torch
 from torch import Tensor
 from torch.nn.functional import cross_entropy
 
-from metier.tune.attention import NAME, layout
+from metier.tune.packing.attention import NAME, layout
 from metier.tune.types import Encoded, PassMode
 
 IGNORED = -100

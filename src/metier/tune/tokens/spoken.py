@@ -7,7 +7,7 @@ from collections.abc import Sequence
 from metier.core.objective import Objective
 from metier.core.types import Conversation, Example
 from metier.models.prompt import TUNED, render_example, render_prompt
-from metier.tune.encode import Spoken
+from metier.tune.tokens.encode import Spoken
 
 
 def spoken(objective: Objective, labels: Sequence[str], system: str) -> Spoken:

@@ -1,0 +1,1 @@
+"""The training loop: trainer, checkpoints, what is seen of a run while it runs."""

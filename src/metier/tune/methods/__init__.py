@@ -1,0 +1,1 @@
+"""What is trained: every weight, an adapter, or nothing here (a hosted run)."""

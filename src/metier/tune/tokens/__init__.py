@@ -1,0 +1,1 @@
+"""From examples to token ids and the mask of what is supervised."""
