@@ -24,9 +24,9 @@ from metier.models.base import Base, load_base
 from metier.tune import run as sft
 from metier.tune.loop import checkpoints, state
 from metier.tune.packing import parity, passes
+from metier.tune.run import tune
 from metier.tune.tokens.encode import encode
 from metier.tune.tokens.spoken import spoken
-from metier.tune.run import tune
 from tiny_models import tiny_base
 
 

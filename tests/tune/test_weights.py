@@ -3,14 +3,18 @@
 from __future__ import annotations
 
 import pytest
+from cases import OBJECTIVE, settings, version
 
 from metier.core.errors import ConfigError
 from metier.core.types import Conversation
+from metier.core.workspace import Workspace
 from metier.models.base import load_base
 from metier.tune.packing import passes
+from metier.tune.run import tune
 from metier.tune.tokens.masks import mask
 from metier.tune.tokens.weights import by_field, value_spans
 from metier.tune.types import Encoded
+from tiny_models import tiny_base
 
 REPLY = '{"route": "billing", "reply": "We check the payment for the kettle \\"today\\", thanks."}'
 
@@ -59,10 +63,7 @@ def test_a_pass_carries_the_weights_of_supervised_tokens(mode: passes.PassMode) 
     assert float(one.weights.sum()) == 5.5, "ignored places weigh nothing"
 
 
-def test_fields_are_for_structured_tasks_only() -> None:
-    from metier.core.objective import Objective
-    from metier.tune.config import TuneConfig
-    from metier.tune.run import _weigh
-
+def test_fields_are_for_structured_tasks_only(workspace: Workspace) -> None:
+    config = settings(algorithm={"type": "sft", "loss_share": "fields"})
     with pytest.raises(ConfigError, match="structured"):
-        _weigh(TuneConfig(loss_share="fields"), load_base("metier/tiny"), Objective(task="answer"))
+        tune(config, version(workspace), workspace, tiny_base(), OBJECTIVE)

@@ -43,6 +43,19 @@ class Full(Section):
 Method = Annotated[Lora | Full, Field(discriminator="type")]
 
 
+class Sft(Section):
+    """Learn the wanted replies token by token (supervised fine-tuning)."""
+
+    type: Literal["sft"] = "sft"
+    """Which algorithm this table sets up."""
+    loss_share: Literal["tokens", "fields"] = "tokens"
+    """What weighs the same in the loss: every supervised token, or (structured tasks) every field
+    of the reply, so that a label of two tokens is not drowned by a text of forty."""
+
+
+Algorithm = Sft  # with more than one: Annotated[Sft | Dpo | ..., Field(discriminator="type")]
+
+
 class Schedule(Section):
     """How the learning rate moves over the run."""
 
@@ -57,13 +70,12 @@ class TuneConfig(Section):
 
     method: Method = Lora()
     """What is trained: lora (an adapter) or full (every weight)."""
+    algorithm: Algorithm = Sft()
+    """What is learned from, and by which loss: sft (wanted replies)."""
     lr: Annotated[float, Field(gt=0, lt=1)] | Literal["auto"] = 2e-4
     """Peak learning rate; auto takes one from the model's width (very small models want more)."""
     epochs: float = Field(default=3.0, gt=0, le=1000)
     """Passes over the training split; 1.5 is one and a half."""
-    loss_share: Literal["tokens", "fields"] = "tokens"
-    """What weighs the same in the loss: every supervised token, or (structured tasks) every field
-    of the reply, so that a label of two tokens is not drowned by a text of forty."""
     batch_tokens: int = Field(default=2048, ge=16)
     """Most real (not padding) tokens in one optimiser step; longer examples go alone."""
     micro_batch_tokens: int | None = Field(default=None, ge=16)

@@ -1,7 +1,7 @@
 """tune: from a frozen data version and a base to an adapter, with everything on record.
 
-encode -> plan the steps -> ask the model whether packing is right -> train, validate, save
--> export the best checkpoint -> store it -> mark the run done.
+make the algorithm's items -> plan the steps -> ask the model whether packing is right -> train,
+validate, save -> export the best checkpoint -> store it -> mark the run done.
 
 A run that stops on the way (killed, interrupted, disk full) is continued by the same call from
 its newest whole checkpoint, to the same end: the plan of steps is made anew from the same seed.
@@ -16,7 +16,6 @@ import tempfile
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import asdict, dataclass
-from functools import partial
 from pathlib import Path
 from statistics import fmean
 from typing import Any
@@ -24,23 +23,21 @@ from typing import Any
 import numpy as np
 
 from metier.core import ledger
-from metier.core.errors import Busy, ConfigError, InputError, OutOfSpace
+from metier.core.errors import Busy, InputError, OutOfSpace
 from metier.core.objective import Objective
 from metier.core.progress import Progress, TaskProgress
 from metier.core.records import DataVersion, TuneRun
 from metier.core.types import Example, Json, digest
 from metier.core.workspace import Workspace
 from metier.models.base import Base, load_base
+from metier.tune.algorithms import make
+from metier.tune.algorithms.base import Algorithm, Ground
 from metier.tune.config import TuneConfig
 from metier.tune.loop import checkpoints, trainer
 from metier.tune.loop.live import Live, Rhythm
 from metier.tune.methods.trainable import export, learning_rate, trainable
 from metier.tune.packing import parity
 from metier.tune.packing import plan as packing
-from metier.tune.tokens.encode import Weigh, encode
-from metier.tune.tokens.spoken import spoken
-from metier.tune.tokens.weights import by_field
-from metier.tune.types import Encodings
 
 SILENT = Progress()
 FOLDER = "tune"
@@ -57,8 +54,7 @@ class _Job:
     ws: Workspace
     base: Base
     run: TuneRun
-    train: Encodings
-    validation: Encodings | None
+    algorithm: Algorithm
     folder: Path
     task: TaskProgress
 
@@ -91,61 +87,27 @@ def tune(
     """
     base = load_base(base) if isinstance(base, str) else base
     rows = _rows(version, ws, only)
-    train, validation = _encode(config, version, ws, base, objective, system, progress, rows)
-    kept: dict[str, Json] = {
-        "system": system,
-        "identity": _identity(config, base, train, validation),
-    }
+    with progress.task("encode", total=len(rows), unit="example") as task:
+        held_out = _sample(version, ws, config)
+        ground = Ground(config, version, ws, base, objective, system, rows, held_out, task)
+        algorithm = make(ground)
+        for note in algorithm.notes:
+            task.note(note)
+    kept: dict[str, Json] = {"system": system, "identity": _identity(config, base, algorithm)}
     if only is not None:
         kept[ledger.PART] = len(rows)
     run = _find_or_start(config, version, ws, base, kept, resume)
     folder = ws.work_dir / FOLDER / run.id
     with _alone(folder, run), _state_on_failure(ws, run):
-        plan = packing.plan([e.tokens for e in train.examples], *_planned(config))
+        plan = packing.plan(algorithm.lengths, config.batch_tokens, config.epochs, config.seed)
         with progress.task("tune", total=len(plan.steps), unit="step") as task:
-            job = _Job(config, ws, base, run, train, validation, folder, task)
-            return _train(job, plan)
+            return _train(_Job(config, ws, base, run, algorithm, folder, task), plan)
 
 
 def _rows(version: DataVersion, ws: Workspace, only: Sequence[str] | None) -> list[Example]:
     rows = ledger.load_split(ws, version, "train")
     wanted = None if only is None else frozenset(only)
     return rows if wanted is None else [row for row in rows if row.id in wanted]
-
-
-def _encode(
-    config: TuneConfig,
-    version: DataVersion,
-    ws: Workspace,
-    base: Base,
-    objective: Objective,
-    system: str,
-    progress: Progress,
-    rows: Sequence[Example],
-) -> tuple[Encodings, Encodings | None]:
-    speak = spoken(objective, version.labels, system)
-    limit = min(config.max_tokens, base.max_tokens)
-    held_out = _sample(version, ws, config)
-    with progress.task("encode", total=len(rows) + len(held_out), unit="example") as task:
-        weigh = _weigh(config, base, objective)
-        train = encode(rows, speak, base.tokenizer, limit, task, weigh)
-        usable = [example for example in held_out if example.target is not None]
-        validation = encode(usable, speak, base.tokenizer, limit, task, weigh) if usable else None
-        for note in _notes(train, limit):
-            task.note(note)
-    return train, validation
-
-
-def _weigh(config: TuneConfig, base: Base, objective: Objective) -> Weigh | None:
-    if config.loss_share == "tokens":
-        return None
-    if objective.task != "structured":
-        raise ConfigError(
-            'loss_share = "fields" with task = "structured"',
-            got=f"task {objective.task!r}, whose replies have no fields",
-            remedy='take loss_share = "tokens" in [tune], or leave it out',
-        )
-    return partial(by_field, base.tokenizer)
 
 
 def _sample(version: DataVersion, ws: Workspace, config: TuneConfig) -> list[Example]:
@@ -158,33 +120,10 @@ def _sample(version: DataVersion, ws: Workspace, config: TuneConfig) -> list[Exa
     return [rows[index] for index in sorted(draw.tolist())]
 
 
-def _notes(train: Encodings, limit: int) -> Iterator[str]:
-    if train.excluded:
-        yield f"{len(train.excluded)} training examples left out: {_first(train.excluded)}"
-    if train.truncated:
-        yield (
-            f"{train.truncated} training examples shortened to {limit} tokens, "
-            f"{train.cut_replies} of them in the reply"
-        )
-    if train.lost_turns:
-        yield f"{train.lost_turns} earlier replies not supervised: the template rewrites them"
-
-
-def _first(excluded: dict[str, str]) -> str:
-    example_id, reason = next(iter(excluded.items()))
-    return f"{example_id} ({reason})" + (", …" if len(excluded) > 1 else "")
-
-
-def _identity(
-    config: TuneConfig, base: Base, train: Encodings, validation: Encodings | None
-) -> str:
+def _identity(config: TuneConfig, base: Base, algorithm: Algorithm) -> str:
     """Hash all that decides the outcome: the very tokens, the base and the settings."""
-    seen = [
-        [[e.example_id, list(e.input_ids), list(map(int, e.supervised))] for e in part.examples]
-        for part in (train, validation)
-        if part is not None
-    ]
-    return digest([base.fingerprint, config.model_dump(mode="json", exclude=FREE), digest(seen)])
+    settings = config.model_dump(mode="json", exclude=FREE)
+    return digest([base.fingerprint, settings, algorithm.identity])
 
 
 def _find_or_start(
@@ -255,26 +194,19 @@ def _record_stop(ws: Workspace, run: TuneRun, state: Any, error: BaseException) 
 
 
 def _train(job: _Job, plan: packing.Plan) -> TuneRun:
-    config, base = job.config, job.base
+    config, base, algorithm = job.config, job.base, job.algorithm
     usual = base.model.config._attn_implementation
     live = Live(job.ws, job.run.id, job.task)
-    rhythm = Rhythm(config, plan, job.validation is not None)
+    rhythm = Rhythm(config, plan, algorithm.validates)
     with trainable(base, config) as model:
-        found = parity.check(model, job.train.examples, usual)
+        found = parity.check(model, algorithm.probes, usual)
         if found.note:
             job.task.note(found.note)
+        algorithm.prepare(model, found.mode, job.folder)
         lr = learning_rate(config, base.model.num_parameters())
-        material = trainer.Material(
-            job.train.examples,
-            job.validation.examples if job.validation else (),
-            plan,
-            found.mode,
-            base.tokenizer.pad_token_id or 0,
-        )
         args = trainer.arguments(config, job.folder, len(plan.steps), lr)
-        packed = trainer.PackedTrainer(
-            model, base.tokenizer, material, config, args, [rhythm, live]
-        )
+        work = trainer.Work(algorithm, plan)
+        packed = trainer.PackedTrainer(model, base.tokenizer, work, config, args, [rhythm, live])
         resumed_at = _run(packed, job, live)
         summary = _summary(job, plan, found, packed, live) | {"lr": lr, "resumed_at": resumed_at}
         adapter = _keep_best(job, packed)
@@ -294,7 +226,7 @@ def _run(packed: trainer.PackedTrainer, job: _Job, live: Live) -> int:
         step = checkpoints.step_of(found.path)
         job.task.note(f"going on from step {step} of {job.run.id}")
         job.task.advance(step)
-    elif job.validation is not None:
+    elif job.algorithm.validates:
         packed.evaluate()
     try:
         packed.train(resume_from_checkpoint=str(found.path) if found.path else None)
@@ -326,7 +258,7 @@ def _summary(
     series = {(p.name, p.step): p.value for p in ledger.metric_points(job.ws, job.run.id)}
     losses = [entry["loss"] for entry in packed.state.log_history if "loss" in entry]
     best = packed.state.best_global_step or -1
-    lengths = packed.lengths
+    lengths = job.algorithm.lengths
     done = plan.steps[packed.state.global_step - live.steps : packed.state.global_step]
     tokens = sum(lengths[index] for step in done for index in step)
     weights = [(p.numel(), p.requires_grad) for p in packed.model.parameters()]
@@ -346,26 +278,5 @@ def _summary(
         "train_seconds": round(live.seconds, 2),
         "trained_parameters": sum(n for n, trained in weights if trained),
         "parameters": sum(n for n, _ in weights),
-        **_data_summary(job),
+        **job.algorithm.summary(),
     }
-
-
-def _data_summary(job: _Job) -> dict[str, Json]:
-    train, validation = job.train, job.validation
-    excluded: Sequence[tuple[str, str]] = list(train.excluded.items())[:20]
-    return {
-        "examples": len(train.examples),
-        "tokens_per_epoch": train.tokens,
-        "supervised_share": round(train.supervised_tokens / train.tokens, 4),
-        "masked_by": dict(train.how),
-        "truncated": train.truncated,
-        "cut_replies": train.cut_replies,
-        "excluded": len(train.excluded),
-        "excluded_examples": dict(excluded),
-        "validation_examples": len(validation.examples) if validation else 0,
-        "supervised_validation_tokens": validation.supervised_tokens if validation else 0,
-    }
-
-
-def _planned(config: TuneConfig) -> tuple[int, float, int]:
-    return config.batch_tokens, config.epochs, config.seed

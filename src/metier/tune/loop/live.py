@@ -19,9 +19,9 @@ SERIES = {
     "loss": "train_loss",
     "learning_rate": "learning_rate",
     "grad_norm": "grad_norm",
-    "eval_loss": "validation_loss",
-    "eval_token_accuracy": "validation_token_accuracy",
 }
+# Prefixes of further series, and what they become.
+PREFIXES = {"eval_": "validation_", "algorithm/": ""}
 FLUSH_S = 2.0
 
 
@@ -80,7 +80,8 @@ class Live(TrainerCallback):  # type: ignore[misc]
 
     def on_log(self, args: Any, state: Any, control: Any, logs: Any = None, **_: Any) -> None:
         """Report and keep the values just logged."""
-        values = {SERIES[name]: float(value) for name, value in logs.items() if name in SERIES}
+        named = {_stored_name(name): value for name, value in logs.items()}
+        values = {name: float(value) for name, value in named.items() if name}
         if not values:
             return
         self._task.metric(state.global_step, **values)
@@ -98,3 +99,11 @@ class Live(TrainerCallback):  # type: ignore[misc]
         if points:
             record_metrics(self._ws, self._run_id, points)
         self._flushed = time.monotonic()
+
+
+def _stored_name(name: str) -> str:
+    """The name a logged value is stored under, or "" for what is not kept."""
+    prefix = next((prefix for prefix in PREFIXES if name.startswith(prefix)), None)
+    if prefix is not None:
+        return PREFIXES[prefix] + name.removeprefix(prefix)
+    return SERIES.get(name, "")

@@ -1,17 +1,19 @@
 """PackedTrainer: TRL's SFTTrainer over a planned run of packed steps.
 
-One item of the data loader is one optimiser step: a few forward passes whose losses add up to the
-mean over all supervised tokens of the step, however they are cut into passes. What is TRL's and
+One item of the data loader is one optimiser step: a few forward passes whose losses add up. What
+the items are, how they are laid out and what their loss is, the algorithm says. What is TRL's and
 transformers' own stays theirs: optimiser, schedule, clipping, devices, the loop. Replaced are the
-loss, the data loader, validation (a mean over tokens, not over batches) and checkpoints.
+loss, the data loader, validation (over the whole split, not batch by batch) and checkpoints.
 """
 
 from __future__ import annotations
 
 import math
-from collections.abc import Iterator, Sequence
+from collections import defaultdict
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from types import MappingProxyType
 from typing import Any
 
 import torch
@@ -20,38 +22,36 @@ from transformers import TrainerControl
 from trl import SFTConfig, SFTTrainer
 
 from metier.core.errors import InputError
+from metier.tune.algorithms.base import Algorithm, PassLoss
 from metier.tune.config import TuneConfig
 from metier.tune.loop import checkpoints, state
-from metier.tune.packing import passes
 from metier.tune.packing import plan as packing
-from metier.tune.types import Encoded, PassMode
 
 STATE = "trainer_state.json"
+OWN = "algorithm/"
+"""Before the names of an algorithm's own series in the log."""
 ADAPTER, MODEL = "adapter_model.safetensors", "model.safetensors"
-VALIDATION_PASS_TOKENS = 4096
 
 
 @dataclass(frozen=True)
-class Material:
-    """What is trained on and how it is laid out."""
+class Work:
+    """What is trained on, and in which order."""
 
-    train: Sequence[Encoded]
-    validation: Sequence[Encoded]
+    algorithm: Algorithm
     plan: packing.Plan
-    mode: PassMode
-    pad_id: int
 
 
 class PackedTrainer(SFTTrainer):  # type: ignore[misc]
-    """Trains ``model`` on the planned steps of ``material``."""
+    """Trains ``model`` on the planned steps of ``algorithm``'s items."""
 
     control: TrainerControl
+    _series: Mapping[str, float] = MappingProxyType({})
 
     def __init__(
         self,
         model: Any,
         tokenizer: Any,
-        material: Material,
+        work: Work,
         config: TuneConfig,
         args: SFTConfig,
         callbacks: Sequence[Any],
@@ -59,14 +59,13 @@ class PackedTrainer(SFTTrainer):  # type: ignore[misc]
         from datasets import Dataset
         from transformers import PrinterCallback
 
-        self.material, self.config = material, config
-        self.lengths = [example.tokens for example in material.train]
+        self.algorithm, self.plan, self.config = work.algorithm, work.plan, config
         # TRL asks for a Dataset to look at; the steps come from ``get_train_dataloader``.
-        shown = Dataset.from_dict({"input_ids": [list(material.train[0].input_ids)]})
+        shown = Dataset.from_dict({"input_ids": [list(work.algorithm.probes[0].input_ids)]})
         super().__init__(
             model,
             args,
-            data_collator=self._collate,
+            data_collator=_indices,
             train_dataset=shown,
             processing_class=tokenizer,
             callbacks=list(callbacks),
@@ -77,50 +76,39 @@ class PackedTrainer(SFTTrainer):  # type: ignore[misc]
         """Say nothing to anyone: what leaves the machine passes the egress check."""
 
     def get_train_dataloader(self) -> DataLoader[Any]:
-        """Return the planned steps, one item each."""
+        """Return the planned steps, one item each: the indices of the items in it."""
         return DataLoader(
-            range(len(self.material.train)),  # type: ignore[arg-type]
-            batch_sampler=Steps(self.material.plan.steps),
-            collate_fn=self._collate,
+            range(len(self.algorithm.lengths)),  # type: ignore[arg-type]
+            batch_sampler=Steps(self.plan.steps),
+            collate_fn=_indices,
         )
-
-    def _collate(self, batch: Sequence[int]) -> dict[str, Any]:
-        cut = self._cut(batch, self.lengths, self.config.micro_batch_tokens)
-        return {"passes": [self._pass(self.material.train, part) for part in cut]}
-
-    def _cut(
-        self, batch: Sequence[int], lengths: Sequence[int], most_tokens: int | None
-    ) -> list[packing.Batch]:
-        """Cut a step into passes; padded ones hold examples of similar length only."""
-        if self.material.mode != "padded":
-            return packing.split(batch, lengths, most_tokens)
-        return packing.alike(batch, lengths, most_tokens or self.config.batch_tokens)
-
-    def _pass(self, examples: Sequence[Encoded], part: packing.Batch) -> passes.Pass:
-        chosen = [examples[index] for index in part]
-        return passes.lay_out(chosen, self.material.mode, self.material.pad_id)
 
     def training_step(
         self, model: Any, inputs: dict[str, Any], num_items_in_batch: Any = None
     ) -> torch.Tensor:
-        """Run one optimiser step's passes; returns the mean loss in nats per supervised token,
-        weighted where tokens have weights.
+        """Run one optimiser step's passes; returns the step's loss.
 
         Raises InputError naming the examples when that loss is not finite.
         """
         model.train()
-        weight = sum(float(one.weights.sum()) for one in inputs["passes"])
+        step = self.algorithm.step(model, inputs["batch"], self.state.global_step)
         total = torch.zeros((), device=self.args.device)
-        for one in inputs["passes"]:
-            here = passes.to_device(one, self.args.device)
+        series: dict[str, float] = defaultdict(float)
+        for one in step.passes:
             with self.compute_loss_context_manager():
-                losses, _ = passes.token_losses(model, here)
-                loss = (losses * here.weights).sum() / weight
-            if not math.isfinite(loss.item()):
-                raise self._not_finite(here, losses.detach())
-            self.accelerator.backward(loss)
-            total += loss.detach()
+                part = self.algorithm.loss(model, one, step)
+            if not all(part.finite) or not math.isfinite(part.loss.item()):
+                raise self._not_finite(part)
+            self.accelerator.backward(part.loss)
+            total += part.loss.detach()
+            for name, value in part.series.items():
+                series[OWN + name] += value
+        self._series = dict(series)
         return total
+
+    def log(self, logs: dict[str, float], *args: Any, **kwargs: Any) -> None:
+        """Log what transformers logs, with the algorithm's own series beside the training loss."""
+        super().log(logs | dict(self._series) if "loss" in logs else logs, *args, **kwargs)
 
     def floating_point_ops(self, inputs: dict[str, Any]) -> int:
         """Not counted."""
@@ -129,24 +117,12 @@ class PackedTrainer(SFTTrainer):  # type: ignore[misc]
     def evaluate(
         self, eval_dataset: Any = None, ignore_keys: Any = None, metric_key_prefix: str = "eval"
     ) -> dict[str, float]:
-        """Measure the validation split: mean (weighted) loss and top-1 accuracy over supervised
-        tokens.
-        """
-        examples = self.material.validation
-        lengths = [example.tokens for example in examples]
-        cut = self._cut(range(len(examples)), lengths, VALIDATION_PASS_TOKENS)
-        loss, weight, right, tokens = 0.0, 0.0, 0, 0
+        """Measure the validation split as the algorithm does."""
         self.model.eval()
-        with torch.no_grad(), self.compute_loss_context_manager():
-            for part in cut:
-                one = passes.to_device(self._pass(examples, part), self.args.device)
-                losses, best = passes.token_losses(self.model, one)
-                loss += float((losses * one.weights).sum(dtype=torch.float64))
-                weight += float(one.weights.sum(dtype=torch.float64))
-                right += int((best == one.targets).sum())
-                tokens += int((one.targets != passes.IGNORED).sum())
+        with self.compute_loss_context_manager():
+            found = self.algorithm.validate(self.model)
         self.model.train()
-        metrics = {"eval_loss": loss / weight, "eval_token_accuracy": right / tokens}
+        metrics = {f"eval_{name}": value for name, value in found.items()}
         self.log(dict(metrics))
         self.control = self.callback_handler.on_evaluate(
             self.args, self.state, self.control, metrics
@@ -184,20 +160,23 @@ class PackedTrainer(SFTTrainer):  # type: ignore[misc]
     def _load_scaler(self, checkpoint: str | None) -> None:
         """There is none: float32 and bfloat16 need no loss scaling."""
 
-    def _not_finite(self, one: passes.Pass, losses: torch.Tensor) -> InputError:
-        bad = set(one.owners[~torch.isfinite(losses)].tolist())
-        ids = [one.example_ids[owner] for owner in sorted(bad)]
+    def _not_finite(self, part: PassLoss) -> InputError:
+        ids = [one for one, fine in zip(part.example_ids, part.finite, strict=True) if not fine]
         step, rate = self.state.global_step + 1, self._get_learning_rate()
-        everywhere = len(ids) == len(one.example_ids) > 1
+        everywhere = len(ids) == len(part.finite) > 1
         shown = ", ".join(ids[:5]) + (", …" if len(ids) > 5 else "")
         return InputError(
             "a finite training loss",
             got=f"NaN or infinity at step {step} (learning rate {rate:.3g}) on {len(ids)} of "
-            f"{len(one.example_ids)} examples of the batch: {shown}",
+            f"{len(part.finite)} examples of the batch: {shown}",
             remedy="lower lr in [tune]: on every example at once, the weights have run away"
             if everywhere
             else "look at these examples with `metier inspect`, or lower lr in [tune]",
         )
+
+
+def _indices(batch: Sequence[int]) -> dict[str, Any]:
+    return {"batch": tuple(batch)}
 
 
 class Steps(Sampler[list[int]]):

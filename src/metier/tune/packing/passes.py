@@ -141,6 +141,12 @@ def token_losses(model: Any, one: Pass) -> tuple[Tensor, Tensor]:
     return losses.view_as(one.targets), scores.detach().argmax(-1)
 
 
+def finite(one: Pass, losses: Tensor) -> list[bool]:
+    """Say of each example of the pass whether all its losses [rows, K] are finite numbers."""
+    bad = set(one.owners[~torch.isfinite(losses.detach())].tolist())
+    return [owner not in bad for owner in range(len(one.example_ids))]
+
+
 def takes(model: Any, argument: str) -> bool:
     """Say whether the model's forward, under any adapter, knows the argument by name."""
     inner = model.get_base_model() if hasattr(model, "get_base_model") else model

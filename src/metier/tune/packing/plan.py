@@ -14,6 +14,8 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from metier.tune.types import PassMode
+
 OPEN_BATCHES = 64
 Batch = tuple[int, ...]
 """Indices of the examples that go together."""
@@ -96,3 +98,17 @@ def alike(batch: Sequence[int], lengths: Sequence[int], most_tokens: int) -> lis
             parts.append([])
         parts[-1].append(index)
     return [tuple(part) for part in parts]
+
+
+def cut(
+    batch: Sequence[int],
+    lengths: Sequence[int],
+    mode: PassMode,
+    most_tokens: int | None,
+    batch_tokens: int,
+) -> list[Batch]:
+    """Cut one step's items into forward passes for the layout ``mode``; padded passes hold items of
+    similar length only."""
+    if mode != "padded":
+        return split(batch, lengths, most_tokens)
+    return alike(batch, lengths, most_tokens or batch_tokens)
