@@ -9,20 +9,21 @@ batch_tokens = 2048
 
 from __future__ import annotations
 
-from typing import Annotated, Literal
+from typing import Annotated, Any, Literal
 
-from pydantic import Field
+from pydantic import Field, field_validator
 
 from metier.core.objective import Section
 
 Fraction = Annotated[float, Field(ge=0, lt=1)]
 
 
-class Lora(Section):
-    """Train a low-rank adapter beside the frozen base (LoRA, arXiv 2106.09685)."""
+Scale = Annotated[float, Field(gt=0, le=1)]
 
-    type: Literal["lora"] = "lora"
-    """Which method this table sets up."""
+
+class LowRank(Section):
+    """What every low-rank adapter has, whatever the precision of the base beneath it."""
+
     r: int = Field(default=8, ge=1, le=1024)
     """Rank of the adapter's matrices."""
     alpha: float = Field(default=16, gt=0)
@@ -31,6 +32,43 @@ class Lora(Section):
     """Fraction of the adapter's inputs dropped while training; 0 is fastest."""
     targets: str | list[str] = "all-linear"
     """Layers that get an adapter: all-linear, or a list of module names."""
+    scale: Scale = 1.0
+    """Part of what was learned that the run leaves (alpha is multiplied by it); under 1 gives up
+    some of the task for what the base could do before."""
+
+
+class Lora(LowRank):
+    """Train a low-rank adapter beside the frozen base (LoRA, arXiv 2106.09685)."""
+
+    type: Literal["lora"] = "lora"
+    """Which method this table sets up."""
+
+
+class Qlora(LowRank):
+    """LoRA over a base held in 4 bits (QLoRA, arXiv 2305.14314); needs the extra `quant`."""
+
+    type: Literal["qlora"] = "qlora"
+    """Which method this table sets up."""
+    quant: Literal["nf4", "fp4"] = "nf4"
+    """Levels of the 4-bit numbers: nf4 (for weights that are normally distributed) or fp4."""
+    double_quant: bool = True
+    """Also hold the blocks' scales in 8 bits: 0.37 bit less per weight."""
+
+
+class Peft(Section):
+    """Any adapter that PEFT knows and that leaves the prompt as it is."""
+
+    type: Literal["peft"] = "peft"
+    """Which method this table sets up."""
+    peft: dict[str, Any]
+    """PEFT's own settings: peft_type (IA3, VERA, OFT, LOKR, LORA, ...) and that type's keys."""
+
+    @field_validator("peft")
+    @classmethod
+    def _names_its_type(cls, given: dict[str, Any]) -> dict[str, Any]:
+        if not isinstance(given.get("peft_type"), str):
+            raise ValueError('needs peft_type, e.g. { peft_type = "IA3" }')
+        return given
 
 
 class Full(Section):
@@ -38,9 +76,21 @@ class Full(Section):
 
     type: Literal["full"] = "full"
     """Which method this table sets up."""
+    scale: Scale = 1.0
+    """Part of the way from the base's weights to the tuned ones at which the run's model lies
+    (WiSE-FT, arXiv 2109.01903); 1: the tuned ones."""
 
 
-Method = Annotated[Lora | Full, Field(discriminator="type")]
+Method = Annotated[Lora | Qlora | Peft | Full, Field(discriminator="type")]
+
+
+class Replay(Section):
+    """General examples among the task's, against forgetting (rehearsal)."""
+
+    source: str = "general"
+    """general (rows that come with metier), or a JSONL file of conversations."""
+    share: float = Field(default=0.1, gt=0, lt=1)
+    """Share of the loss that the general examples have."""
 
 
 class Sft(Section):
@@ -51,9 +101,28 @@ class Sft(Section):
     loss_share: Literal["tokens", "fields"] = "tokens"
     """What weighs the same in the loss: every supervised token, or (structured tasks) every field
     of the reply, so that a label of two tokens is not drowned by a text of forty."""
+    replay: Replay | None = None
+    """General examples mixed in against forgetting; absent: none."""
 
 
-Algorithm = Sft  # with more than one: Annotated[Sft | Dpo | ..., Field(discriminator="type")]
+class Pretrain(Section):
+    """Go on with pre-training on raw text of the domain: every token is supervised."""
+
+    type: Literal["pretrain"] = "pretrain"
+    """Which algorithm this table sets up."""
+    texts: list[str] = []
+    """Text, Markdown or JSONL (text) files to read; empty: the texts of the version's rows."""
+    window: int = Field(default=512, ge=16)
+    """Longest window in tokens that a text is cut into (never above max_tokens)."""
+    new_tokens: int = Field(default=0, ge=0, le=20_000)
+    """Most words of the domain that become tokens of their own; 0: the vocabulary stays."""
+    held_out: Fraction = 0.1
+    """Share of the texts kept for the perplexity where the version has no validation split."""
+    replay: Replay | None = None
+    """General examples mixed in against forgetting; absent: none."""
+
+
+Algorithm = Annotated[Sft | Pretrain, Field(discriminator="type")]
 
 
 class Schedule(Section):
@@ -69,9 +138,11 @@ class TuneConfig(Section):
     """How the base model is fine-tuned on a frozen data version."""
 
     method: Method = Lora()
-    """What is trained: lora (an adapter) or full (every weight)."""
+    """What is trained: lora, qlora or peft (an adapter), or full (every weight)."""
     algorithm: Algorithm = Sft()
-    """What is learned from, and by which loss: sft (wanted replies)."""
+    """What is learned from, and by which loss: sft (wanted replies) or pretrain (raw text)."""
+    start_from: str | None = None
+    """Run, release or folder whose weights the tune begins with; absent: the base's own."""
     lr: Annotated[float, Field(gt=0, lt=1)] | Literal["auto"] = 2e-4
     """Peak learning rate; auto takes one from the model's width (very small models want more)."""
     epochs: float = Field(default=3.0, gt=0, le=1000)
@@ -80,6 +151,9 @@ class TuneConfig(Section):
     """Most real (not padding) tokens in one optimiser step; longer examples go alone."""
     micro_batch_tokens: int | None = Field(default=None, ge=16)
     """Most tokens in one forward pass, to save memory (absent: the whole step in one pass)."""
+    gradient_checkpointing: bool | Literal["auto"] = "auto"
+    """Compute activations twice to hold fewer: slower, less memory; auto: only where the forecast
+    says that it does not fit otherwise."""
     schedule: Schedule = Schedule()
     """How the learning rate moves over the run."""
     weight_decay: float = Field(default=0.0, ge=0)

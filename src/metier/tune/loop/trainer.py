@@ -93,7 +93,7 @@ class PackedTrainer(SFTTrainer):  # type: ignore[misc]
         model.train()
         step = self.algorithm.step(model, inputs["batch"], self.state.global_step)
         total = torch.zeros((), device=self.args.device)
-        series: dict[str, float] = defaultdict(float)
+        series = defaultdict(float, {OWN + name: value for name, value in step.series.items()})
         for one in step.passes:
             with self.compute_loss_context_manager():
                 part = self.algorithm.loss(model, one, step)
@@ -216,6 +216,16 @@ def load_weights(model: Any, folder: Path) -> None:
         set_peft_model_state_dict(model, load_file(folder / ADAPTER))
     else:
         load_model(model, folder / MODEL)
+
+
+def use_checkpointing(model: Any) -> None:
+    """Let the model compute its activations anew on the way back instead of keeping them.
+
+    The outcome is the same; a step takes about a third longer (Chen et al. 2016, arXiv 1604.06174).
+    """
+    inner = model.get_base_model() if hasattr(model, "get_base_model") else model
+    # The re-entrant kind needs inputs with gradients, which a frozen base's embedding has not.
+    inner.gradient_checkpointing_enable({"use_reentrant": False})
 
 
 def arguments(config: TuneConfig, folder: Path, steps: int, lr: float) -> SFTConfig:
