@@ -9,6 +9,7 @@ MetierError
 │   ├── Busy                  another process holds what this one needs (HTTP 409)
 │   ├── EgressRefused         text would leave the machine without permission (HTTP 403)
 │   ├── OutOfSpace            the disk is full; what was acknowledged is kept
+│   ├── OutOfMemory           memory does not suffice; the settings to change are named (HTTP 503)
 │   ├── Overloaded            more requests wait than may (HTTP 429; carries retry_after_s)
 │   ├── TimedOut              no answer within the time that was set (HTTP 504)
 │   ├── Draining              the server is about to stop and takes nothing new (HTTP 503)
@@ -95,6 +96,12 @@ class OutOfSpace(UserError):
     """The disk is full."""
 
     http_status = 507
+
+
+class OutOfMemory(UserError):
+    """Memory does not suffice for what was asked; what was saved is kept."""
+
+    http_status = 503
 
 
 class Overloaded(UserError):

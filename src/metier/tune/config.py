@@ -103,6 +103,8 @@ class Sft(Section):
     of the reply, so that a label of two tokens is not drowned by a text of forty."""
     replay: Replay | None = None
     """General examples mixed in against forgetting; absent: none."""
+    boilerplate: Literal["refuse", "allow"] = "refuse"
+    """Whether to train where nearly all replies begin or end with the same long words."""
 
 
 class Pretrain(Section):
@@ -122,7 +124,52 @@ class Pretrain(Section):
     """General examples mixed in against forgetting; absent: none."""
 
 
-Algorithm = Annotated[Sft | Pretrain, Field(discriminator="type")]
+class ScorerReward(Section):
+    """A scorer, or one of the objective's checks, as a reward: what it gives the reply."""
+
+    type: Literal["scorer"] = "scorer"
+    """Which reward this table sets up."""
+    name: str
+    """Name of the scorer (``metier metrics`` lists them) or check."""
+    weight: float = 1.0
+    """What its value is multiplied by; negative: the less the better."""
+
+
+class ModelReward(Section):
+    """A reward model, tuned on preferences or ratings with ``algorithm = { type = "reward" }``."""
+
+    type: Literal["model"] = "model"
+    """Which reward this table sets up."""
+    run: str
+    """The run that left the reward model."""
+    weight: float = 1.0
+    """What its score is multiplied by."""
+
+
+RewardTerm = Annotated[ScorerReward | ModelReward, Field(discriminator="type")]
+
+
+class Grpo(Section):
+    """Learn from the model's own replies by their rewards (GRPO, arXiv 2402.03300)."""
+
+    type: Literal["grpo"] = "grpo"
+    """Which algorithm this table sets up."""
+    reward: list[RewardTerm]
+    """What replies are worth: the sum of these."""
+    group: int = Field(default=8, ge=2, le=256)
+    """Replies drawn to each prompt; each is judged against the mean of its group."""
+    max_new_tokens: int = Field(default=64, ge=1)
+    """Most tokens of a drawn reply."""
+    temperature: float = Field(default=1.0, gt=0, le=5)
+    """Temperature at which replies are drawn."""
+    beta: float = Field(default=0.0, ge=0)
+    """Weight of the KL term that holds the model near its start; 0: none."""
+    scale: Literal["group", "none"] = "group"
+    """Advantages in standard deviations of the group, or in points of the reward
+    (arXiv 2503.20783, section 3.1: dividing favours prompts whose replies are nearly alike)."""
+
+
+Algorithm = Annotated[Sft | Pretrain | Grpo, Field(discriminator="type")]
 
 
 class Schedule(Section):
@@ -166,11 +213,23 @@ class TuneConfig(Section):
     """Optimiser steps between validation losses; 0: after every epoch."""
     eval_examples: int = Field(default=500, ge=1)
     """Validation examples measured each time, drawn once under the seed when there are more."""
+    eval_task_examples: int = Field(default=64, ge=0)
+    """Validation examples that the weights of the moment answer each time, drawn once under the
+    seed, so that the task's own metric is seen while training; 0: none."""
+    best_by: str = "auto"
+    """What makes a validation the best: auto (the task's metric where replies are measured, else
+    the loss), loss, or a metric's name. Ties, within a standard error, go to the lower loss."""
     patience: int = Field(default=0, ge=0)
     """Stop after this many validations in a row without a new best; 0: never stop early."""
     checkpoint_every: int = Field(default=100, ge=1)
     """Optimiser steps between checkpoints, beside the one at each validation."""
     keep_checkpoints: int = Field(default=2, ge=1)
     """Newest checkpoints kept on disk; the best is kept besides."""
+    disk_gb: float | None = Field(default=None, gt=0)
+    """Most gigabytes (1e9 bytes) that a run's checkpoints take, the one being written included:
+    older ones go first, never the newest whole one nor the best (absent: what the disk has)."""
+    mlflow: str | None = None
+    """MLflow tracking URI to send settings and series to (sqlite:///…, file:… or http(s)://…, which
+    needs an entry in [privacy.egress]); needs the extra `mlflow` (absent: none)."""
     seed: int = Field(default=0, ge=0)
     """Seed of the adapter's start, the order of examples and dropout."""
