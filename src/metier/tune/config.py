@@ -9,9 +9,9 @@ batch_tokens = 2048
 
 from __future__ import annotations
 
-from typing import Annotated, Any, Literal
+from typing import Annotated, Any, Literal, Self
 
-from pydantic import Field, field_validator
+from pydantic import Field, field_validator, model_validator
 
 from metier.core.objective import Section
 
@@ -169,7 +169,61 @@ class Grpo(Section):
     (arXiv 2503.20783, section 3.1: dividing favours prompts whose replies are nearly alike)."""
 
 
-Algorithm = Annotated[Sft | Pretrain | Grpo, Field(discriminator="type")]
+class Dpo(Section):
+    """Learn from pairs of replies which one is preferred (DPO, arXiv 2305.18290)."""
+
+    type: Literal["dpo"] = "dpo"
+    """Which algorithm this table sets up."""
+    beta: float = Field(default=0.1, gt=0)
+    """How strongly the model is held near its reference; the larger, the nearer."""
+    loss: Literal["sigmoid", "ipo"] = "sigmoid"
+    """sigmoid (DPO), or ipo (arXiv 2310.12036), which does not push sure pairs ever further."""
+    label_smoothing: float = Field(default=0.0, ge=0, lt=0.5)
+    """sigmoid only: share of pairs believed to be the wrong way round (arXiv 2403.00409)."""
+    sft_weight: float = Field(default=0.0, ge=0)
+    """Weight of the chosen replies' own loss (nats per token) beside that of the pairs; 1 keeps
+    their likelihood up (arXiv 2404.19733)."""
+    reference: Literal["start", "base"] = "start"
+    """What the model is held near: itself as training starts, or the base without any adapter."""
+
+    @model_validator(mode="after")
+    def _smoothing_fits(self) -> Self:
+        if self.label_smoothing and self.loss != "sigmoid":
+            raise ValueError('label_smoothing goes with loss = "sigmoid"')
+        return self
+
+
+class Kto(Section):
+    """Learn from replies that were wanted or not, in pairs or alone (KTO, arXiv 2402.01306)."""
+
+    type: Literal["kto"] = "kto"
+    """Which algorithm this table sets up."""
+    beta: float = Field(default=0.1, gt=0)
+    """How strongly the model is held near its reference; the larger, the nearer."""
+    desirable_weight: float = Field(default=1.0, ge=0)
+    """Weight of wanted replies in the loss."""
+    undesirable_weight: float = Field(default=1.0, ge=0)
+    """Weight of unwanted replies in the loss."""
+    verdict: str | None = None
+    """Slice that says of rows with one reply whether it was wanted: yes, good, up, 1, true or no,
+    bad, down, 0, false (absent: only pairs are learned from)."""
+    reference: Literal["start", "base"] = "start"
+    """What the model is held near: itself as training starts, or the base without any adapter."""
+
+
+class Reward(Section):
+    """Learn to score replies from pairs: a reward model (Bradley and Terry, arXiv 2203.02155)."""
+
+    type: Literal["reward"] = "reward"
+    """Which algorithm this table sets up."""
+    margin: bool = False
+    """Whether scores must differ by the pair's margin in rating points (arXiv 2307.09288, section
+    3.2.2)."""
+    center: float = Field(default=0.01, ge=0)
+    """Weight that holds a pair's scores around zero (arXiv 2312.09244, section 2); 0: none."""
+
+
+Algorithm = Annotated[Sft | Pretrain | Grpo | Dpo | Kto | Reward, Field(discriminator="type")]
 
 
 class Schedule(Section):
