@@ -31,6 +31,8 @@ class Row:
     tokens: list[int] = field(default_factory=list)
     text: str = ""
     finish: str = ""
+    ended_by: int | None = None
+    """The stop token that was drawn; it is not among ``tokens``."""
     begun_at: float | None = None
     first_token_at: float | None = None
 
@@ -184,7 +186,7 @@ def push_token(row: Row, token: int, how: Decoding) -> None:
     if row.first_token_at is None:
         row.first_token_at = time.perf_counter()
     if token in how.stop_ids:
-        row.finish = "stop"
+        row.finish, row.ended_by = "stop", token
         row.text = how.decode(row.tokens)
         return
     row.tokens.append(token)

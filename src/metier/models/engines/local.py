@@ -13,6 +13,7 @@ with the plain way on two tiny inputs; where they differ, the plain way is used 
 from __future__ import annotations
 
 import time
+from collections import deque
 from collections.abc import Generator, Iterator, Sequence
 from dataclasses import dataclass
 from hashlib import blake2b
@@ -42,6 +43,16 @@ class _Work:
     prompts: list[Prompt]
     shared: SharedPrefix | None
     seconds: float
+
+
+@dataclass(frozen=True)
+class Sampled:
+    """One reply as tokens: ``prompt`` as it was read, ``reply`` with the token that ended it
+    (none where it was cut off)."""
+
+    prompt: tuple[int, ...]
+    reply: tuple[int, ...]
+    text: str
 
 
 class LocalCompleter:
@@ -101,6 +112,22 @@ class LocalCompleter:
         """Answer each conversation; a prompt over the context is cut (``usage.cut_tokens``)."""
         ends = _stops(sampling.stop) if sampling.stop else None
         return self.fill(conversations, sampling, ends)
+
+    def sample(
+        self, conversations: Sequence[Conversation], sampling: Sampling
+    ) -> list[Sampled]:
+        """Like ``complete``, with the very tokens: what learning from own replies needs."""
+        how = self._decoding(sampling, None, None)
+        work = self._prepare(conversations, sampling.max_tokens)
+        rows = [self._row(prompt, at, sampling) for at, prompt in enumerate(work.prompts)]
+        if self._continuous(work, sampling):
+            queue = sorted(rows, key=lambda row: -len(row.prompt))
+            room = Room(self.batch_tokens, self.most_rows)
+            deque(run_queue(self.model, queue, how, work.shared, room), maxlen=0)
+        else:
+            for batch in self._batches(work.prompts, sampling.max_tokens):
+                deque(run(self.model, [rows[at] for at in batch], how, work.shared), maxlen=0)
+        return [_sampled(row) for row in rows]
 
     def fill(
         self,
@@ -335,6 +362,11 @@ def _stop_ids(base: Base, end_id: int) -> frozenset[int]:
 def _completion(row: Row, prompt: Prompt, timing: Timing) -> Completion:
     finish: Literal["stop", "length"] = "stop" if row.finish == "stop" else "length"
     return Completion(row.text, finish, Usage(len(row.prompt), len(row.tokens), prompt.cut), timing)
+
+
+def _sampled(row: Row) -> Sampled:
+    end = () if row.ended_by is None else (row.ended_by,)
+    return Sampled(tuple(row.prompt), (*row.tokens, *end), row.text)
 
 
 def _waited(row: Row) -> float | None:

@@ -60,10 +60,14 @@ class Ground:
 @dataclass(frozen=True)
 class Step:
     """One optimiser step: what is passed forward, one after another, and what the loss is divided
-    by (the weight of all supervised tokens, the number of pairs, ...)."""
+    by (the weight of all supervised tokens, the number of pairs, ...).
+
+    ``series`` are values to log that are known before the first pass.
+    """
 
     passes: Sequence[Any]
     weight: float
+    series: Mapping[str, float] = field(default_factory=dict)
 
 
 @dataclass(frozen=True)

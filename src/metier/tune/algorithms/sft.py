@@ -17,6 +17,7 @@ from metier.core.errors import ConfigError
 from metier.core.types import Json, digest
 from metier.tune.algorithms.base import Ground, PassLoss, Step, device_of
 from metier.tune.config import Sft
+from metier.tune.inspect.gate import require_sound
 from metier.tune.packing import passes
 from metier.tune.packing.plan import Batch, cut
 from metier.tune.tokens.encode import Weigh, encode
@@ -30,13 +31,14 @@ VALIDATION_PASS_TOKENS = 4096
 def make(ground: Ground) -> SupervisedTokens:
     """Encode both splits as the served model is shown them.
 
-    Raises InputError when there is nothing to learn from, ConfigError for a share of the loss that
-    the task does not have.
+    Raises InputError when there is nothing to learn from or the loss would be on the wrong tokens,
+    ConfigError for a share of the loss that the task does not have.
     """
     speak = spoken(ground.objective, ground.version.labels, ground.system)
     tokenizer, limit, task = ground.base.tokenizer, ground.max_tokens, ground.task
     weigh = _weigh(ground)
     train = encode(ground.rows, speak, tokenizer, limit, task, weigh)
+    require_sound(train, tokenizer, ground.objective.task, boilerplate=_allows(ground))
     usable = [example for example in ground.held_out if example.target is not None]
     held_out = encode(usable, speak, tokenizer, limit, task, weigh) if usable else None
     return SupervisedTokens(ground, train, held_out)
@@ -133,6 +135,11 @@ def _weigh(ground: Ground) -> Weigh | None:
             remedy='take loss_share = "tokens" in [tune] algorithm, or leave it out',
         )
     return partial(by_field, ground.base.tokenizer)
+
+
+def _allows(ground: Ground) -> bool:
+    algorithm = ground.config.algorithm
+    return isinstance(algorithm, Sft) and algorithm.boilerplate == "allow"
 
 
 def _notes(train: Encodings, limit: int) -> Iterator[str]:
