@@ -172,8 +172,8 @@ class _Seen:
             rows=self._usable + sum(self._unreadable.values()),
             usable=self._usable,
             unit=unit,
-            prompt=_lengths(self._prompts),
-            target=_lengths(self._targets),
+            prompt=lengths_of(self._prompts),
+            target=lengths_of(self._targets),
             unreadable=dict(self._unreadable.most_common()),
             missing={name: self._rows - n for name, n in self._filled.items()},
             labels=dict(self._labels.most_common()),
@@ -219,7 +219,8 @@ def _answer(target: ExampleTarget | None) -> tuple[str, tuple[str, ...]]:
             return "", ()
 
 
-def _lengths(counts: Counter[int]) -> Lengths:
+def lengths_of(counts: Counter[int]) -> Lengths:
+    """Sum up how long texts are, from how many there are of each length."""
     n = counts.total()
     if not n:
         return Lengths()

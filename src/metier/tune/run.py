@@ -33,6 +33,7 @@ from metier.models.base import Base, load_base
 from metier.tune.algorithms import make
 from metier.tune.algorithms.base import Algorithm, Ground
 from metier.tune.config import TuneConfig
+from metier.tune.inspect.template import require_template
 from metier.tune.loop import checkpoints, trainer
 from metier.tune.loop.live import Live, Rhythm
 from metier.tune.methods.trainable import export, learning_rate, trainable
@@ -80,12 +81,14 @@ def tune(
     own weights are left as they were. Deterministic under ``config.seed`` on one machine.
 
     Raises:
-        InputError: nothing to learn from, a loss that is not finite (naming the examples), or a
-            run to resume that was another one.
+        InputError: nothing to learn from, a loss on the wrong tokens (see ``metier inspect``), a
+            template that cannot be trained with, a loss that is not finite (naming the
+            examples), or a run to resume that was another one.
         OutOfSpace: the disk is full; the checkpoints before are kept.
         Busy: another process is working on the same run.
     """
     base = load_base(base) if isinstance(base, str) else base
+    require_template(base.tokenizer)
     rows = _rows(version, ws, only)
     with progress.task("encode", total=len(rows), unit="example") as task:
         held_out = _sample(version, ws, config)

@@ -37,8 +37,8 @@ class Encodings:
     """The examples of a split that can be trained on, and what happened to the others.
 
     ``excluded`` maps example ids to the reason; ``truncated`` counts examples that were shortened
-    to fit, ``cut_replies`` those among them that lost the end of the reply; ``how`` counts how
-    supervised tokens were found.
+    to fit, ``cut_replies`` those among them that lost the end of the reply, ``shortened`` says of
+    each by id what it lost; ``how`` counts how supervised tokens were found.
     """
 
     examples: tuple[Encoded, ...]
@@ -47,6 +47,7 @@ class Encodings:
     cut_replies: int = 0
     lost_turns: int = 0
     how: Counter[str] = field(default_factory=Counter)
+    shortened: dict[str, Literal["prompt", "reply"]] = field(default_factory=dict)
 
     @property
     def tokens(self) -> int:

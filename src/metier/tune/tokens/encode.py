@@ -7,9 +7,12 @@ one is counted.
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import replace
-from typing import Any
+from typing import Any, Literal
+
+from jinja2.exceptions import TemplateError
 
 from metier.core.errors import InputError
 from metier.core.progress import TaskProgress
@@ -47,11 +50,19 @@ def encode(
     """
     kept: list[Encoded] = []
     excluded: dict[str, str] = {}
+    shortened: dict[str, Literal["prompt", "reply"]] = {}
     counts: Counter[str] = Counter()
     how: Counter[str] = Counter()
     for example in examples:
         conversation = spoken(example)
-        outcome = _one(conversation, tokenizer, max_tokens, counts) if conversation else NO_TARGET
+        before = Counter(counts)
+        outcome = NO_TARGET
+        if conversation:
+            with _named(example.id):
+                outcome = _one(conversation, tokenizer, max_tokens, counts)
+        if counts["truncated"] > before["truncated"]:
+            reply = counts["cut_replies"] > before["cut_replies"]
+            shortened[example.id] = "reply" if reply else "prompt"
         if task is not None:
             task.advance()
         if isinstance(outcome, str):
@@ -65,8 +76,24 @@ def encode(
     if not kept:
         raise _nothing_to_learn(excluded)
     return Encodings(
-        tuple(kept), excluded, counts["truncated"], counts["cut_replies"], counts["lost_turns"], how
+        tuple(kept),
+        excluded,
+        counts["truncated"],
+        counts["cut_replies"],
+        counts["lost_turns"],
+        how,
+        shortened,
     )
+
+
+@contextmanager
+def _named(example_id: str) -> Iterator[None]:
+    """Name the example in an error about its text."""
+    try:
+        yield
+    except InputError as error:
+        got = f"{example_id}: {error.got}"
+        raise InputError(error.expected, got=got, remedy=error.remedy) from error
 
 
 def _row_weighed(
@@ -81,6 +108,7 @@ def _row_weighed(
 
 NO_TARGET = "no target to learn from"
 NO_SUPERVISED = "no supervised token fits"
+TEMPLATE_REFUSES = "the chat template refuses these turns"
 
 
 def _one(
@@ -88,7 +116,10 @@ def _one(
 ) -> Masked | str:
     if not conversation.messages[-1].text:
         return "the reply is empty"
-    masked = mask(tokenizer, conversation)
+    try:
+        masked = mask(tokenizer, conversation)
+    except TemplateError as error:
+        return f"{TEMPLATE_REFUSES}: {(str(error).strip() or 'no reason given').splitlines()[0]}"
     if len(masked.input_ids) <= max_tokens:
         return masked
     counts["truncated"] += 1

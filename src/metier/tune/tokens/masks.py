@@ -141,7 +141,8 @@ def _closed(masked: Masked, end: int) -> Masked:
 def _not_a_continuation(turns: Turns) -> InputError:
     return InputError(
         "a chat template that renders a reply as a continuation of its prompt",
-        got=f"one that changes the prompt once the reply {turns[-1]['content'][:40]!r} follows",
+        got=f"one that changes the prompt once the reply ({len(turns[-1]['content'])} characters) "
+        "follows, and marks no reply of its own",
         remedy="put {% generation %} … {% endgeneration %} around what the assistant says in the "
         "model's chat template, or use another base",
     )
