@@ -20,7 +20,7 @@ from uuid import uuid4
 from metier.core.artifacts import sync_directory
 from metier.core.errors import InputError, ModelUnavailable, disk_full
 from metier.models import chat
-from metier.models.adapters import load_adapter
+from metier.models.adapters import base_for, load_adapter
 from metier.models.base import TOKENIZER_FILES, Base, find_base, fingerprint_folder, no_bars
 
 VOCABULARIES = (".model", ".tiktoken")
@@ -61,7 +61,7 @@ def save_merged(base: Base, adapter: Path, folder: Path) -> None:
     model = merge(base, adapter)
     with no_bars():
         model.save_pretrained(folder)
-    base.tokenizer.save_pretrained(folder)
+    base_for(base, adapter).tokenizer.save_pretrained(folder)
 
 
 def merge(base: Base, adapter: Path) -> Any:

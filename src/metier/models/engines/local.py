@@ -70,6 +70,7 @@ class LocalCompleter:
         *,
         batch_tokens: int | None = None,
     ) -> None:
+        base = base if adapter is None else adapters.base_for(base, adapter)
         self.base = base
         self.model = base.model if adapter is None else adapters.load_adapter(base, adapter)
         self.model.eval()

@@ -1,88 +1,73 @@
-"""What is trained: an adapter beside the base, or the base itself. And how fast."""
+"""What is trained, how fast, and what it begins with: finds the method's module and asks it.
+
+``begin`` comes first: it finds the weights to start from and the tokens that are new, so that
+everything after it is encoded with the tokenizer that is trained with.
+"""
 
 from __future__ import annotations
 
-import copy
-import json
-import warnings
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
+from importlib import import_module
 from pathlib import Path
-from typing import Any
+from typing import Any, cast
 
-from metier.core.errors import ConfigError
-from metier.models.adapters import NOTE, save_adapter
-from metier.models.base import Base, no_bars
-from metier.tune.config import Full, Lora, TuneConfig
+from metier.core.types import Example
+from metier.core.workspace import Workspace
+from metier.models.adapters import base_for
+from metier.models.base import Base
+from metier.tune.config import Full, Pretrain, TuneConfig
+from metier.tune.methods.adapter import read_config
+from metier.tune.methods.start import find_start
+from metier.tune.methods.types import Beginning, Method
+from metier.tune.methods.vocabulary import widened
+
+
+def begin(config: TuneConfig, base: Base, ws: Workspace, rows: Sequence[Example] = ()) -> Beginning:
+    """Return what the tune begins with: the base, or the weights in ``start_from``, with the
+    tokens that ``rows`` bring where the algorithm asks for new ones.
+
+    Raises ConfigError for settings that the method does not have, and what ``find_start`` raises.
+    """
+    method = _module(config)
+    if hasattr(method, "check"):
+        method.check(config)
+    beginning = Beginning(base) if config.start_from is None else _started(config, base, ws)
+    algorithm = config.algorithm
+    if isinstance(algorithm, Pretrain) and algorithm.new_tokens:
+        return widened(beginning, algorithm, rows)
+    return beginning
+
+
+def _started(config: TuneConfig, base: Base, ws: Workspace) -> Beginning:
+    start = find_start(str(config.start_from), ws, base)
+    if start.whole:
+        return Beginning(base, start)
+    learned = read_config(start.folder).get("trainable_token_indices") or {}
+    tokens = sorted({number for ids in dict(learned).values() for number in ids})
+    return Beginning(base_for(base, start.folder), start, tuple(tokens))
 
 
 @contextmanager
-def trainable(base: Base, config: TuneConfig) -> Iterator[Any]:
+def trainable(base: Base | Beginning, config: TuneConfig) -> Iterator[Any]:
     """Yield the model to train; afterwards the base's own model is as it was before.
 
-    The adapter's start is drawn under ``config.seed``. A full tune works on a copy.
+    The adapter's first weights are drawn under ``config.seed``. A full tune works on a copy.
     """
     import torch
 
     torch.manual_seed(config.seed)
-    model = base.model
-    if isinstance(config.method, Full):
-        # Optimiser steps are often smaller than bfloat16 can add to a weight.
-        yield copy.deepcopy(model).float().requires_grad_(True)
-        return
-    usual, frozen = model.config._attn_implementation, _requires_grad(model)
-    adapted = _with_lora(model, config.method)
-    try:
-        yield adapted
-    finally:
-        adapted.unload()
-        for name, parameter in model.named_parameters():
-            parameter.requires_grad_(frozen[name])
-        # TRL patches the forward of the model it trains; PEFT leaves its configuration on it.
-        for left in ("forward", "peft_config"):
-            vars(model).pop(left, None)
-        model.set_attn_implementation(usual)
-        model.eval()
+    with _module(config).trainable(config, _beginning(base)) as model:
+        yield model
 
 
-def _with_lora(model: Any, method: Lora) -> Any:
-    from peft import LoraConfig, get_peft_model
-
-    settings = LoraConfig(
-        r=method.r,
-        lora_alpha=method.alpha,
-        lora_dropout=method.dropout,
-        target_modules=method.targets,
-        task_type="CAUSAL_LM",
-    )
-    with warnings.catch_warnings():
-        # PEFT asks transformers under a name that transformers has renamed.
-        warnings.filterwarnings("ignore", "`is_gradient_checkpointing`", FutureWarning)
-        try:
-            return get_peft_model(model, settings)
-        except ValueError as error:
-            if "not found in the base model" not in str(error):
-                raise
-            raise ConfigError(
-                "names of this model's layers in [tune] method.targets",
-                got=str(method.targets),
-                remedy=f'take targets = "all-linear", or some of {_linear_names(model)}',
-            ) from error
+def export(model: Any, base: Base | Beginning, config: TuneConfig, folder: Path) -> None:
+    """Write what the tune leaves: an adapter in PEFT's layout, or a whole model with tokenizer."""
+    _module(config).export(model, config, _beginning(base), folder)
 
 
-def _linear_names(model: Any) -> str:
-    import torch
-
-    names = {
-        name.rsplit(".", 1)[-1]
-        for name, module in model.named_modules()
-        if isinstance(module, torch.nn.Linear)
-    }
-    return ", ".join(sorted(names - {"lm_head"}))
-
-
-def _requires_grad(model: Any) -> dict[str, bool]:
-    return {name: parameter.requires_grad for name, parameter in model.named_parameters()}
+def _beginning(base: Base | Beginning) -> Beginning:
+    return base if isinstance(base, Beginning) else Beginning(base)
 
 
 def learning_rate(config: TuneConfig, parameters: int) -> float:
@@ -96,26 +81,10 @@ def learning_rate(config: TuneConfig, parameters: int) -> float:
     if config.lr != "auto":
         return config.lr
     size = 8e9 / max(parameters, 1)
-    lora = isinstance(config.method, Lora)
-    rate = 3e-4 * size**0.364 if lora else 3e-5 * size**0.5
+    whole = isinstance(config.method, Full)
+    rate = 3e-5 * size**0.5 if whole else 3e-4 * size**0.364
     return float(f"{min(rate, 5e-3):.2g}")
 
 
-def export(model: Any, base: Base, config: TuneConfig, folder: Path) -> None:
-    """Write what the tune leaves: an adapter in PEFT's layout, or a whole model with tokenizer."""
-    if isinstance(config.method, Full):
-        with no_bars():
-            model.save_pretrained(folder)
-        base.tokenizer.save_pretrained(folder)
-        note = {"made_from": base.name, "base_fingerprint": base.fingerprint}
-        (folder / NOTE).write_text(json.dumps(note, indent=1), encoding="utf-8")
-        return
-    save_adapter(model, base, folder)
-    (folder / "README.md").unlink(missing_ok=True)
-    # PEFT notes the folder the base was read from, which means nothing on another machine.
-    path = folder / "adapter_config.json"
-    settings = json.loads(path.read_text(encoding="utf-8"))
-    settings["base_model_name_or_path"] = base.name
-    if isinstance(settings["target_modules"], list):
-        settings["target_modules"].sort()  # PEFT holds a set: its order would change the digest
-    path.write_text(json.dumps(settings, indent=2, sort_keys=True), encoding="utf-8")
+def _module(config: TuneConfig) -> Method:
+    return cast(Method, import_module(f"metier.tune.methods.{config.method.type}"))
