@@ -7,8 +7,19 @@ from pathlib import Path
 import pytest
 from safetensors import SafetensorError
 
-from metier.core.errors import OutOfSpace
-from metier.tune.loop.checkpoints import MANIFEST, damage, newest, prune, save, step_of
+from metier.core.errors import ConfigError, OutOfSpace
+from metier.tune.loop import checkpoints
+from metier.tune.loop.checkpoints import (
+    MANIFEST,
+    Room,
+    check_budget,
+    damage,
+    make_room,
+    newest,
+    prune,
+    save,
+    step_of,
+)
 
 
 def fill(folder: Path) -> None:
@@ -95,5 +106,62 @@ def test_what_a_killed_save_left_is_not_taken_for_a_checkpoint(tmp_path: Path) -
 def test_the_newest_and_the_best_are_kept(tmp_path: Path) -> None:
     for step in range(1, 7):
         save(tmp_path, step, fill)
-    prune(tmp_path, keep=2, best_step=3)
+    prune(tmp_path, Room(keep=2, best_step=3))
     assert sorted(step_of(path) for path in tmp_path.iterdir()) == [3, 5, 6]
+
+
+# -- a budget ------------------------------------------------------------------------------------
+
+def saved(root: Path, steps: range) -> int:
+    for step in steps:
+        save(root, step, fill)
+    return sum(file.stat().st_size for file in (root / "checkpoint-00000001").iterdir())
+
+
+def steps_in(root: Path) -> list[int]:
+    return sorted(step_of(path) for path in root.iterdir())
+
+
+def test_older_ones_go_first_for_a_budget_never_the_newest_nor_the_best(tmp_path: Path) -> None:
+    size = saved(tmp_path, range(1, 7))
+    prune(tmp_path, Room(keep=5, best_step=2, most_bytes=4 * size))
+    assert steps_in(tmp_path) == [2, 4, 5, 6]
+    make_room(tmp_path, size, Room(keep=5, best_step=2, most_bytes=4 * size))
+    assert steps_in(tmp_path) == [2, 5, 6]
+    make_room(tmp_path, size, Room(keep=5, best_step=2, most_bytes=3 * size))
+    assert steps_in(tmp_path) == [2, 6]
+
+
+def test_what_does_not_fit_beside_the_newest_and_the_best_is_not_begun(tmp_path: Path) -> None:
+    size = saved(tmp_path, range(1, 4))
+    with pytest.raises(OutOfSpace, match="disk_gb") as caught:
+        make_room(tmp_path, size, Room(keep=5, best_step=1, most_bytes=2 * size))
+    assert "goes on from the newest" in caught.value.remedy
+    assert steps_in(tmp_path) == [1, 3]
+
+
+def test_the_newest_whole_one_stays_where_a_newer_one_is_damaged(tmp_path: Path) -> None:
+    size = saved(tmp_path, range(1, 4))
+    (tmp_path / "checkpoint-00000003" / "weights").write_bytes(b"?????")
+    make_room(tmp_path, size, Room(keep=5, most_bytes=2 * size))
+    assert steps_in(tmp_path) == [2]
+
+
+def test_a_disk_that_cannot_hold_the_next_one_is_said_before_writing(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    size = saved(tmp_path, range(1, 4))
+    monkeypatch.setattr(checkpoints, "_free", lambda root: (3 - len(list(root.iterdir()))) * size)
+    make_room(tmp_path, 2 * size, Room(keep=5))
+    assert steps_in(tmp_path) == [3]
+    with pytest.raises(OutOfSpace, match="older checkpoints are gone already"):
+        make_room(tmp_path, 3 * size, Room(keep=5))
+    assert damage(tmp_path / "checkpoint-00000003") is None
+
+
+def test_a_budget_that_can_never_do_is_refused_at_the_start() -> None:
+    check_budget(100, True, 300)
+    check_budget(100, False, 200)
+    check_budget(100, True, None)
+    with pytest.raises(ConfigError, match="3 checkpoints"):
+        check_budget(100, True, 299)

@@ -23,7 +23,7 @@ from typing import Any
 import numpy as np
 
 from metier.core import ledger
-from metier.core.errors import Busy, InputError, OutOfSpace
+from metier.core.errors import Busy, InputError, OutOfMemory, OutOfSpace
 from metier.core.objective import Objective
 from metier.core.progress import Progress, TaskProgress
 from metier.core.records import DataVersion, TuneRun
@@ -33,18 +33,43 @@ from metier.models.base import Base, load_base
 from metier.tune.algorithms import make
 from metier.tune.algorithms.base import Algorithm, Ground
 from metier.tune.config import TuneConfig
+from metier.tune.diagnostics import close
+from metier.tune.diagnostics.types import Facts
 from metier.tune.inspect.template import require_template
-from metier.tune.loop import checkpoints, trainer
+from metier.tune.loop import checkpoints, memory, trainer
+from metier.tune.loop.best import By
 from metier.tune.loop.live import Live, Rhythm
-from metier.tune.methods.trainable import export, learning_rate, trainable
+from metier.tune.loop.tracking import Gate, Tracker
+from metier.tune.loop.watch import Sample, Watch, compared_by, sample_of
+from metier.tune.methods.start import record_start
+from metier.tune.methods.trainable import begin, export, learning_rate, trainable
+from metier.tune.methods.types import Beginning
 from metier.tune.packing import parity
 from metier.tune.packing import plan as packing
 
 SILENT = Progress()
 FOLDER = "tune"
 # What may differ between a run and its continuation.
-FREE = {"keep_checkpoints", "checkpoint_every"}
+FREE = {
+    "keep_checkpoints",
+    "checkpoint_every",
+    "micro_batch_tokens",  # the losses of a step's passes add up, however it is cut
+    "gradient_checkpointing",
+    "disk_gb",
+    "mlflow",
+}
 LAST_STEPS = 10
+
+
+@dataclass(frozen=True)
+class _Seen:
+    """What is seen of a run while it trains: the sample it answers, what makes a validation the
+    best, what is known of it beforehand, and what a tracking server must pass."""
+
+    sample: Sample | None
+    by: By
+    facts: Facts
+    gate: Gate | None
 
 
 @dataclass(frozen=True)
@@ -53,11 +78,17 @@ class _Job:
 
     config: TuneConfig
     ws: Workspace
-    base: Base
+    beginning: Beginning
     run: TuneRun
     algorithm: Algorithm
     folder: Path
     task: TaskProgress
+    seen: _Seen
+
+    @property
+    def base(self) -> Base:
+        """The base with the tokenizer that is trained with."""
+        return self.beginning.base
 
 
 def tune(
@@ -71,10 +102,12 @@ def tune(
     progress: Progress = SILENT,
     resume: bool | str = True,
     only: Sequence[str] | None = None,
+    gate: Gate | None = None,
 ) -> TuneRun:
     """Fine-tune ``base`` on the version's training split and store what comes of it.
 
     ``only`` (example ids) leaves the other training rows out; the run says so in its config.
+    ``gate`` is the egress check that a tracking server needs.
 
     ``resume`` True continues the newest run that stopped half-way with the same data, base,
     prompts and settings, if there is one; False starts anew; an id continues that run. The base's
@@ -85,26 +118,38 @@ def tune(
             template that cannot be trained with, a loss that is not finite (naming the
             examples), or a run to resume that was another one.
         OutOfSpace: the disk is full; the checkpoints before are kept.
+        OutOfMemory: a pass does not fit; says which setting to change, and the run goes on with it.
         Busy: another process is working on the same run.
     """
     base = load_base(base) if isinstance(base, str) else base
     require_template(base.tokenizer)
     rows = _rows(version, ws, only)
+    beginning = begin(config, base, ws, rows)
+    base = beginning.base
     with progress.task("encode", total=len(rows), unit="example") as task:
         held_out = _sample(version, ws, config)
         ground = Ground(config, version, ws, base, objective, system, rows, held_out, task)
         algorithm = make(ground)
+        sample = sample_of(ground)
         for note in algorithm.notes:
             task.note(note)
-    kept: dict[str, Json] = {"system": system, "identity": _identity(config, base, algorithm)}
+    kept: dict[str, Json] = {"system": system, "identity": _identity(config, beginning, algorithm)}
     if only is not None:
         kept[ledger.PART] = len(rows)
     run = _find_or_start(config, version, ws, base, kept, resume)
+    record_start(ws, run, beginning)
     folder = ws.work_dir / FOLDER / run.id
-    with _alone(folder, run), _state_on_failure(ws, run):
+    by = compared_by(config, sample)
+    facts = close.known_of(algorithm, config, _rates(config, base), by)
+    seen = _Seen(sample, by, facts, gate)
+    with _alone(folder, run), _state_on_failure(ws, run, facts):
         plan = packing.plan(algorithm.lengths, config.batch_tokens, config.epochs, config.seed)
         with progress.task("tune", total=len(plan.steps), unit="step") as task:
-            return _train(_Job(config, ws, base, run, algorithm, folder, task), plan)
+            job = _Job(config, ws, beginning, run, algorithm, folder, task, seen)
+            with memory.enough_memory(
+                config, memory.load_of(config, algorithm.lengths, plan.steps)
+            ):
+                return _train(job, plan)
 
 
 def _rows(version: DataVersion, ws: Workspace, only: Sequence[str] | None) -> list[Example]:
@@ -123,10 +168,18 @@ def _sample(version: DataVersion, ws: Workspace, config: TuneConfig) -> list[Exa
     return [rows[index] for index in sorted(draw.tolist())]
 
 
-def _identity(config: TuneConfig, base: Base, algorithm: Algorithm) -> str:
+def _identity(config: TuneConfig, beginning: Beginning, algorithm: Algorithm) -> str:
     """Hash all that decides the outcome: the very tokens, the base and the settings."""
     settings = config.model_dump(mode="json", exclude=FREE)
-    return digest([base.fingerprint, settings, algorithm.identity])
+    start = [beginning.start.fingerprint] if beginning.start else []
+    return digest([beginning.base.fingerprint, *start, settings, algorithm.identity])
+
+
+def _rates(config: TuneConfig, base: Base) -> tuple[float, float | None]:
+    """Return the peak learning rate, and the usual one for the base's size."""
+    parameters = base.model.num_parameters()
+    usual = learning_rate(config.model_copy(update={"lr": "auto"}), parameters)
+    return learning_rate(config, parameters), usual
 
 
 def _find_or_start(
@@ -178,20 +231,28 @@ def _alone(folder: Path, run: TuneRun) -> Iterator[None]:
 
 
 @contextmanager
-def _state_on_failure(ws: Workspace, run: TuneRun) -> Iterator[None]:
+def _state_on_failure(ws: Workspace, run: TuneRun, facts: Facts) -> Iterator[None]:
     """Record how the run stopped. What can be continued is ``interrupted``, the rest ``failed``."""
     try:
         yield
-    except (KeyboardInterrupt, SystemExit, OutOfSpace) as error:
-        _record_stop(ws, run, "interrupted", error)
+    except (KeyboardInterrupt, SystemExit, OutOfSpace, OutOfMemory) as error:
+        _record_stop(ws, run, "interrupted", error, facts)
         raise
     except Exception as error:
-        _record_stop(ws, run, "failed", error)
+        _record_stop(ws, run, "failed", error, facts)
         raise
 
 
-def _record_stop(ws: Workspace, run: TuneRun, state: Any, error: BaseException) -> None:
-    summary = {**run.summary, "stopped_by": type(error).__name__, "why": str(error)}
+def _record_stop(
+    ws: Workspace, run: TuneRun, state: Any, error: BaseException, facts: Facts
+) -> None:
+    found = close.findings(ws, run.id, close.with_stop(facts, error)) if state == "failed" else ()
+    summary = {
+        **run.summary,
+        "stopped_by": type(error).__name__,
+        "why": str(error),
+        "findings": [one.json() for one in found],
+    }
     with checkpoints.room_on_disk("recording that the run stopped"):
         ledger.finish_run(ws, run.id, state, None, summary)
 
@@ -199,20 +260,37 @@ def _record_stop(ws: Workspace, run: TuneRun, state: Any, error: BaseException) 
 def _train(job: _Job, plan: packing.Plan) -> TuneRun:
     config, base, algorithm = job.config, job.base, job.algorithm
     usual = base.model.config._attn_implementation
-    live = Live(job.ws, job.run.id, job.task)
-    rhythm = Rhythm(config, plan, algorithm.validates)
-    with trainable(base, config) as model:
+    per_step = [sum(algorithm.lengths[index] for index in step) for step in plan.steps]
+    tracker = (
+        Tracker(config.mlflow, job.run, job.seen.gate, job.task.note) if config.mlflow else None
+    )
+    live = Live(job.ws, job.run.id, job.task, per_step, [tracker] if tracker else [])
+    rhythm = Rhythm(config, plan, algorithm.validates, job.seen.by)
+    with trainable(job.beginning, config) as model:
         found = parity.check(model, algorithm.probes, usual)
         if found.note:
             job.task.note(found.note)
         algorithm.prepare(model, found.mode, job.folder)
-        lr = learning_rate(config, base.model.num_parameters())
+        lr = job.seen.facts.lr
+        checkpoints.check_budget(
+            trainer.checkpoint_bytes(model), algorithm.validates, trainer.most_bytes(config)
+        )
         args = trainer.arguments(config, job.folder, len(plan.steps), lr)
-        work = trainer.Work(algorithm, plan)
+        watch = Watch(base, job.seen.sample, found.mode, usual) if job.seen.sample else None
+        work = trainer.Work(algorithm, plan, watch, job.seen.by)
         packed = trainer.PackedTrainer(model, base.tokenizer, work, config, args, [rhythm, live])
         resumed_at = _run(packed, job, live)
         summary = _summary(job, plan, found, packed, live) | {"lr": lr, "resumed_at": resumed_at}
-        adapter = _keep_best(job, packed)
+        _load_best(job, packed)
+        limit = min(config.max_tokens, base.max_tokens)
+        facts = close.with_gain(job.seen.facts, algorithm, packed.model, limit)
+        adapter = _keep(job, packed)
+    shown = close.findings(job.ws, job.run.id, facts)
+    for one in shown:
+        job.task.note(f"{one.name.replace('_', ' ')}: {one.says} {one.advice}".strip())
+    summary["findings"] = [one.json() for one in shown]
+    if tracker is not None:
+        tracker.end("done", summary)
     run = ledger.finish_run(job.ws, job.run.id, "done", adapter, summary)
     for left in job.folder.glob("*checkpoint-*"):
         shutil.rmtree(left, ignore_errors=True)
@@ -238,14 +316,17 @@ def _run(packed: trainer.PackedTrainer, job: _Job, live: Live) -> int:
     return step
 
 
-def _keep_best(job: _Job, packed: trainer.PackedTrainer) -> str:
+def _load_best(job: _Job, packed: trainer.PackedTrainer) -> None:
     best = packed.state.best_global_step
     if best is not None and best != packed.state.global_step:
         trainer.load_weights(packed.model, checkpoints.at_step(job.folder, best))
+
+
+def _keep(job: _Job, packed: trainer.PackedTrainer) -> str:
     with checkpoints.room_on_disk("keeping the tuned weights"):
         folder = Path(tempfile.mkdtemp(prefix="export-", dir=job.folder))
         try:
-            export(packed.model, job.base, job.config, folder)
+            export(packed.model, job.beginning, job.config, folder)
             return job.ws.artifacts.put_tree(folder)
         finally:
             shutil.rmtree(folder, ignore_errors=True)
@@ -273,6 +354,7 @@ def _summary(
         "validation_loss": series.get(("validation_loss", best)),
         "validation_token_accuracy": series.get(("validation_token_accuracy", best)),
         "best_step": packed.state.best_global_step,
+        **_task_metric(job, series, best),
         "stopped_early": packed.state.global_step < len(plan.steps),
         "layout": found.mode,
         "parity": {k: v for k, v in asdict(found)["differences"].items() if v == v},
@@ -283,3 +365,17 @@ def _summary(
         "parameters": sum(n for n, _ in weights),
         **job.algorithm.summary(),
     }
+
+
+def _task_metric(job: _Job, series: dict[tuple[str, int], float], best: int) -> dict[str, Json]:
+    """Return the task's metric on the sample, before and with the weights that are kept."""
+    if job.seen.sample is None:
+        return {}
+    name = job.seen.sample.metric
+    ends = {"": "value", "_low": "low", "_high": "high", "_n": "n"}
+
+    def at(step: int) -> dict[str, Json]:
+        found = {word: series.get((f"validation_{name}{end}", step)) for end, word in ends.items()}
+        return {word: None if value is None else round(value, 4) for word, value in found.items()}
+
+    return {"task_metric": name, "task_metric_before": at(0), "task_metric_at_best": at(best)}

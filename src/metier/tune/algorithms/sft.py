@@ -92,6 +92,18 @@ class SupervisedTokens:
             tokens += int((one.targets != passes.IGNORED).sum())
         return {"loss": loss / weight, "token_accuracy": right / tokens}
 
+    @torch.no_grad()
+    def reply_losses(self, model: Any, examples: Sequence[Encoded]) -> list[float]:
+        """Return the loss of each example in nats, summed over its supervised tokens."""
+        found = dict.fromkeys((example.example_id for example in examples), 0.0)
+        for one in self._laid(examples, range(len(examples)), VALIDATION_PASS_TOKENS):
+            one = passes.to_device(one, device_of(model))
+            losses, _ = passes.token_losses(model, one)
+            sums = torch.zeros(len(one.example_ids), dtype=torch.float64, device=losses.device)
+            sums.index_add_(0, one.owners.flatten(), losses.flatten().double())
+            found |= dict(zip(one.example_ids, sums.tolist(), strict=True))
+        return [found[example.example_id] for example in examples]
+
     def summary(self) -> dict[str, Json]:
         """Counts of examples and tokens, and what was shortened or left out."""
         train, held_out = self.train, self.held_out

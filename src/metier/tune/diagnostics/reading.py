@@ -14,6 +14,7 @@ from __future__ import annotations
 import math
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
+from itertools import pairwise
 from statistics import fmean, median
 
 from metier.core.records import MetricPoint
@@ -125,7 +126,7 @@ def _windows(train: Curve, width: int) -> Curve:
 
 def _step_noise(train: Curve) -> float:
     """Return the standard deviation of single steps around the trend, robustly."""
-    steps = [abs(b[1] - a[1]) for a, b in zip(train, train[1:], strict=False)]
+    steps = [abs(b[1] - a[1]) for a, b in pairwise(train)]
     return 1.4826 * median(steps) / math.sqrt(2) if steps else 0.0
 
 

@@ -122,7 +122,7 @@ def rate_too_low(reading: Reading, facts: Facts) -> Finding | None:
             "lr": facts.lr,
             "usual_lr": usual,
         },
-        f"Try lr = {usual or facts.lr * 10:.1g} in [tune], or lr = \"auto\".",
+        f'Try lr = {usual or facts.lr * 10:.1g} in [tune], or lr = "auto".',
     )
 
 

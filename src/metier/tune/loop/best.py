@@ -17,7 +17,7 @@ LOSS = "loss"
 PREFIX = "eval_"
 NORMAL_95 = 1.959964
 Entry = Mapping[str, Any]
-"""One logged validation: ``eval_loss``, ``step``, and ``eval_<metric>`` with ``_low``, ``_high``."""
+"""One logged validation: ``eval_loss``, ``step``, ``eval_<metric>`` and its ``_low``, ``_high``."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -25,11 +25,12 @@ from hashlib import blake2b
 from pathlib import Path
 from typing import Any
 
-from metier.core.errors import disk_full
+from metier.core.errors import ConfigError, OutOfSpace, disk_full
 
 MANIFEST = "manifest.json"
 NAME = re.compile(r"checkpoint-(\d{8})")
 TEMPORARY = ".checkpoint-"
+GB = 1_000_000_000
 
 
 @dataclass(frozen=True, slots=True)
@@ -38,6 +39,16 @@ class Found:
 
     path: Path | None
     passed_over: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class Room:
+    """What checkpoints may take: how many of the newest are kept, which is the best, and bytes in
+    all with the one being written (None: what the disk has)."""
+
+    keep: int
+    best_step: int | None = None
+    most_bytes: int | None = None
 
 
 def save(root: Path, step: int, fill: Callable[[Path], None]) -> Path:
@@ -90,11 +101,79 @@ def damage(path: Path) -> str | None:
     return None
 
 
-def prune(root: Path, keep: int, best_step: int | None) -> None:
-    """Delete all but the ``keep`` newest checkpoints and the best one."""
-    for path in sorted(_all(root))[:-keep]:
-        if step_of(path) != best_step:
+def prune(root: Path, room: Room) -> None:
+    """Delete all but the newest checkpoints, and the best one; more where bytes are limited."""
+    for path in sorted(_all(root))[: -room.keep]:
+        if step_of(path) != room.best_step:
             shutil.rmtree(path, ignore_errors=True)
+    if room.most_bytes is not None:
+        _delete_until(root, room, lambda: _total(root) <= (room.most_bytes or 0))
+
+
+def make_room(root: Path, size: int, room: Room) -> None:
+    """Make room for a checkpoint of ``size`` bytes: older ones go, the oldest first.
+
+    The newest whole one and the best always stay. Raises OutOfSpace, before a byte is written,
+    when it does not fit beside these.
+    """
+    if room.most_bytes is not None:
+        budget = room.most_bytes
+        _delete_until(root, room, lambda: _total(root) + size <= budget)
+        if _total(root) + size > budget:
+            raise OutOfSpace(
+                f"room for a checkpoint of {_gb(size)} within disk_gb = {budget / GB:g}",
+                got=f"{_gb(_total(root))} taken by the newest and the best checkpoint",
+                remedy=f"set disk_gb = {(_total(root) + size) * 1.1 / GB:.2g} or more in [tune] "
+                "and run the same command again: the run goes on from the newest",
+            )
+    root.mkdir(parents=True, exist_ok=True)
+    _delete_until(root, room, lambda: _free(root) >= size)
+    if _free(root) < size:
+        raise OutOfSpace(
+            f"room on the disk for a checkpoint of {_gb(size)}",
+            got=f"{_gb(_free(root))} free; older checkpoints are gone already",
+            remedy="free some space and run the same command again; what was acknowledged is kept",
+        )
+
+
+def check_budget(size: int, validates: bool, most_bytes: int | None) -> None:
+    """Raise ConfigError where a budget can never hold what must be: the newest checkpoint, the one
+    being written, and with validation the best one."""
+    count = 3 if validates else 2
+    if most_bytes is not None and count * size > most_bytes:
+        best = ", the best" if validates else ""
+        raise ConfigError(
+            f"disk_gb in [tune] for {count} checkpoints of {_gb(size)} (the newest{best} and the "
+            "one being written)",
+            got=f"disk_gb = {most_bytes / GB:g}",
+            remedy=f"set disk_gb = {count * size * 1.1 / GB:.2g} or more, or train an adapter",
+        )
+
+
+def _delete_until(root: Path, room: Room, enough: Callable[[], bool]) -> None:
+    """Delete checkpoints, the oldest first, never the newest whole one nor the best."""
+    if enough():
+        return
+    newest_whole = newest(root).path
+    for path in sorted(_all(root)):
+        if enough():
+            return
+        if path != newest_whole and step_of(path) != room.best_step:
+            shutil.rmtree(path, ignore_errors=True)
+
+
+def _total(root: Path) -> int:
+    return sum(
+        file.stat().st_size for path in _all(root) for file in path.rglob("*") if file.is_file()
+    )
+
+
+def _free(root: Path) -> int:
+    return shutil.disk_usage(root).free
+
+
+def _gb(size: int) -> str:
+    return f"{size / GB:.2g} GB" if size >= GB / 100 else f"{size / 1e6:.2g} MB"
 
 
 def at_step(root: Path, step: int) -> Path:

@@ -3,15 +3,19 @@
 from __future__ import annotations
 
 import time
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
 from typing import Any
 
 from transformers import TrainerCallback
 
 from metier.core.ledger import record_metrics
+from metier.core.memory import peak_bytes
 from metier.core.progress import TaskProgress
 from metier.core.records import MetricPoint
 from metier.core.workspace import Workspace
 from metier.tune.config import TuneConfig
+from metier.tune.loop.best import By, since_best
 from metier.tune.packing.plan import Plan
 
 # The trainer's names for its series, and the names they are stored under.
@@ -23,6 +27,9 @@ SERIES = {
 # Prefixes of further series, and what they become.
 PREFIXES = {"eval_": "validation_", "algorithm/": ""}
 FLUSH_S = 2.0
+GB = 1e9
+Sink = Callable[[Sequence[MetricPoint]], None]
+"""Takes points once they are stored."""
 
 
 class Rhythm(TrainerCallback):  # type: ignore[misc]
@@ -31,8 +38,8 @@ class Rhythm(TrainerCallback):  # type: ignore[misc]
     Everything is read off the trainer's state, so that a resumed run keeps the same rhythm.
     """
 
-    def __init__(self, config: TuneConfig, plan: Plan, validates: bool) -> None:
-        self.config, self.plan, self.validates = config, plan, validates
+    def __init__(self, config: TuneConfig, plan: Plan, validates: bool, by: By) -> None:
+        self.config, self.plan, self.validates, self.by = config, plan, validates, by
 
     def is_due(self, step: int) -> bool:
         """Say whether a validation is due after this optimiser step."""
@@ -50,20 +57,31 @@ class Rhythm(TrainerCallback):  # type: ignore[misc]
 
     def on_evaluate(self, args: Any, state: Any, control: Any, **_: Any) -> Any:
         """Stop once ``patience`` validations in a row brought no new best."""
-        losses = [entry["eval_loss"] for entry in state.log_history if "eval_loss" in entry]
-        since_best = len(losses) - 1 - losses.index(min(losses))
-        if self.config.patience and since_best >= self.config.patience:
+        if self.config.patience and since_best(state.log_history, self.by) >= self.config.patience:
             control.should_training_stop = True
         return control
 
 
 class Live(TrainerCallback):  # type: ignore[misc]
-    """Hands every logged value to the progress stream and, every other second, to the store."""
+    """Hands every logged value to the progress stream and, every other second, to the store.
 
-    def __init__(self, ws: Workspace, run_id: str, task: TaskProgress) -> None:
+    Speed and memory are measured between two such times. ``tokens`` are those of each planned step;
+    ``sinks`` get the points after the store has them.
+    """
+
+    def __init__(
+        self,
+        ws: Workspace,
+        run_id: str,
+        task: TaskProgress,
+        tokens: Sequence[int],
+        sinks: Sequence[Sink] = (),
+    ) -> None:
         self._ws, self._run_id, self._task = ws, run_id, task
+        self._tokens, self._sinks = tokens, sinks
         self._points: list[MetricPoint] = []
         self._flushed = self._began = time.monotonic()
+        self._since = _Since()
         self.steps = 0
         self.seconds = 0.0
         """Time spent in optimiser steps, validation and checkpoints apart."""
@@ -74,8 +92,10 @@ class Live(TrainerCallback):  # type: ignore[misc]
 
     def on_step_end(self, args: Any, state: Any, control: Any, **_: Any) -> None:
         """Stop the step's clock and count it."""
-        self.seconds += time.monotonic() - self._began
+        took = time.monotonic() - self._began
+        self.seconds += took
         self.steps += 1
+        self._since.add(state.global_step, self._tokens[state.global_step - 1], took)
         self._task.advance()
 
     def on_log(self, args: Any, state: Any, control: Any, logs: Any = None, **_: Any) -> None:
@@ -84,8 +104,7 @@ class Live(TrainerCallback):  # type: ignore[misc]
         values = {name: float(value) for name, value in named.items() if name}
         if not values:
             return
-        self._task.metric(state.global_step, **values)
-        self._points += [MetricPoint(state.global_step, *item) for item in values.items()]
+        self._keep(state.global_step, values)
         if time.monotonic() - self._flushed > FLUSH_S:
             self.flush()
 
@@ -94,11 +113,42 @@ class Live(TrainerCallback):  # type: ignore[misc]
         self.flush()
 
     def flush(self) -> None:
-        """Store the values held."""
+        """Store the values held, with speed and memory since the last time."""
+        if self._since.seconds > 0:
+            since, self._since = self._since, _Since()
+            values = {"tokens_per_s": since.tokens / since.seconds, "peak_memory_gb": _peak() / GB}
+            self._keep(since.step, values)
         points, self._points = self._points, []
         if points:
             record_metrics(self._ws, self._run_id, points)
+            for sink in self._sinks:
+                sink(points)
         self._flushed = time.monotonic()
+
+    def _keep(self, step: int, values: dict[str, float]) -> None:
+        self._task.metric(step, **values)
+        self._points += [MetricPoint(step, *item) for item in values.items()]
+
+
+@dataclass
+class _Since:
+    """Steps since the last time that speed was written down."""
+
+    step: int = 0
+    tokens: int = 0
+    seconds: float = 0.0
+
+    def add(self, step: int, tokens: int, seconds: float) -> None:
+        self.step = step
+        self.tokens += tokens
+        self.seconds += seconds
+
+
+def _peak() -> int:
+    """The most memory held so far, in bytes: the accelerator's where there is one."""
+    import torch
+
+    return torch.cuda.max_memory_allocated() if torch.cuda.is_available() else peak_bytes()
 
 
 def _stored_name(name: str) -> str:

@@ -67,17 +67,16 @@ def enough_memory(config: TuneConfig, load: Load) -> Iterator[None]:
 
 def advice(config: TuneConfig, load: Load) -> str:
     """Return what to change in [tune], the cheapest change first."""
-    half = max(LEAST_PASS, load.pass_tokens // 2)
-    if load.pass_tokens > load.example_tokens and load.pass_tokens > LEAST_PASS:
-        return (
-            f"set micro_batch_tokens = {max(half, min(load.example_tokens, half))} in [tune] and "
-            "run `metier tune` again: the same run goes on from its last checkpoint, with the same "
-            "losses"
-        )
-    more = " or train an adapter (method = lora)," if isinstance(config.method, Full) else ""
+    again = "and run `metier tune` again: the same run goes on from its last checkpoint"
+    if load.pass_tokens > max(load.example_tokens, LEAST_PASS):
+        less = max(LEAST_PASS, load.pass_tokens // 2)
+        return f"set micro_batch_tokens = {less} in [tune] {again}, with the same losses"
+    if config.gradient_checkpointing is not True:
+        return f"set gradient_checkpointing = true in [tune] {again}, a third slower"
+    more = ', or train an adapter (method = { type = "lora" })' * isinstance(config.method, Full)
     return (
         f"one example of {load.example_tokens} tokens fills a pass alone: lower max_tokens (now "
-        f"{config.max_tokens}),{more} or take a smaller base; each starts a new run"
+        f"{config.max_tokens}) in [tune]{more}, or take a smaller base; each starts a new run"
     )
 
 

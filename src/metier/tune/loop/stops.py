@@ -15,7 +15,9 @@ class NotFinite(InputError):
     step: int = 0
 
 
-def not_finite(example_ids: Sequence[str], finite: Sequence[bool], step: int, lr: float) -> NotFinite:
+def not_finite(
+    example_ids: Sequence[str], finite: Sequence[bool], step: int, lr: float
+) -> NotFinite:
     """Build the error for a pass some of whose examples have no finite loss."""
     bad = [one for one, fine in zip(example_ids, finite, strict=True) if not fine]
     everywhere = len(bad) == len(finite) > 1

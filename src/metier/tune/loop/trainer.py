@@ -11,7 +11,7 @@ from __future__ import annotations
 import math
 from collections import defaultdict
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from types import MappingProxyType
 from typing import Any
@@ -21,10 +21,12 @@ from torch.utils.data import DataLoader, Sampler
 from transformers import TrainerControl
 from trl import SFTConfig, SFTTrainer
 
-from metier.core.errors import InputError
-from metier.tune.algorithms.base import Algorithm, PassLoss
+from metier.tune.algorithms.base import Algorithm
 from metier.tune.config import TuneConfig
 from metier.tune.loop import checkpoints, state
+from metier.tune.loop.best import By, is_best
+from metier.tune.loop.stops import not_finite
+from metier.tune.loop.watch import Watch
 from metier.tune.packing import plan as packing
 
 STATE = "trainer_state.json"
@@ -35,10 +37,12 @@ ADAPTER, MODEL = "adapter_model.safetensors", "model.safetensors"
 
 @dataclass(frozen=True)
 class Work:
-    """What is trained on, and in which order."""
+    """What is trained on, in which order, what is watched and which validation is the best."""
 
     algorithm: Algorithm
     plan: packing.Plan
+    watch: Watch | None = None
+    by: By = field(default_factory=By)
 
 
 class PackedTrainer(SFTTrainer):  # type: ignore[misc]
@@ -60,6 +64,7 @@ class PackedTrainer(SFTTrainer):  # type: ignore[misc]
         from transformers import PrinterCallback
 
         self.algorithm, self.plan, self.config = work.algorithm, work.plan, config
+        self.watch, self.by = work.watch, work.by
         # TRL asks for a Dataset to look at; the steps come from ``get_train_dataloader``.
         shown = Dataset.from_dict({"input_ids": [list(work.algorithm.probes[0].input_ids)]})
         super().__init__(
@@ -98,7 +103,8 @@ class PackedTrainer(SFTTrainer):  # type: ignore[misc]
             with self.compute_loss_context_manager():
                 part = self.algorithm.loss(model, one, step)
             if not all(part.finite) or not math.isfinite(part.loss.item()):
-                raise self._not_finite(part)
+                number, rate = self.state.global_step + 1, self._get_learning_rate()
+                raise not_finite(part.example_ids, part.finite, number, rate)
             self.accelerator.backward(part.loss)
             total += part.loss.detach()
             for name, value in part.series.items():
@@ -117,10 +123,12 @@ class PackedTrainer(SFTTrainer):  # type: ignore[misc]
     def evaluate(
         self, eval_dataset: Any = None, ignore_keys: Any = None, metric_key_prefix: str = "eval"
     ) -> dict[str, float]:
-        """Measure the validation split as the algorithm does."""
+        """Measure the validation split as the algorithm does, and replies by the task's metric."""
         self.model.eval()
         with self.compute_loss_context_manager():
             found = self.algorithm.validate(self.model)
+            if self.watch is not None:
+                found = {**found, **self.watch(self.model)}
         self.model.train()
         metrics = {f"eval_{name}": value for name, value in found.items()}
         self.log(dict(metrics))
@@ -130,7 +138,7 @@ class PackedTrainer(SFTTrainer):  # type: ignore[misc]
         return metrics
 
     def _determine_best_metric(self, metrics: dict[str, float], trial: Any) -> bool:
-        if self.state.best_metric is not None and metrics["eval_loss"] >= self.state.best_metric:
+        if not is_best(self.state.log_history, self.by):
             return False
         self.state.best_metric = metrics["eval_loss"]
         self.state.best_global_step = self.state.global_step
@@ -138,8 +146,14 @@ class PackedTrainer(SFTTrainer):  # type: ignore[misc]
 
     def _save_checkpoint(self, model: Any, trial: Any) -> None:
         root = Path(self.args.output_dir)
+        room = checkpoints.Room(
+            self.config.keep_checkpoints,
+            self.state.best_global_step,
+            most_bytes(self.config),
+        )
+        checkpoints.make_room(root, checkpoint_bytes(self.model), room)
         checkpoints.save(root, self.state.global_step, self._fill)
-        checkpoints.prune(root, self.config.keep_checkpoints, self.state.best_global_step)
+        checkpoints.prune(root, room)
 
     def _fill(self, folder: Path) -> None:
         save_weights(self.model, folder)
@@ -159,20 +173,6 @@ class PackedTrainer(SFTTrainer):  # type: ignore[misc]
 
     def _load_scaler(self, checkpoint: str | None) -> None:
         """There is none: float32 and bfloat16 need no loss scaling."""
-
-    def _not_finite(self, part: PassLoss) -> InputError:
-        ids = [one for one, fine in zip(part.example_ids, part.finite, strict=True) if not fine]
-        step, rate = self.state.global_step + 1, self._get_learning_rate()
-        everywhere = len(ids) == len(part.finite) > 1
-        shown = ", ".join(ids[:5]) + (", …" if len(ids) > 5 else "")
-        return InputError(
-            "a finite training loss",
-            got=f"NaN or infinity at step {step} (learning rate {rate:.3g}) on {len(ids)} of "
-            f"{len(part.finite)} examples of the batch: {shown}",
-            remedy="lower lr in [tune]: on every example at once, the weights have run away"
-            if everywhere
-            else "look at these examples with `metier inspect`, or lower lr in [tune]",
-        )
 
 
 def _indices(batch: Sequence[int]) -> dict[str, Any]:
@@ -204,6 +204,18 @@ def save_weights(model: Any, folder: Path) -> None:
         save_file({name: value.contiguous() for name, value in weights.items()}, folder / ADAPTER)
     else:
         save_model(model, str(folder / MODEL))
+
+
+def checkpoint_bytes(model: Any) -> int:
+    """Return about how large a checkpoint is: what ``save_weights`` writes, and two moments of
+    AdamW for each trained weight."""
+    trained = [p.numel() * p.element_size() for p in model.parameters() if p.requires_grad]
+    return 3 * sum(trained) + (1 << 18)
+
+
+def most_bytes(config: TuneConfig) -> int | None:
+    """Return the bytes that a run's checkpoints may take, None without a limit."""
+    return None if config.disk_gb is None else round(config.disk_gb * checkpoints.GB)
 
 
 def load_weights(model: Any, folder: Path) -> None:
