@@ -30,6 +30,7 @@ from metier.core.errors import ConfigError, InputError
 from metier.core.types import Conversation, Example, Json, digest
 from metier.models.engines.local import LocalCompleter, Sampled
 from metier.models.prompt import TUNED, render_prompt
+from metier.scoring.statistics.intervals import wilson
 from metier.tune.algorithms.base import Ground, PassLoss, Step, device_of
 from metier.tune.algorithms.rewards import Term, make_reward
 from metier.tune.config import Grpo
@@ -149,16 +150,8 @@ class OwnReplies:
         """Mean reward of greedy replies to held-out prompts, with its 95% interval (by items)."""
         sampled = self._write(model, self._held_out, 0.0, 0)
         rewards = self._rewarded(self._held_out, sampled)
-        mean = fmean(rewards)
-        half = 0.0
-        if len(rewards) > 1:
-            half = NormalDist().inv_cdf(0.975) * stdev(rewards) / math.sqrt(len(rewards))
-        return {
-            "loss": -mean,
-            "reward": mean,
-            "reward_low": mean - half,
-            "reward_high": mean + half,
-        }
+        mean, low, high = _interval(rewards)
+        return {"loss": -mean, "reward": mean, "reward_low": low, "reward_high": high}
 
     def summary(self) -> dict[str, Json]:
         """Counts of prompts."""
@@ -229,6 +222,15 @@ def advantages_of(rewards: Sequence[float], scale: str) -> list[float]:
     mean = fmean(rewards)
     unit = stdev(rewards) + SPREAD_FLOOR if scale == "group" else 1.0
     return [(reward - mean) / unit for reward in rewards]
+
+
+def _interval(rewards: Sequence[float]) -> tuple[float, float, float]:
+    """Mean and 95% interval: Wilson's where replies pass or fail, else the normal one."""
+    mean, n = fmean(rewards), len(rewards)
+    if set(rewards) <= {0.0, 1.0}:
+        return mean, *wilson(sum(rewards), n)
+    half = NormalDist().inv_cdf(0.975) * stdev(rewards) / math.sqrt(n) if n > 1 else math.nan
+    return mean, mean - half, mean + half
 
 
 def _prompts(
