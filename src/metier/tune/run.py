@@ -29,6 +29,7 @@ from metier.core.progress import Progress, TaskProgress
 from metier.core.records import DataVersion, TuneRun
 from metier.core.types import Example, Json, digest
 from metier.core.workspace import Workspace
+from metier.models import reward
 from metier.models.base import Base, load_base
 from metier.tune.algorithms import make
 from metier.tune.algorithms.base import Algorithm, Ground
@@ -59,6 +60,10 @@ FREE = {
     "mlflow",
 }
 LAST_STEPS = 10
+# Series of validation that the run's record tells beside the loss, at the step that is kept.
+VALIDATED = {f"validation_{name}" for name in ("token_accuracy", "pair_accuracy")} | {
+    f"validation_pair_accuracy_{end}" for end in ("low", "high")
+}
 
 
 @dataclass(frozen=True)
@@ -326,7 +331,10 @@ def _keep(job: _Job, packed: trainer.PackedTrainer) -> str:
     with checkpoints.room_on_disk("keeping the tuned weights"):
         folder = Path(tempfile.mkdtemp(prefix="export-", dir=job.folder))
         try:
+            head = reward.detach(packed.model)
             export(packed.model, job.beginning, job.config, folder)
+            if head is not None:
+                reward.save_head(head, folder)
             return job.ws.artifacts.put_tree(folder)
         finally:
             shutil.rmtree(folder, ignore_errors=True)
@@ -352,7 +360,11 @@ def _summary(
         "final_train_loss": fmean(losses[-LAST_STEPS:]),
         "validation_loss_before": series.get(("validation_loss", 0)),
         "validation_loss": series.get(("validation_loss", best)),
-        "validation_token_accuracy": series.get(("validation_token_accuracy", best)),
+        **{
+            name: value
+            for (name, step), value in series.items()
+            if step == best and name in VALIDATED
+        },
         "best_step": packed.state.best_global_step,
         **_task_metric(job, series, best),
         "stopped_early": packed.state.global_step < len(plan.steps),

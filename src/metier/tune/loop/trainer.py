@@ -21,6 +21,7 @@ from torch.utils.data import DataLoader, Sampler
 from transformers import TrainerControl
 from trl import SFTConfig, SFTTrainer
 
+from metier.models import reward
 from metier.tune.algorithms.base import Algorithm
 from metier.tune.config import TuneConfig
 from metier.tune.loop import checkpoints, state
@@ -202,6 +203,8 @@ def save_weights(model: Any, folder: Path) -> None:
         # "auto" would ask the hub whether the base's vocabulary has grown.
         weights = get_peft_model_state_dict(model, save_embedding_layers=False)
         save_file({name: value.contiguous() for name, value in weights.items()}, folder / ADAPTER)
+        if (head := reward.head_of(model)) is not None:
+            reward.save_head(head, folder)
     else:
         save_model(model, str(folder / MODEL))
 
@@ -226,6 +229,8 @@ def load_weights(model: Any, folder: Path) -> None:
         from peft import set_peft_model_state_dict
 
         set_peft_model_state_dict(model, load_file(folder / ADAPTER))
+        if (head := reward.head_of(model)) is not None:
+            reward.load_head(head, folder)
     else:
         load_model(model, folder / MODEL)
 
