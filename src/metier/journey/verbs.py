@@ -127,6 +127,7 @@ def inspect_examples(session: Session, version: str, count: int) -> list[Inspect
 
 def tune_base(session: Session, version: str = ledger.LATEST, *, restart: bool = False) -> TuneRun:
     """Fine-tune the project's base on a version; a stopped run goes on unless ``restart``."""
+    from metier.privacy.egress import Egress
     from metier.tune.run import tune
 
     found = ledger.get_version(session.workspace, version)
@@ -142,6 +143,7 @@ def tune_base(session: Session, version: str = ledger.LATEST, *, restart: bool =
             system=project.project.system,
             progress=session.progress,
             resume=not restart,
+            gate=Egress(project.privacy, session.workspace.audit),
         )
 
     config: Json = {"version": found.id, "restart": restart}
