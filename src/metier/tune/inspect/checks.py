@@ -177,8 +177,9 @@ def _boilerplate(rows: Sequence[Row], frame: Frame, tokenizer: Any) -> Iterator[
         "boilerplate",
         "refuse",
         f"the same {len(shared.tokens)} tokens stand at the {shared.side} of the supervised reply",
-        "take these words out of the replies ([data.clean] rules) and say them in the system "
-        'prompt or add them when serving; if they are wanted: boilerplate = "allow" in [tune] algorithm',
+        "take these words out of the replies and say them in the system prompt, or add them when "
+        'serving; where they are wanted, algorithm = { type = "sft", boilerplate = "allow" } in '
+        "[tune]",
         len(ids),
         len(talks),
         tuple(ids[:NAMED]),
