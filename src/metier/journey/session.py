@@ -77,14 +77,15 @@ def load_named_base(session: Session, name: str) -> Base:
     from metier.models.base import load_base
 
     allowed = session.project.project.trust_remote_code
-    return load_base(_located(session, name), allow_remote_code=allowed)
+    return load_base(located_base(session, name), allow_remote_code=allowed)
 
 
 def base_name(session: Session) -> str:
     """Return the base's name; a relative path means relative to metier.toml."""
-    return _located(session, session.project.project.base)
+    return located_base(session, session.project.project.base)
 
 
-def _located(session: Session, name: str) -> str:
+def located_base(session: Session, name: str) -> str:
+    """Return a base's name; a relative path means relative to metier.toml."""
     local = session.root / name
     return str(local) if local.is_dir() else name

@@ -75,6 +75,31 @@ def load_base(name: str, *, allow_remote_code: bool = False) -> Base:
     return wrap(model, tokenizer, name, fingerprint=fingerprint_folder(folder), path=folder)
 
 
+def load_without_weights(name: str, *, allow_remote_code: bool = False) -> Base:
+    """Load what surrounds a base model: tokenizer, template and context length; ``model`` is None.
+
+    Enough to encode with, whatever the size of the weights. Raises ModelUnavailable.
+    """
+    from transformers import AutoConfig, AutoTokenizer
+
+    folder = find_base(name)
+    options = {"local_files_only": True, "trust_remote_code": allow_remote_code}
+    try:
+        tokenizer = AutoTokenizer.from_pretrained(folder, **options)
+        config = AutoConfig.from_pretrained(folder, **options)
+    except (OSError, ValueError, KeyError, ImportError) as error:
+        raise ModelUnavailable(
+            "a model folder with config.json and the tokenizer files",
+            got=f"{name} ({folder}): {_first_line(error)}",
+            remedy="check the folder, or use the bundled metier/tiny",
+        ) from error
+    if tokenizer.pad_token is None:
+        tokenizer.pad_token = tokenizer.eos_token
+    if not tokenizer.chat_template:
+        tokenizer.chat_template = chat.PLAIN_TEMPLATE
+    return Base(None, tokenizer, name, "", _context(config, tokenizer), folder)
+
+
 def wrap(
     model: Any,
     tokenizer: Any,

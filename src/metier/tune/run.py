@@ -36,6 +36,7 @@ from metier.tune.algorithms.base import Algorithm, Ground
 from metier.tune.config import TuneConfig
 from metier.tune.diagnostics import close
 from metier.tune.diagnostics.types import Facts
+from metier.tune.forecast.deciding import Held, wants_checkpointing
 from metier.tune.inspect.template import require_template
 from metier.tune.loop import checkpoints, memory, trainer
 from metier.tune.loop.best import By
@@ -89,6 +90,7 @@ class _Job:
     folder: Path
     task: TaskProgress
     seen: _Seen
+    pause: int | None = None
 
     @property
     def base(self) -> Base:
@@ -108,6 +110,8 @@ def tune(
     resume: bool | str = True,
     only: Sequence[str] | None = None,
     gate: Gate | None = None,
+    pause_at: float | None = None,
+    part_of: str | None = None,
 ) -> TuneRun:
     """Fine-tune ``base`` on the version's training split and store what comes of it.
 
@@ -117,6 +121,11 @@ def tune(
     ``resume`` True continues the newest run that stopped half-way with the same data, base,
     prompts and settings, if there is one; False starts anew; an id continues that run. The base's
     own weights are left as they were. Deterministic under ``config.seed`` on one machine.
+
+    ``pause_at`` (optimiser steps, or below 1 a share of them) leaves a longer run there as
+    ``interrupted`` with a checkpoint of that step; a later call goes on as if it had not stopped,
+    because everything is planned for the whole length. ``part_of`` names the sweep that the run
+    is a trial of: it is never taken for the latest run.
 
     Raises:
         InputError: nothing to learn from, a loss on the wrong tokens (see ``metier inspect``), a
@@ -132,7 +141,7 @@ def tune(
     beginning = begin(config, base, ws, rows)
     base = beginning.base
     with progress.task("encode", total=len(rows), unit="example") as task:
-        held_out = _sample(version, ws, config)
+        held_out = validation_sample(version, ws, config)
         ground = Ground(config, version, ws, base, objective, system, rows, held_out, task)
         algorithm = make(ground)
         sample = sample_of(ground)
@@ -141,6 +150,8 @@ def tune(
     kept: dict[str, Json] = {"system": system, "identity": _identity(config, beginning, algorithm)}
     if only is not None:
         kept[ledger.PART] = len(rows)
+    if part_of is not None:
+        kept[ledger.TRIAL_OF] = part_of
     run = _find_or_start(config, version, ws, base, kept, resume)
     record_start(ws, run, beginning)
     folder = ws.work_dir / FOLDER / run.id
@@ -150,7 +161,8 @@ def tune(
     with _alone(folder, run), _state_on_failure(ws, run, facts):
         plan = packing.plan(algorithm.lengths, config.batch_tokens, config.epochs, config.seed)
         with progress.task("tune", total=len(plan.steps), unit="step") as task:
-            job = _Job(config, ws, beginning, run, algorithm, folder, task, seen)
+            pause = _pause_step(pause_at, len(plan.steps))
+            job = _Job(config, ws, beginning, run, algorithm, folder, task, seen, pause)
             with memory.enough_memory(
                 config, memory.load_of(config, algorithm.lengths, plan.steps)
             ):
@@ -163,7 +175,8 @@ def _rows(version: DataVersion, ws: Workspace, only: Sequence[str] | None) -> li
     return rows if wanted is None else [row for row in rows if row.id in wanted]
 
 
-def _sample(version: DataVersion, ws: Workspace, config: TuneConfig) -> list[Example]:
+def validation_sample(version: DataVersion, ws: Workspace, config: TuneConfig) -> list[Example]:
+    """The validation rows that are measured: all, or ``eval_examples`` drawn under the seed."""
     if "validation" not in version.splits:
         return []
     rows = ledger.load_split(ws, version, "validation")
@@ -270,12 +283,17 @@ def _train(job: _Job, plan: packing.Plan) -> TuneRun:
         Tracker(config.mlflow, job.run, job.seen.gate, job.task.note) if config.mlflow else None
     )
     live = Live(job.ws, job.run.id, job.task, per_step, [tracker] if tracker else [])
-    rhythm = Rhythm(config, plan, algorithm.validates, job.seen.by)
+    if _is_past(job):
+        return _paused(job, plan)
+    rhythm = Rhythm(config, plan, algorithm.validates, job.seen.by, job.pause)
+    held = Held.now()
     with trainable(job.beginning, config) as model:
         found = parity.check(model, algorithm.probes, usual)
         if found.note:
             job.task.note(found.note)
         algorithm.prepare(model, found.mode, job.folder)
+        twice = wants_checkpointing(config, model, algorithm, found.mode)
+        trainer.use_checkpointing(model, twice)
         lr = job.seen.facts.lr
         checkpoints.check_budget(
             trainer.checkpoint_bytes(model), algorithm.validates, trainer.most_bytes(config)
@@ -285,11 +303,14 @@ def _train(job: _Job, plan: packing.Plan) -> TuneRun:
         work = trainer.Work(algorithm, plan, watch, job.seen.by)
         packed = trainer.PackedTrainer(model, base.tokenizer, work, config, args, [rhythm, live])
         resumed_at = _run(packed, job, live)
+        if rhythm.paused:
+            return _paused(job, plan)
         summary = _summary(job, plan, found, packed, live) | {"lr": lr, "resumed_at": resumed_at}
         _load_best(job, packed)
         limit = min(config.max_tokens, base.max_tokens)
         facts = close.with_gain(job.seen.facts, algorithm, packed.model, limit)
         adapter = _keep(job, packed)
+        summary |= held.summary(twice)
     shown = close.findings(job.ws, job.run.id, facts)
     for one in shown:
         job.task.note(f"{one.name.replace('_', ' ')}: {one.says} {one.advice}".strip())
@@ -300,6 +321,29 @@ def _train(job: _Job, plan: packing.Plan) -> TuneRun:
     for left in job.folder.glob("*checkpoint-*"):
         shutil.rmtree(left, ignore_errors=True)
     return run
+
+
+def _pause_step(pause_at: float | None, steps: int) -> int | None:
+    """The step to pause at; None where the run is to be trained to its end."""
+    if pause_at is None:
+        return None
+    step = max(1, round(pause_at * steps)) if pause_at < 1 else int(pause_at)
+    return step if step < steps else None
+
+
+def _is_past(job: _Job) -> bool:
+    """Say whether the run has come to where it is to pause, or further."""
+    if job.pause is None:
+        return False
+    found = checkpoints.newest(job.folder).path
+    return found is not None and checkpoints.step_of(found) >= job.pause
+
+
+def _paused(job: _Job, plan: packing.Plan) -> TuneRun:
+    found = checkpoints.newest(job.folder).path
+    step = checkpoints.step_of(found) if found else 0
+    summary = {**job.run.summary, "paused_at": step, "planned_steps": len(plan.steps)}
+    return ledger.finish_run(job.ws, job.run.id, "interrupted", None, summary)
 
 
 def _run(packed: trainer.PackedTrainer, job: _Job, live: Live) -> int:

@@ -15,7 +15,6 @@ import sys
 import tempfile
 import time
 from collections.abc import Sequence
-from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -27,45 +26,21 @@ from metier.core.objective import Objective
 from metier.core.progress import Progress
 from metier.core.types import Example, Json
 from metier.core.workspace import Workspace
-from metier.models.base import Base, find_base, load_base
-from metier.models.footprint import Shape
+from metier.models.base import Base, load_base
 from metier.tune.algorithms import make
 from metier.tune.algorithms.base import Algorithm, Ground
 from metier.tune.config import TuneConfig
-from metier.tune.forecast import memory, work
-from metier.tune.forecast.types import PassLoad, Work
+from metier.tune.forecast.memory import RUNTIME
+from metier.tune.forecast.probe import ProbeRequest
+from metier.tune.forecast.types import PassLoad
+from metier.tune.forecast.work import VALIDATION_PASS_TOKENS
 from metier.tune.loop import trainer
-from metier.tune.methods.trainable import export, learning_rate, trainable
+from metier.tune.methods.trainable import begin, export, learning_rate, trainable
 from metier.tune.packing import parity
 from metier.tune.packing import plan as packing
 
-ENOUGH_STEPS, ENOUGH_SECONDS, MOST_STEPS = 8, 5.0, 60
-VALIDATION_CHARACTERS = 4 * work.VALIDATION_PASS_TOKENS
-
-
-@dataclass(frozen=True)
-class Request:
-    """What to probe. ``limit_s`` is for the optimiser steps."""
-
-    root: str
-    store: str | None
-    artifacts: str | None
-    version: str
-    base: str
-    config: TuneConfig
-    objective: Objective
-    system: str
-    limit_s: float
-    checkpointing: bool
-    allow_remote_code: bool = False
-
-    @classmethod
-    def read(cls, text: str) -> Request:
-        """Read what ``probe`` wrote."""
-        given = json.loads(text)
-        given["config"] = TuneConfig.model_validate(given["config"])
-        given["objective"] = Objective.model_validate(given["objective"])
-        return cls(**given)
+ENOUGH_STEPS, ENOUGH_SECONDS = 8, 5.0
+VALIDATION_CHARACTERS = 4 * VALIDATION_PASS_TOKENS
 
 
 def say(phase: str, **values: Json) -> None:
@@ -75,55 +50,61 @@ def say(phase: str, **values: Json) -> None:
 
 def main() -> None:
     """Probe what standard input asks for."""
-    request = Request.read(sys.stdin.read())
+    request = ProbeRequest(**json.loads(sys.stdin.read()))
+    where = {"store_url": request.store, "artifacts_url": request.artifacts}
     with (
-        Workspace.open(
-            request.root, store_url=request.store, artifacts_url=request.artifacts
-        ) as ws,
+        Workspace.open(request.root, **where) as ws,
         tempfile.TemporaryDirectory(prefix="probe-", dir=ws.work_dir) as folder,
     ):
         began = time.monotonic()
         base = load_base(request.base, allow_remote_code=request.allow_remote_code)
-        settled = _held()
-        say("load", peak=_peak(), settled=settled, seconds=time.monotonic() - began)
+        say("load", peak=_peak(), settled=_held(), seconds=time.monotonic() - began)
         _probe(request, ws, base, Path(folder))
 
 
-def _probe(request: Request, ws: Workspace, base: Base, folder: Path) -> None:
-    config = request.config
-    began = time.monotonic()
-    algorithm = _made(request, ws, base)
-    shape = Shape.read(base.path or find_base(request.base))
-    heaviness = memory.heaviness(shape, config)
+def _probe(request: ProbeRequest, ws: Workspace, base: Base, folder: Path) -> None:
+    config = TuneConfig.model_validate(request.config)
+    rows, share = _rows(request, ws)
+    beginning = begin(config, base, ws, rows)
+    base = beginning.base
+    algorithm = _made(request, config, ws, base, rows)
     usual = base.model.config._attn_implementation
-    with trainable(base, config) as model:
+    with trainable(beginning, config) as model:
         found = parity.check(model, algorithm.probes, usual)
         algorithm.prepare(model, found.mode, folder)
-        share = float(algorithm.summary().get("supervised_share", 1.0))
-        supervised = work.supervised_of(algorithm.probes, algorithm.lengths, share)
-        planned, plan = work.planned(
-            algorithm.lengths, supervised, config, heaviness, found.mode
-        )
-        say("encode", seconds=time.monotonic() - began, layout=found.mode)
-        if request.checkpointing:
-            trainer.use_checkpointing(model)
-        packed = _train(request, model, base, algorithm, plan, planned, folder)
+        say("ready", layout=found.mode, rows_share=share)
+        trainer.use_checkpointing(model, request.checkpointing)
+        numbers, plan = _plan(request, config, algorithm)
+        lr = learning_rate(config, base.model.num_parameters())
+        args = trainer.arguments(config, folder, len(plan.steps), lr)
+        clock = Clock(request.limit_s)
+        work = trainer.Work(algorithm, plan)
+        packed = trainer.PackedTrainer(model, base.tokenizer, work, config, args, [clock])
+        _train(packed, clock, numbers)
         _validate(packed, algorithm)
-        _save(packed, base, config, folder)
+        _save(packed, folder, lambda out: export(model, beginning, config, out))
 
 
-def _made(request: Request, ws: Workspace, base: Base) -> Algorithm:
+def _rows(request: ProbeRequest, ws: Workspace) -> tuple[list[Example], float]:
+    rows = ledger.load_split(ws, ledger.get_version(ws, request.version), "train")
+    if request.steps is None:
+        return rows, 1.0
+    wanted = {example_id for _, ids in request.steps for example_id in ids}
+    return [row for row in rows if row.id in wanted], len(wanted) / max(1, len(rows))
+
+
+def _made(
+    request: ProbeRequest, config: TuneConfig, ws: Workspace, base: Base, rows: list[Example]
+) -> Algorithm:
     version = ledger.get_version(ws, request.version)
-    rows = ledger.load_split(ws, version, "train")
     held_out: list[Example] = []
     if "validation" in version.splits:
         held_out = longest(ledger.load_split(ws, version, "validation"))
+    objective = Objective.model_validate(request.objective)
     with Progress().task("encode") as task:
-        ground = Ground(
-            request.config, version, ws, base, request.objective, request.system, rows, held_out,
-            task,
-        )  # fmt: skip
-        return make(ground)
+        return make(
+            Ground(config, version, ws, base, objective, request.system, rows, held_out, task)
+        )
 
 
 def longest(rows: Sequence[Example]) -> list[Example]:
@@ -138,11 +119,30 @@ def longest(rows: Sequence[Example]) -> list[Example]:
     return chosen
 
 
+def _plan(
+    request: ProbeRequest, config: TuneConfig, algorithm: Algorithm
+) -> tuple[list[int], packing.Plan]:
+    """The steps that were asked for and their numbers; all steps where none were named."""
+    if request.steps is None:
+        whole = packing.plan(algorithm.lengths, config.batch_tokens, config.epochs, config.seed)
+        size = {at: sum(algorithm.lengths[i] for i in s) for at, s in enumerate(whole.steps)}
+        order = sorted(size, key=lambda at: -size[at])
+        return order, packing.Plan(tuple(whole.steps[at] for at in order), (len(order),))
+    place = {one.example_id: at for at, one in enumerate(algorithm.probes)}
+    steps = [
+        (number, tuple(place[name] for name in ids if name in place))
+        for number, ids in request.steps
+    ]
+    kept = [(number, step) for number, step in steps if step]
+    return [n for n, _ in kept], packing.Plan(tuple(step for _, step in kept), (len(kept),))
+
+
 class Clock(TrainerCallback):  # type: ignore[misc]
     """Times every step and stops the trainer when enough are timed."""
 
     def __init__(self, limit_s: float) -> None:
-        self.limit_s, self.seconds = limit_s, []  # type: tuple[float, list[float]]
+        self.limit_s = limit_s
+        self.seconds: list[float] = []
         self._began = self._first = time.monotonic()
 
     def on_train_begin(self, args: Any, state: Any, control: Any, **_: Any) -> None:
@@ -164,46 +164,11 @@ class Clock(TrainerCallback):  # type: ignore[misc]
         return control
 
 
-def _train(
-    request: Request,
-    model: Any,
-    base: Base,
-    algorithm: Algorithm,
-    plan: packing.Plan,
-    planned: Work,
-    folder: Path,
-) -> trainer.PackedTrainer:
-    config = request.config
-    order = spread(planned)
-    chosen = packing.Plan(tuple(plan.steps[at] for at in order), (len(order),))
-    lr = learning_rate(config, base.model.num_parameters())
-    args = trainer.arguments(config, folder, len(order), lr)
-    clock = Clock(request.limit_s)
-    packed = trainer.PackedTrainer(
-        model, base.tokenizer, trainer.Work(algorithm, chosen), config, args, [clock]
-    )
+def _train(packed: trainer.PackedTrainer, clock: Clock, numbers: Sequence[int]) -> None:
     _reset()
     packed.train()
-    timed = list(zip(order, clock.seconds, strict=False))
+    timed = list(zip(numbers, clock.seconds, strict=False))
     say("train", peak=_peak(), steps=timed[1:] or timed)
-    return packed
-
-
-def spread(planned: Work) -> list[int]:
-    """Choose the steps to run: the heaviest, then from light to heavy and back, evenly."""
-    by_size = sorted(range(planned.steps), key=lambda at: (planned.per_step[at].tokens, at))
-    count = min(planned.steps, MOST_STEPS)
-    even = [by_size[round((i + 0.5) * planned.steps / count - 0.5)] for i in range(count)]
-    half = even[::2] + even[1::2][::-1]
-    # A stride that shares no factor with the number visits all, small and large by turns.
-    mixed = [half[(i * _stride(count)) % count] for i in range(count)]
-    return [planned.heaviest_step, *(mixed * -(-ENOUGH_STEPS // count))]
-
-
-def _stride(count: int) -> int:
-    from math import gcd
-
-    return next(s for s in range(max(1, round(count * 0.38)), count + 2) if gcd(s, count) == 1)
 
 
 def _validate(packed: trainer.PackedTrainer, algorithm: Algorithm) -> None:
@@ -215,31 +180,30 @@ def _validate(packed: trainer.PackedTrainer, algorithm: Algorithm) -> None:
     algorithm.validate(packed.model)
     seconds = time.monotonic() - began
     held = getattr(algorithm, "held_out", None)
-    items = held.examples if held is not None else ()
+    items = getattr(held, "examples", ())
     seen = PassLoad(
         sum(one.tokens for one in items),
         sum(one.supervised_tokens for one in items),
         sum(one.tokens**2 for one in items),
     )
-    say("evaluate", peak=_peak(), seconds=seconds, seen=[seen.tokens, seen.supervised, seen.squares])
+    read = [seen.tokens, seen.supervised, seen.squares]
+    say("evaluate", peak=_peak(), seconds=seconds, seen=read)
 
 
-def _save(
-    packed: trainer.PackedTrainer, base: Base, config: TuneConfig, folder: Path
-) -> None:
+def _save(packed: trainer.PackedTrainer, folder: Path, leave: Any) -> None:
     _reset()
     began = time.monotonic()
     packed._save_checkpoint(packed.model, None)
     saved = time.monotonic()
-    (at,) = folder.glob("checkpoint-*")
+    newest = max(folder.glob("checkpoint-*"))
     out = folder / "export"
     out.mkdir()
-    export(packed.model, base, config, out)
+    leave(out)
     say(
         "save",
         peak=_peak(),
         seconds=saved - began,
-        checkpoint_bytes=_size(at),
+        checkpoint_bytes=_size(newest),
         export_seconds=time.monotonic() - saved,
         export_bytes=_size(out),
     )
@@ -253,7 +217,7 @@ def _held() -> int:
     import torch
 
     if torch.cuda.is_available():
-        return torch.cuda.memory_reserved() + memory.RUNTIME["cuda"]
+        return torch.cuda.memory_reserved() + RUNTIME["cuda"]
     return resident_bytes()
 
 
@@ -261,7 +225,7 @@ def _peak() -> int:
     import torch
 
     if torch.cuda.is_available():
-        return torch.cuda.max_memory_reserved() + memory.RUNTIME["cuda"]
+        return torch.cuda.max_memory_reserved() + RUNTIME["cuda"]
     return peak_bytes()
 
 

@@ -6,6 +6,8 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Literal
 
+from metier.tune.types import PassMode
+
 Phase = Literal["load", "train", "evaluate", "save", "generate", "merge"]
 PHASES: tuple[Phase, ...] = ("load", "train", "evaluate", "save", "generate", "merge")
 TUNING: tuple[Phase, ...] = ("load", "train", "evaluate", "save")
@@ -86,23 +88,22 @@ class Probed:
 
     Bytes are peaks of the phase: of the process on a CPU, of the device on a GPU. ``settled`` is
     what is held after loading; ``step_seconds`` pairs the number of each planned step that was
-    run with its seconds, warm ones only (the cold one where there is no other).
+    run with its seconds, warm ones only (the cold one where there is no other); ``rows_share`` is
+    the part of the training rows that was held in memory.
     """
 
     settled: int
     peaks: Mapping[Phase, int]
     step_seconds: tuple[tuple[int, float], ...]
     load_seconds: float
-    encode_seconds: float
     validation_seconds: float | None
     validated: PassLoad
     save_seconds: float
     checkpoint_bytes: int
     export_seconds: float
     export_bytes: int
-    layout: str
-    checkpointing: bool
-    seconds: float
+    layout: PassMode
+    rows_share: float
 
 
 @dataclass(frozen=True, slots=True)

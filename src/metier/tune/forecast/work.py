@@ -68,8 +68,6 @@ def with_validation(
     work: Work, lengths: Sequence[int], supervised: Sequence[int], heaviness: Heaviness
 ) -> Work:
     """Add the validation items: measured once before the first step and then when due."""
-    from dataclasses import replace
-
     if not lengths:
         return replace(work, validations=0)
     parts = packing.split(range(len(lengths)), lengths, VALIDATION_PASS_TOKENS)
@@ -83,8 +81,8 @@ def with_validation(
 
 
 def supervised_of(items: Sequence[Any], lengths: Sequence[int], share: float) -> list[int]:
-    """Tokens with a loss of each item: counted where the items are encoded examples, else a share."""
-    if items and all(hasattr(item, "supervised_tokens") for item in items):
+    """Tokens with a loss of each item: counted in encoded examples, else a share of its tokens."""
+    if len(items) == len(lengths) and all(hasattr(one, "supervised_tokens") for one in items):
         return [item.supervised_tokens for item in items]
     return [round(length * share) for length in lengths]
 

@@ -1,0 +1,1 @@
+"""Forecast of a tune: memory, time, money and disk, before anything is spent."""
