@@ -6,7 +6,7 @@ however the step is cut into passes.
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -16,11 +16,12 @@ import torch
 from metier.core.errors import ConfigError
 from metier.core.types import Json, digest
 from metier.tune.algorithms.base import Ground, PassLoss, Step, device_of
-from metier.tune.config import Sft
+from metier.tune.config import Replay, Sft
 from metier.tune.inspect.gate import require_sound
 from metier.tune.packing import passes
 from metier.tune.packing.plan import Batch, cut
 from metier.tune.tokens.encode import Weigh, encode
+from metier.tune.tokens.replay import with_replay
 from metier.tune.tokens.spoken import spoken
 from metier.tune.tokens.weights import by_field
 from metier.tune.types import Encoded, Encodings, PassMode
@@ -41,13 +42,24 @@ def make(ground: Ground) -> SupervisedTokens:
     require_sound(train, tokenizer, ground.objective.task, boilerplate=_allows(ground))
     usable = [example for example in ground.held_out if example.target is not None]
     held_out = encode(usable, speak, tokenizer, limit, task, weigh) if usable else None
-    return SupervisedTokens(ground, train, held_out)
+    place = (ground.ws.root, ground.config.seed)
+    train, replayed = with_replay(train, _replay(ground), tokenizer, limit, place)
+    return SupervisedTokens(ground, train, held_out, replayed)
 
 
 class SupervisedTokens:
-    """Encoded examples under the mean loss of their supervised tokens."""
+    """Encoded examples under the mean loss of their supervised tokens.
 
-    def __init__(self, ground: Ground, train: Encodings, held_out: Encodings | None) -> None:
+    ``more`` is what the run's record says besides.
+    """
+
+    def __init__(
+        self,
+        ground: Ground,
+        train: Encodings,
+        held_out: Encodings | None,
+        more: Mapping[str, Json] | None = None,
+    ) -> None:
         self.train, self.held_out = train, held_out
         self.lengths: Sequence[int] = [example.tokens for example in train.examples]
         self.probes: Sequence[Encoded] = train.examples
@@ -55,6 +67,7 @@ class SupervisedTokens:
         self.notes: Sequence[str] = list(_notes(train, ground.max_tokens))
         self._config, self._pad = ground.config, ground.base.tokenizer.pad_token_id or 0
         self._mode: PassMode = "padded"
+        self._more = dict(more or {})
 
     @property
     def identity(self) -> Json:
@@ -119,6 +132,7 @@ class SupervisedTokens:
             "excluded_examples": dict(excluded),
             "validation_examples": len(held_out.examples) if held_out else 0,
             "supervised_validation_tokens": held_out.supervised_tokens if held_out else 0,
+            **self._more,
         }
 
     def _laid(
@@ -147,6 +161,11 @@ def _weigh(ground: Ground) -> Weigh | None:
             remedy='take loss_share = "tokens" in [tune] algorithm, or leave it out',
         )
     return partial(by_field, ground.base.tokenizer)
+
+
+def _replay(ground: Ground) -> Replay | None:
+    algorithm = ground.config.algorithm
+    return algorithm.replay if isinstance(algorithm, Sft) else None
 
 
 def _allows(ground: Ground) -> bool:

@@ -35,7 +35,7 @@ def begin(config: TuneConfig, base: Base, ws: Workspace, rows: Sequence[Example]
     beginning = Beginning(base) if config.start_from is None else _started(config, base, ws)
     algorithm = config.algorithm
     if isinstance(algorithm, Pretrain) and algorithm.new_tokens:
-        return widened(beginning, algorithm, rows)
+        return widened(beginning, algorithm, rows, ws.root)
     return beginning
 
 

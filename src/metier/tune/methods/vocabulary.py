@@ -12,6 +12,7 @@ import re
 from collections import Counter
 from collections.abc import Iterable, Sequence
 from dataclasses import replace
+from pathlib import Path
 from typing import Any
 
 from metier.core.types import Example
@@ -29,7 +30,7 @@ LEAST_TIMES = 5
 
 
 def widened(
-    beginning: Beginning, algorithm: Pretrain, rows: Sequence[Example], root: Any = None
+    beginning: Beginning, algorithm: Pretrain, rows: Sequence[Example], root: Path
 ) -> Beginning:
     """Return the beginning with up to ``new_tokens`` words of the texts as tokens of their own."""
     base = beginning.base
