@@ -36,7 +36,6 @@ from metier.scoring.goals.looks import look_level
 if TYPE_CHECKING:
     from metier.data.build import BuildResult
     from metier.evaluate.verdict import Verdict
-    from metier.tune.inspect import Inspected
 
 T = TypeVar("T")
 REPORT_NAME = "report.html"
@@ -106,23 +105,6 @@ def measure_baselines(
 
     config: Json = {"version": bench.version.id, "rungs": list(rungs or [])}
     return as_job(session, "baseline", config, work, lambda _: bench.version.id)
-
-
-def inspect_examples(session: Session, version: str, count: int) -> list[Inspected]:
-    """Show the first training examples exactly as they are trained on."""
-    from metier.tune.inspect import inspect
-
-    found = ledger.get_version(session.workspace, version)
-    examples = ledger.load_split(session.workspace, found, "train")[:count]
-    project = session.project
-    return inspect(
-        examples,
-        load_project_base(session),
-        project.objective,
-        project.tune,
-        labels=found.labels,
-        system=project.project.system,
-    )
 
 
 def tune_base(session: Session, version: str = ledger.LATEST, *, restart: bool = False) -> TuneRun:

@@ -49,18 +49,21 @@ def session(directory: Path) -> Iterator[Session]:
 
 
 @contextmanager
-def terminal_progress(logs: Path) -> Iterator[Progress]:
-    """Progress as bars on a terminal, as plain lines elsewhere, and always as a JSON-lines log."""
+def terminal_progress(logs: Path | None) -> Iterator[Progress]:
+    """Progress as bars on a terminal, as plain lines elsewhere, and as a JSON-lines log in
+    ``logs`` (None: no project, no log)."""
     from metier.apps.cli.bars import Bars, plain_lines
-    from metier.core.progress import Progress, json_lines
+    from metier.core.progress import Progress, Sink, json_lines
 
-    logs.mkdir(parents=True, exist_ok=True)
-    log = json_lines(logs / "progress.jsonl")
+    sinks: list[Sink] = []
+    if logs is not None:
+        logs.mkdir(parents=True, exist_ok=True)
+        sinks.append(json_lines(logs / "progress.jsonl"))
     if sys.stderr.isatty():
         with Bars() as bars:
-            yield Progress(bars, log)
+            yield Progress(bars, *sinks)
     else:
-        yield Progress(plain_lines(sys.stderr), log)
+        yield Progress(plain_lines(sys.stderr), *sinks)
 
 
 def guarded(run: Callable[[], Any]) -> Any:
