@@ -42,6 +42,7 @@ def reference(
         with _as(model, which):
             found = {name: replies_log_probs(model, trees, manner) for name, trees in sets.items()}
         with room_on_disk("keeping the reference's log-probabilities"):
+            folder.mkdir(parents=True, exist_ok=True)
             save_file(found, folder / f".{FILE}")
             os.replace(folder / f".{FILE}", file)
     kept = load_file(file)
