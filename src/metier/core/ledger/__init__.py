@@ -55,6 +55,7 @@ from metier.core.ledger.interactions import (
 from metier.core.ledger.probes import latest_probe, list_probes, save_probe
 from metier.core.ledger.runs import (
     PART,
+    TRIAL_OF,
     finish_run,
     get_run,
     list_runs,
@@ -80,6 +81,7 @@ from metier.core.ledger.versions import (
 __all__ = [
     "LATEST",
     "PART",
+    "TRIAL_OF",
     "BadInput",
     "Member",
     "Noted",

@@ -8,6 +8,7 @@ from datetime import UTC, datetime
 
 from sqlalchemy import select
 
+from metier.core.errors import NotFound
 from metier.core.ids import new_id
 from metier.core.ledger.find import LATEST, columns, find, record
 from metier.core.lineage import Ref
@@ -93,6 +94,10 @@ PART = "only_rows"
 """In the config of a run on some of the training rows: how many. Learning curves make them."""
 
 
+TRIAL_OF = "trial_of"
+"""In the config of a run that is a trial of a sweep: which. What it found is adopted as a run."""
+
+
 def resume_run(ws: Workspace, run_id: str) -> TuneRun:
     """Note that a run which had stopped goes on. Raises NotFound."""
     with ws.db.session() as session:
@@ -102,10 +107,13 @@ def resume_run(ws: Workspace, run_id: str) -> TuneRun:
 
 
 def get_run(ws: Workspace, key: str = LATEST) -> TuneRun:
-    """Find a tuning run; the latest is one on all the data. Raises NotFound."""
-    whole = [run for run in list_runs(ws) if PART not in run.config] if key == LATEST else []
-    if whole:
-        return whole[-1]
+    """Find a tuning run; the latest is one on all the data, and no trial. Raises NotFound."""
+    if key == LATEST:
+        own = [run for run in list_runs(ws) if TRIAL_OF not in run.config]
+        whole = [run for run in own if PART not in run.config]
+        if own:
+            return (whole or own)[-1]
+        raise NotFound("a tuning run", got="none so far", remedy="make one with `metier tune`")
     with ws.db.reading() as session:
         return _run(find(session, RunRow, key, *RUN))
 

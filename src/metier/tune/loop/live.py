@@ -38,8 +38,13 @@ class Rhythm(TrainerCallback):  # type: ignore[misc]
     Everything is read off the trainer's state, so that a resumed run keeps the same rhythm.
     """
 
-    def __init__(self, config: TuneConfig, plan: Plan, validates: bool, by: By) -> None:
+    def __init__(
+        self, config: TuneConfig, plan: Plan, validates: bool, by: By, pause_at: int | None = None
+    ) -> None:
         self.config, self.plan, self.validates, self.by = config, plan, validates, by
+        self.pause_at = pause_at
+        self.paused = False
+        """Whether training stopped at ``pause_at``, to be gone on with."""
 
     def is_due(self, step: int) -> bool:
         """Say whether a validation is due after this optimiser step."""
@@ -53,12 +58,15 @@ class Rhythm(TrainerCallback):  # type: ignore[misc]
         due = self.is_due(state.global_step)
         control.should_evaluate = due and self.validates
         control.should_save = due or state.global_step % self.config.checkpoint_every == 0
+        if state.global_step == self.pause_at and state.global_step < len(self.plan.steps):
+            control.should_save = control.should_training_stop = self.paused = True
         return control
 
     def on_evaluate(self, args: Any, state: Any, control: Any, **_: Any) -> Any:
         """Stop once ``patience`` validations in a row brought no new best."""
         if self.config.patience and since_best(state.log_history, self.by) >= self.config.patience:
             control.should_training_stop = True
+            self.paused = False  # it ends here: there is nothing to go on with
         return control
 
 

@@ -1,0 +1,75 @@
+"""Rungs: how many trials are trained how far, planned before anything is spent.
+
+    plan(16, reduce=2, finalists=2, most_runs=4)
+    16 trials to 1/16 of a full run, 8 to 1/8, 4 to 1/4, 2 to 1/2, 2 to the end: 3.5 full runs
+
+Successive halving (Jamieson and Talwalkar 2016, arXiv 1502.07943, algorithm 1) with trials that
+go on from their checkpoint, so that a rung costs the steps between it and the one before only (as
+in ASHA, arXiv 1810.05934). The first rung is as long as the budget allows: the earlier one looks,
+the less a look says.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+from metier.core.errors import InputError
+
+SMALLEST_SHARE = 1 / 64
+
+
+@dataclass(frozen=True, slots=True)
+class Rung:
+    """``trials`` are trained until ``share`` of their steps are done, and measured."""
+
+    trials: int
+    share: float
+
+
+def plan(
+    trials: int, *, reduce: int = 2, finalists: int = 2, most_runs: float = math.inf
+) -> tuple[Rung, ...]:
+    """Return the rungs, earliest first; the last is a full run of the ``finalists``.
+
+    Raises InputError where ``most_runs`` full runs do not pay for the shortest rungs.
+    """
+    finalists = min(finalists, trials)
+    found: tuple[Rung, ...] = ()
+    for depth in range(_deepest(reduce) + 1):
+        found = _ladder(trials, reduce, finalists, depth)
+        if cost(found) <= most_runs + 1e-9:
+            return found
+    raise InputError(
+        f"a budget that pays for {trials} trials",
+        got=f"{most_runs:g} full runs; they take at least {cost(found):.2f}",
+        remedy="try fewer values, allow fewer finalists or a greater reduce, or raise the budget",
+    )
+
+
+def _deepest(reduce: int) -> int:
+    return int(math.log(1 / SMALLEST_SHARE, reduce) + 1e-9)
+
+
+def _ladder(trials: int, reduce: int, finalists: int, depth: int) -> tuple[Rung, ...]:
+    """Rungs at shares reduce^-depth ... 1; each keeps one in ``reduce``, never below finalists."""
+    sizes = [max(finalists, math.ceil(trials / reduce**k)) for k in range(depth + 1)]
+    if depth:
+        sizes[-1] = finalists
+    shares = [float(reduce) ** (k - depth) for k in range(depth + 1)]
+    return tuple(Rung(*one) for one in zip(sizes, shares, strict=True))
+
+
+def cost(rungs: Sequence[Rung], length: float = 1.0) -> float:
+    """Return what the rungs cost in full runs; ``length`` of a full run each trial takes."""
+    before, total = 0.0, 0.0
+    for rung in rungs:
+        total += rung.trials * (rung.share - before)
+        before = rung.share
+    return total * length
+
+
+def exhaustive(rungs: Sequence[Rung]) -> int:
+    """Return the full runs that trying every trial to its end would take."""
+    return rungs[0].trials
