@@ -217,12 +217,12 @@ def tune_here(place: Path) -> dict[str, float]:
 def forecast_here(place: Path) -> dict[str, Any]:
     """Forecast the project's tune in this process, with and without the probe."""
     from metier.core.codec import to_json
-    from metier.journey.forecasting import forecast_tunes
+    from metier.journey.forecasting import Wanted, forecast_tunes
     from metier.journey.session import open_session
 
     with open_session(place / "metier.toml") as session:
-        (probed,) = forecast_tunes(session, keep=False)
-        (counted,) = forecast_tunes(session, keep=False, probe=False)
+        (probed,) = forecast_tunes(session, Wanted(keep=False))
+        (counted,) = forecast_tunes(session, Wanted(keep=False, probe_seconds=0))
     return {"probed": to_json(probed), "peak": asdict(probed.peak), "counted": counted.peak.value}
 
 
@@ -254,3 +254,8 @@ def _elsewhere(what: str, place: Path) -> dict[str, Any]:
         raise SystemExit(done.stderr[-3000:])
     found: dict[str, Any] = json.loads(done.stdout.splitlines()[-1])
     return found
+
+
+if __name__ == "__main__":
+    here = Path(sys.argv[2])
+    print(json.dumps(forecast_here(here) if sys.argv[1] == "--forecast" else tune_here(here)))

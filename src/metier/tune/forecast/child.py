@@ -15,6 +15,7 @@ import sys
 import tempfile
 import time
 from collections.abc import Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -35,11 +36,13 @@ from metier.tune.forecast.probe import ProbeRequest
 from metier.tune.forecast.types import PassLoad
 from metier.tune.forecast.work import VALIDATION_PASS_TOKENS
 from metier.tune.loop import trainer
+from metier.tune.loop.watch import Sample, Watch, compared_by, sample_of
 from metier.tune.methods.trainable import begin, export, learning_rate, trainable
 from metier.tune.packing import parity
 from metier.tune.packing import plan as packing
 
 ENOUGH_STEPS, ENOUGH_SECONDS = 8, 5.0
+WATCHED = 16
 VALIDATION_CHARACTERS = 4 * VALIDATION_PASS_TOKENS
 
 
@@ -67,7 +70,8 @@ def _probe(request: ProbeRequest, ws: Workspace, base: Base, folder: Path) -> No
     rows, share = _rows(request, ws)
     beginning = begin(config, base, ws, rows)
     base = beginning.base
-    algorithm = _made(request, config, ws, base, rows)
+    ground, replies = _ground(request, config, ws, base, rows)
+    algorithm, sample = make(ground), sample_of(ground)
     usual = base.model.config._attn_implementation
     with trainable(beginning, config) as model:
         found = parity.check(model, algorithm.probes, usual)
@@ -78,10 +82,12 @@ def _probe(request: ProbeRequest, ws: Workspace, base: Base, folder: Path) -> No
         lr = learning_rate(config, base.model.num_parameters())
         args = trainer.arguments(config, folder, len(plan.steps), lr)
         clock = Clock(request.limit_s)
-        work = trainer.Work(algorithm, plan)
+        work = trainer.Work(algorithm, plan, None, compared_by(config, sample))
         packed = trainer.PackedTrainer(model, base.tokenizer, work, config, args, [clock])
         _train(packed, clock, numbers)
         _validate(packed, algorithm)
+        if sample is not None:
+            _watch(packed, Watch(base, _few(sample), found.mode, usual), replies)
         _save(packed, folder, lambda out: export(model, beginning, config, out))
 
 
@@ -93,18 +99,21 @@ def _rows(request: ProbeRequest, ws: Workspace) -> tuple[list[Example], float]:
     return [row for row in rows if row.id in wanted], len(wanted) / max(1, len(rows))
 
 
-def _made(
+def _ground(
     request: ProbeRequest, config: TuneConfig, ws: Workspace, base: Base, rows: list[Example]
-) -> Algorithm:
+) -> tuple[Ground, int]:
+    """What the algorithm is made from, with the longest validation rows only, and how many replies
+    a validation of the tune itself measures."""
     version = ledger.get_version(ws, request.version)
     held_out: list[Example] = []
     if "validation" in version.splits:
         held_out = longest(ledger.load_split(ws, version, "validation"))
+    replies = min(config.eval_task_examples, version.counts.get("validation", 0))
     objective = Objective.model_validate(request.objective)
     with Progress().task("encode") as task:
-        return make(
-            Ground(config, version, ws, base, objective, request.system, rows, held_out, task)
-        )
+        return Ground(
+            config, version, ws, base, objective, request.system, rows, held_out, task
+        ), replies
 
 
 def longest(rows: Sequence[Example]) -> list[Example]:
@@ -188,6 +197,20 @@ def _validate(packed: trainer.PackedTrainer, algorithm: Algorithm) -> None:
     )
     read = [seen.tokens, seen.supervised, seen.squares]
     say("evaluate", peak=_peak(), seconds=seconds, seen=read)
+
+
+def _few(sample: Sample) -> Sample:
+    return replace(sample, examples=sample.examples[:WATCHED])
+
+
+def _watch(packed: trainer.PackedTrainer, watch: Watch, replies: int) -> None:
+    """Measure some replies as a validation does; seconds are told for all of them."""
+    _reset()
+    began = time.monotonic()
+    measured = watch(packed.model)
+    seen = max(value for name, value in measured.items() if name.endswith("_n"))
+    each = (time.monotonic() - began) / max(1.0, seen)
+    say("watch", peak=_peak(), seconds=each * replies)
 
 
 def _save(packed: trainer.PackedTrainer, folder: Path, leave: Any) -> None:

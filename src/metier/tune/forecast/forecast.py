@@ -217,6 +217,7 @@ def _seconds(
     seen = speed.forward_flops(shape, probed.validated)
     each = probed.validation_seconds
     validating = looked * (each / seen if each is not None and seen else rate)
+    validating += probed.watch_seconds * planned.validations
     saving = planned.checkpoints * probed.save_seconds + probed.export_seconds
     return Seconds(
         Range.within(total * rate * factor.ratio, share),

@@ -11,7 +11,7 @@ from dataclasses import asdict, dataclass
 from typing import Any
 
 from metier.core.types import Json
-from metier.tune.forecast.types import PassLoad, Probed
+from metier.tune.forecast.types import PassLoad, Phase, Probed
 
 PATIENCE_S = 120.0
 """Beyond the limit of the steps: for starting, loading and saving."""
@@ -84,13 +84,18 @@ def _read(output: str) -> dict[str, dict[str, Any]]:
 
 def _probed(said: Mapping[str, Mapping[str, Any]]) -> Probed:
     evaluated, saved = said.get("evaluate", {}), said.get("save", {})
-    names = ("load", "train", "evaluate", "save")
+    names: tuple[Phase, ...] = ("load", "train", "evaluate", "save")
+    peaks: dict[Phase, int] = {name: said[name]["peak"] for name in names if name in said}
+    watched = said.get("watch", {})
+    if "evaluate" in peaks:  # replies are measured in the same breath
+        peaks["evaluate"] = max(peaks["evaluate"], watched.get("peak", 0))
     return Probed(
         settled=said["load"]["settled"],
-        peaks={name: said[name]["peak"] for name in names if name in said},  # type: ignore[misc]
+        peaks=peaks,
         step_seconds=tuple((int(at), float(s)) for at, s in said["train"]["steps"]),
         load_seconds=said["load"]["seconds"],
         validation_seconds=evaluated.get("seconds"),
+        watch_seconds=watched.get("seconds", 0.0),
         validated=PassLoad(*evaluated.get("seen", (0, 0, 0))),
         save_seconds=saved.get("seconds", 0.0),
         checkpoint_bytes=saved.get("checkpoint_bytes", 0),

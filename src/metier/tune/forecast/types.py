@@ -89,7 +89,8 @@ class Probed:
     Bytes are peaks of the phase: of the process on a CPU, of the device on a GPU. ``settled`` is
     what is held after loading; ``step_seconds`` pairs the number of each planned step that was
     run with its seconds, warm ones only (the cold one where there is no other); ``rows_share`` is
-    the part of the training rows that was held in memory.
+    the part of the training rows that was held in memory; ``watch_seconds`` go into measuring
+    replies at each validation.
     """
 
     settled: int
@@ -97,6 +98,7 @@ class Probed:
     step_seconds: tuple[tuple[int, float], ...]
     load_seconds: float
     validation_seconds: float | None
+    watch_seconds: float
     validated: PassLoad
     save_seconds: float
     checkpoint_bytes: int
