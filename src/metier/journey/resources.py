@@ -1,4 +1,4 @@
-"""What a job asks of a machine, from shapes alone: an upper bound to queue by, not a forecast."""
+"""What a job asks of a machine: the forecast's own arithmetic on shapes alone, to queue by."""
 
 from __future__ import annotations
 
@@ -7,16 +7,8 @@ from metier.core.errors import UserError
 from metier.core.jobs import Resources
 from metier.models.base import find_base
 from metier.models.footprint import Shape
-from metier.tune.config import Lora
-
-FLOAT = 4
-# Weight, gradient and the two moments of AdamW.
-TRAINED_COPIES = 4
-# Values kept per token, layer and unit of width for the backward pass of a gated block
-# (Korthikanti et al. 2022, arXiv 2205.05198, section 4.1: 34 bytes in half precision).
-ACTIVATIONS = 17
-# Logits and their gradient.
-LOGIT_COPIES = 2
+from metier.tune.forecast import memory, work
+from metier.tune.forecast.types import PHASES, TUNING
 
 
 def resources_for(project: Project, name: str) -> Resources:
@@ -30,18 +22,19 @@ def resources_for(project: Project, name: str) -> Resources:
         shape = Shape.read(find_base(project.project.base))
     except (UserError, OSError, ValueError):
         return Resources()
-    memory = tune_bytes(shape, project) if name == "tune" else 2 * shape.weight_bytes()
-    return Resources(gpus=min(1, Resources.here().gpus), memory_bytes=memory)
+    return Resources(min(1, Resources.here().gpus), job_bytes(shape, project, name == "tune"))
 
 
-def tune_bytes(shape: Shape, project: Project) -> int:
-    """Return the bytes a tune holds at most: weights, what is trained, activations, logits."""
+def job_bytes(shape: Shape, project: Project, tunes: bool) -> int:
+    """Return the memory a job holds at its peak: a tune with full passes, or writing replies.
+
+    The process's own memory: on a GPU the weights pass through it and the rest lies there.
+    """
     config = project.tune
-    method = config.method
-    frozen = shape.weight_bytes() if isinstance(method, Lora) else 0
-    trained = shape.lora_parameters(method.r) if isinstance(method, Lora) else shape.parameters
-    tokens = config.micro_batch_tokens or config.batch_tokens
-    activations = tokens * shape.layers * shape.width * ACTIVATIONS * FLOAT
-    logits = tokens * shape.vocabulary * FLOAT * LOGIT_COPIES
-    copies = trained * FLOAT * TRAINED_COPIES
-    return frozen + copies + activations + logits
+    checkpointing = config.gradient_checkpointing is True
+    peaks = memory.phases(shape, config, work.nominal(config), "cpu", checkpointing)
+    if Resources.here().gpus:
+        return peaks["load"]
+    ranges = memory.ranged(peaks, "cpu", memory.ACTIVATION_ERROR)
+    wanted = TUNING if tunes else ("load", "generate")
+    return round(max(ranges[phase].high for phase in PHASES if phase in wanted))

@@ -20,6 +20,7 @@ from metier.core.errors import InputError, NotFound, nearest
 from metier.core.jobs import JobContext
 from metier.core.records import DataVersion, Difference, EvaluationReport, Look, TuneRun
 from metier.core.types import Json
+from metier.journey.forecasting import keep_actual
 from metier.journey.probed import probes_of, with_probes
 from metier.journey.resources import resources_for
 from metier.journey.session import (
@@ -129,7 +130,9 @@ def tune_base(session: Session, version: str = ledger.LATEST, *, restart: bool =
         )
 
     config: Json = {"version": found.id, "restart": restart}
-    return as_job(session, "tune", config, work, lambda run: run.id)
+    run = as_job(session, "tune", config, work, lambda run: run.id)
+    keep_actual(session, run)
+    return run
 
 
 def evaluate_run(
