@@ -158,3 +158,17 @@ def test_a_full_disk_is_told_also_by_safetensors(tmp_path: Path) -> None:
         with pytest.raises(OutOfSpace), whole_folder(tmp_path / "out"):
             raise error
     assert list(tmp_path.iterdir()) == []
+
+
+@pytest.mark.parametrize("dtype", [torch.float32, torch.bfloat16])
+def test_merging_into_the_base_itself_gives_the_same_weights(
+    base: Base, adapter: Path, dtype: torch.dtype
+) -> None:
+    own = replace(base, model=copy.deepcopy(base.model).to(dtype))
+    kept = merge(own, adapter)
+    spent = merge(own, adapter, consume=True)
+    for (name, one), other in zip(
+        kept.state_dict().items(), spent.state_dict().values(), strict=True
+    ):
+        assert torch.equal(one, other), name
+    assert not any("lora" in name for name, _ in spent.named_modules())

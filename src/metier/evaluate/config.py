@@ -9,6 +9,7 @@ from pydantic import Field
 from metier.core.objective import Section
 from metier.evaluate.effects.config import ProbesConfig
 from metier.evaluate.judge.config import JudgeConfig
+from metier.evaluate.parity_config import ParityConfig
 
 Rung = Literal[
     "keyword",
@@ -61,6 +62,8 @@ class EvaluateConfig(Section):
     """Classes with fewer test items than this are reported apart."""
     probes: ProbesConfig = ProbesConfig()
     """How side effects of tuning are measured."""
+    parity: ParityConfig = ParityConfig()
+    """How exported forms of a model are held to the model as it was tuned."""
     cache: bool = True
     """Keep replies and scores in the workspace, so that no model is asked the same twice."""
     judge: JudgeConfig = JudgeConfig()

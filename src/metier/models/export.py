@@ -10,6 +10,7 @@ import copy
 import errno
 import json
 import shutil
+import warnings
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import replace
@@ -20,11 +21,24 @@ from uuid import uuid4
 from metier.core.artifacts import sync_directory
 from metier.core.errors import InputError, ModelUnavailable, disk_full
 from metier.models import chat
-from metier.models.adapters import base_for, load_adapter
+from metier.models.adapters import base_for, load_adapter, load_apart
 from metier.models.base import TOKENIZER_FILES, Base, find_base, fingerprint_folder, no_bars
 
 VOCABULARIES = (".model", ".tiktoken")
 TEMPLATE_FILE = "chat_template.jinja"
+
+
+def check_free(into: Path) -> Path:
+    """Return the absolute path. Raises InputError unless it is an empty folder or not there."""
+    into = into.expanduser().absolute()
+    if into.exists() and not (into.is_dir() and not any(into.iterdir())):
+        what = "a folder with files in it" if into.is_dir() else "a file"
+        raise InputError(
+            "a folder that is empty or does not exist yet",
+            got=f"{into}, {what}",
+            remedy="name another one, or remove it first",
+        )
+    return into
 
 
 @contextmanager
@@ -34,14 +48,7 @@ def whole_folder(into: Path) -> Iterator[Path]:
     Until then it lies beside ``into`` under another name; where the block raises it is removed.
     Raises InputError when ``into`` is there and not an empty folder, OutOfSpace on a full disk.
     """
-    into = into.expanduser().absolute()
-    if into.exists() and not (into.is_dir() and not any(into.iterdir())):
-        what = "a folder with files in it" if into.is_dir() else "a file"
-        raise InputError(
-            "a folder that is empty or does not exist yet",
-            got=f"{into}, {what}",
-            remedy="name another one, or remove it first",
-        )
+    into = check_free(into)
     partial = into.with_name(f".{into.name}.{uuid4().hex[:8]}.partial")
     try:
         with _room():
@@ -53,25 +60,39 @@ def whole_folder(into: Path) -> Iterator[Path]:
         shutil.rmtree(partial, ignore_errors=True)
 
 
-def save_merged(base: Base, adapter: Path, folder: Path) -> None:
+def save_merged(base: Base, adapter: Path, folder: Path, *, consume: bool = False) -> None:
     """Write base and adapter as one model, with the tokenizer, in the base's precision.
 
-    Raises ModelUnavailable when the adapter was made for another base.
+    ``consume`` as in ``merge``. Raises ModelUnavailable when the adapter was made for another base.
     """
-    model = merge(base, adapter)
+    model = merge(base, adapter, consume=consume)
     with no_bars():
         model.save_pretrained(folder)
     base_for(base, adapter).tokenizer.save_pretrained(folder)
 
 
-def merge(base: Base, adapter: Path) -> Any:
-    """Return a copy of the base's model with the adapter's weights added to its own.
+def merge(base: Base, adapter: Path, *, consume: bool = False) -> Any:
+    """Return the base's model with the adapter's weights added to its own.
 
-    The sum is taken in float32 whatever the base's precision, and rounded once.
+    The sum is taken in float32 whatever the base's precision, and rounded once. The base stays as
+    it is, unless ``consume`` lets its own weights be written into: then one layer at a time is
+    held twice, and not the model.
     """
     dtype = base.model.dtype
-    wide = replace(base, model=copy.deepcopy(base.model).float())
-    return load_adapter(wide, adapter).to(dtype)
+    if not consume:
+        wide = replace(base, model=copy.deepcopy(base.model).float())
+        return load_adapter(wide, adapter).to(dtype)
+    from peft.tuners.tuners_utils import BaseTunerLayer
+
+    model = load_apart(base, adapter)
+    for layer in model.modules():
+        if isinstance(layer, BaseTunerLayer) and hasattr(layer, "merge"):
+            layer.float()  # the adapter, and the one layer under it
+            layer.merge()
+            layer.to(dtype)
+    with warnings.catch_warnings():
+        warnings.filterwarnings("ignore", "(All|Already).*adapters (are already|were) merged")
+        return model.merge_and_unload().to(dtype).eval()
 
 
 def copy_tokenizer(name: str, fingerprint: str, folder: Path) -> None:

@@ -8,8 +8,9 @@ llama.cpp's job.
 from __future__ import annotations
 
 import time
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from itertools import takewhile
 from pathlib import Path
 from typing import Any
 
@@ -23,7 +24,8 @@ QUIET = -1  # verbosity of llama.cpp: errors only
 
 @dataclass(frozen=True, slots=True)
 class Said:
-    """Tokens of one greedy reply (its end included), and the log-probability of each."""
+    """The first tokens of one greedy reply, up to its end or to a character that several tokens
+    make up, and the log-probability of each."""
 
     ids: tuple[int, ...]
     logprobs: tuple[float, ...]
@@ -101,7 +103,16 @@ class LlamaCppCompleter:
         }
         reply = _good(self._server.handle_completions(body))
         parts = (reply["choices"][0].get("logprobs") or {}).get("content", [])
-        return Said(tuple(p["id"] for p in parts), tuple(float(p["logprob"]) for p in parts))
+        sure = list(takewhile(self._is_one_token, parts))
+        return Said(tuple(p["id"] for p in sure), tuple(float(p["logprob"]) for p in sure))
+
+    def _is_one_token(self, part: Mapping[str, Json]) -> bool:
+        """Whether an entry tells of one token: those that make up one character are told as one,
+        and with them the place in the reply is lost."""
+        if part["id"] in self._tokenizer.all_special_ids:
+            return True
+        text = self._tokenizer.decode([part["id"]], clean_up_tokenization_spaces=False)
+        return bool(text == part["token"] and "\ufffd" not in text)
 
     def _one(self, conversation: Conversation, sampling: Sampling) -> Completion:
         start = time.perf_counter()
