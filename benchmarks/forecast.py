@@ -16,6 +16,7 @@ from __future__ import annotations
 
 import argparse
 import json
+import math
 import os
 import platform
 import random
@@ -33,7 +34,8 @@ from typing import Any
 HERE = Path(__file__).resolve().parent
 RESULTS = HERE / "RESULTS.md"
 SEED, DRAWN = 6, 10
-MEMORY_BAR, TIME_BAR, WANTED = 0.20, 0.30, 9
+MEMORY_BAR, TIME_BAR = 0.20, 0.30
+MB = 2**20
 TOKENS = {"metier/tiny": 60_000, "20M": 14_000, "60M": 5_000}
 """Tokens to train on, some 25 seconds of one core."""
 SHAPES = {
@@ -92,16 +94,17 @@ class Case:
 
 @dataclass(frozen=True)
 class Outcome:
-    """Forecast beside actual; bytes and seconds. ``above`` counts memory above the runtime."""
+    """Forecast (value, low, high) beside actual, in bytes and seconds; ``above`` is the actual
+    memory above that of the loaded base, ``counted`` the peak forecast without a probe."""
 
     case: Case
     memory: tuple[float, float, float]
-    memory_actual: int
-    runtime: int
+    memory_actual: float
+    above: float
+    above_actual: float
+    counted: float
     seconds: tuple[float, float, float]
     seconds_actual: float
-    counted_memory: float
-    probe_s: float
 
     @property
     def memory_error(self) -> float:
@@ -117,6 +120,18 @@ class Outcome:
     def hits(self) -> bool:
         """Within both bars."""
         return abs(self.memory_error) <= MEMORY_BAR and abs(self.time_error) <= TIME_BAR
+
+    @property
+    def row(self) -> str:
+        """One row of the table."""
+        held, took = (_range(self.memory, MB), _range(self.seconds, 1))
+        above = self.above / self.above_actual - 1 if self.above_actual > 0 else math.nan
+        cells = [
+            self.case.name, held, f"{self.memory_actual / MB:.0f}", f"{self.memory_error:+.0%}",
+            f"{above:+.0%}", f"{self.counted / self.memory_actual - 1:+.0%}", took,
+            f"{self.seconds_actual:.1f}", f"{self.time_error:+.0%}", "yes" if self.hits else "no",
+        ]  # fmt: skip
+        return "| " + " | ".join(cells) + " |"
 
 
 def grid() -> list[Case]:
@@ -211,51 +226,125 @@ def tune_here(place: Path) -> dict[str, float]:
 
     with open_session(place / "metier.toml") as session:
         run = tune_base(session)
-    return {"peak": peak_bytes(), "seconds": float(run.summary["train_seconds"])}
+    before = float(run.summary["memory_before_bytes"])
+    return {"peak": peak_bytes(), "before": before, "seconds": run.summary["train_seconds"]}
 
 
 def forecast_here(place: Path) -> dict[str, Any]:
     """Forecast the project's tune in this process, with and without the probe."""
-    from metier.core.codec import to_json
     from metier.journey.forecasting import Wanted, forecast_tunes
     from metier.journey.session import open_session
 
     with open_session(place / "metier.toml") as session:
         (probed,) = forecast_tunes(session, Wanted(keep=False))
         (counted,) = forecast_tunes(session, Wanted(keep=False, probe_seconds=0))
-    return {"probed": to_json(probed), "peak": asdict(probed.peak), "counted": counted.peak.value}
+    if not probed.probed:
+        raise SystemExit(f"the probe came to nothing: {probed.notes}")
+    return {
+        "peak": list(asdict(probed.peak).values()),
+        "before": probed.memory["load"].value,
+        "seconds": list(asdict(probed.seconds.train).values()),
+        "counted": counted.peak.value,
+    }
 
 
 def measure(folder: Path, case: Case) -> Outcome:
     """Forecast, then tune, each in a process of its own."""
     with TemporaryDirectory(dir=folder) as name:
         place = make_project(Path(name), case, make_base(folder, case.base))
-        forecast = _elsewhere("--forecast", place)
+        told = _elsewhere("--forecast", place)
         actual = _elsewhere("--tune", place)
-    from metier.tune.forecast.memory import RUNTIME
-
-    memory, seconds = forecast["peak"], forecast["probed"]["seconds"]["train"]
     return Outcome(
         case,
-        (memory["value"], memory["low"], memory["high"]),
-        actual["peak"],
-        RUNTIME["cpu"],
-        (seconds["value"], seconds["low"], seconds["high"]),
-        actual["seconds"],
-        forecast["counted"],
-        0.0,
+        memory=tuple(told["peak"]),
+        memory_actual=actual["peak"],
+        above=told["peak"][0] - told["before"],
+        above_actual=actual["peak"] - actual["before"],
+        counted=told["counted"],
+        seconds=tuple(told["seconds"]),
+        seconds_actual=actual["seconds"],
     )
 
 
 def _elsewhere(what: str, place: Path) -> dict[str, Any]:
     command = [sys.executable, str(Path(__file__).resolve()), what, str(place)]
-    done = subprocess.run(command, capture_output=True, text=True, check=False)
+    environment = os.environ | {"OMP_NUM_THREADS": "1"}
+    done = subprocess.run(command, capture_output=True, text=True, check=False, env=environment)
     if done.returncode:
         raise SystemExit(done.stderr[-3000:])
     found: dict[str, Any] = json.loads(done.stdout.splitlines()[-1])
     return found
 
 
+def run(cases: Sequence[Case]) -> str:
+    """Measure the cases; return the section for RESULTS.md."""
+    before = os.getloadavg()[0]
+    outcomes = []
+    with TemporaryDirectory(prefix="forecast-") as name:
+        for case in cases:
+            outcomes.append(measure(Path(name), case))
+            print(outcomes[-1].row, file=sys.stderr, flush=True)
+    return section(outcomes, before)
+
+
+def section(outcomes: Sequence[Outcome], load: float) -> str:
+    """Draw what was measured as a section of RESULTS.md."""
+    n, hits = len(outcomes), sum(one.hits for one in outcomes)
+    memory = sum(abs(one.memory_error) <= MEMORY_BAR for one in outcomes)
+    took = sum(abs(one.time_error) <= TIME_BAR for one in outcomes)
+    inside = sum(o.memory[1] <= o.memory_actual <= o.memory[2] for o in outcomes)
+    timed = sum(o.seconds[1] <= o.seconds_actual <= o.seconds[2] for o in outcomes)
+    worst_m = max(abs(one.memory_error) for one in outcomes)
+    worst_t = max(abs(one.time_error) for one in outcomes)
+    when = datetime.now(UTC).date().isoformat()
+    head = [
+        f"## Forecast against actual, {when}",
+        f"`python benchmarks/forecast.py`: {n} of a grid of {len(grid())} drawn under seed {SEED}, "
+        f"each forecast by shapes and a probe, then tuned, one core, {platform.machine()} Linux, "
+        f"Python {platform.python_version()}; load average {load:.1f} before, "
+        f"{os.getloadavg()[0]:.1f} after.",
+        "",
+        f"Within {MEMORY_BAR:.0%} of measured peak memory: {memory} of {n} (median error "
+        f"{median(abs(o.memory_error) for o in outcomes):.1%}, worst {worst_m:.1%}). Within "
+        f"{TIME_BAR:.0%} of measured time: {took} of {n} (median "
+        f"{median(abs(o.time_error) for o in outcomes):.1%}, worst {worst_t:.1%}). Both: {hits} of "
+        f"{n} (wanted: 9 of 10). Inside the error bar: memory {inside}, time {timed} of {n}.",
+        "",
+        "| configuration | forecast MB | actual | error | above the base | without a probe | "
+        "forecast s | actual | error | both |",
+        "|---|---|---|---|---|---|---|---|---|---|",
+    ]
+    return "\n".join([*head, *(one.row for one in outcomes)]) + "\n"
+
+
+def _range(value: tuple[float, float, float], unit: float) -> str:
+    digits = 0 if unit > 1 else 1
+    middle, low, high = (f"{part / unit:.{digits}f}" for part in value)
+    return f"{middle} [{low}, {high}]"
+
+
+def main() -> None:
+    """Run the benchmark."""
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("--small", action="store_true", help="two tiny ones, printed only")
+    parser.add_argument("--forecast", type=Path, help=argparse.SUPPRESS)
+    parser.add_argument("--tune", type=Path, help=argparse.SUPPRESS)
+    arguments = parser.parse_args()
+    if arguments.forecast or arguments.tune:
+        found = (
+            forecast_here(arguments.forecast) if arguments.forecast else tune_here(arguments.tune)
+        )
+        print(json.dumps(found))
+        return
+    drawn = random.Random(SEED).sample(grid(), DRAWN)
+    if arguments.small:
+        drawn = [Case("metier/tiny", name, SETTINGS[0], 4_000) for name in ("lora r 8", "full")]
+    found = run(drawn)
+    print(found)
+    if not arguments.small:
+        with RESULTS.open("a", encoding="utf-8") as file:
+            file.write("\n" + found)
+
+
 if __name__ == "__main__":
-    here = Path(sys.argv[2])
-    print(json.dumps(forecast_here(here) if sys.argv[1] == "--forecast" else tune_here(here)))
+    main()

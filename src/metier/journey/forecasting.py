@@ -143,7 +143,8 @@ def _candidate(
     rows = ledger.load_split(workspace, version, "train")
     held_out = validation_sample(version, workspace, config)
     began = time.monotonic()
-    with session.progress.task("encode", total=len(rows), unit="example") as task:
+    count = len(rows) + len(held_out)
+    with session.progress.task("encode", total=count, unit="example") as task:
         algorithm = make(
             Ground(
                 config, version, workspace, around, project.objective, project.project.system,

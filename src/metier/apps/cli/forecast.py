@@ -80,8 +80,8 @@ def show_forecasts(found: list[Forecast]) -> None:
     """Print each forecast: a table of memory by phase, then time, money, disk."""
     for one in found:
         rows = [(WHEN[phase], bytes_range(held)) for phase, held in one.memory.items()]
-        title = f"{one.base}, {one.method} ({one.parameters:,} weights, {one.trained:,} trained)"
-        table(["phase", "peak memory, GiB"], rows, title)
+        say(f"{one.base}, {one.method} ({one.parameters:,} weights, {one.trained:,} trained)")
+        table(["phase", "peak memory, GiB"], rows)
         for line in lines(one):
             say(line)
         say()
@@ -97,7 +97,7 @@ def lines(one: Forecast) -> Iterator[str]:
         f"time: {duration(seconds.train)} in {one.work.steps:,} steps; "
         f"{duration(seconds.total)} with loading, validation and saving"
     )
-    yield f"cost: {one.usd.value:.2f} USD [{one.usd.low:.2f}, {one.usd.high:.2f}]"
+    yield f"cost: {usd(one.usd.value)} [{usd(one.usd.low)}, {usd(one.usd.high)}]"
     yield (
         f"disk: {disk.checkpoints / GIB:.2f} GiB of checkpoints, {disk.export / GIB:.3f} GiB left, "
         f"{disk.merged / GIB:.2f} GiB merged"
@@ -128,15 +128,15 @@ def show_advice(advice: Advice) -> None:
         (
             one.forecast.base,
             one.quality_words,
-            f"{one.training_usd:.2f}",
-            "not measured" if one.usd_per_1000 is None else f"{one.usd_per_1000:.4f}",
-            f"{one.annotation_usd:.2f}",
-            "not known" if one.total_usd is None else f"{one.total_usd:,.2f}",
+            usd(one.training_usd),
+            "not measured" if one.usd_per_1000 is None else usd(one.usd_per_1000),
+            usd(one.annotation_usd),
+            "not known" if one.total_usd is None else usd(one.total_usd),
         )
         for one in advice.options
     ]
     heads = ["base", advice.metric, "training", "1,000 replies", "annotation", "total"]
-    title = f"USD; total over {advice.terms.replies:,} replies"
+    title = f"Total over {advice.terms.replies:,} replies"
     table(heads, rows, title)
     for words in advice.words:
         say(words)
@@ -145,6 +145,11 @@ def show_advice(advice: Advice) -> None:
 def bytes_range(held: Range) -> str:
     """Bytes with their error bar, in GiB."""
     return f"{held.value / GIB:.2f} [{held.low / GIB:.2f}, {held.high / GIB:.2f}]"
+
+
+def usd(value: float) -> str:
+    """Dollars; two significant digits under one."""
+    return f"${value:,.2f}" if value >= 1 else f"${value:.2g}"
 
 
 def duration(seconds: Range) -> str:
