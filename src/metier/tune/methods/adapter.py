@@ -20,8 +20,16 @@ from metier.models.adapters import CONFIG, WEIGHTS, fitting, note_base, quiet, s
 from metier.tune.methods.types import Beginning, Start
 
 TRAINED, FROZEN = "default", "start"
-# What decides whether weights of one adapter can be trained on as those of another.
-SHAPE = ("peft_type", "r", "lora_alpha", "target_modules", "trainable_token_indices")
+# What may differ between an adapter and one that goes on with its weights.
+FREE = {
+    "base_model_name_or_path",
+    "inference_mode",
+    "init_lora_weights",
+    "lora_dropout",
+    "peft_version",
+    "target_modules",  # compared by the layers they name
+    "task_type",
+}
 EMBEDDINGS, HEAD = "embed_tokens", "lm_head"
 
 
@@ -74,18 +82,28 @@ def _beside(model: Any, settings: Any, beginning: Beginning, start: Start) -> An
 
 def same_shape(settings: Any, model: Any, start: Start) -> bool:
     """Say whether the start's weights are those of an adapter with these settings."""
-    theirs = read_config(start.folder)
-    ours = settings.to_dict()
-    if any(ours.get(key) != theirs.get(key) for key in SHAPE if key != "target_modules"):
-        return False
-    return _targets(ours, model) == _targets(theirs, model)
+    theirs, ours = (
+        read_config(start.folder),
+        json.loads(json.dumps(settings.to_dict(), default=list)),
+    )
+    # What is not given PEFT fills in itself, the same each time.
+    given = {key for key in ours.keys() & theirs.keys() - FREE if ours[key] is not None}
+    same = all(ours[key] == theirs[key] for key in given)
+    wanted, there = (one.get("target_modules") for one in (ours, theirs))
+    return same and (wanted is None or _layers(model, wanted) == _layers(model, there))
 
 
-def _targets(settings: Mapping[str, Any], model: Any) -> Any:
-    given = settings.get("target_modules")
-    if given == "all-linear":
-        return sorted(linear_names(model))
-    return sorted(given) if isinstance(given, list | set | tuple) else given
+def _layers(model: Any, targets: Any) -> Any:
+    """Return the paths of the layers that a setting names; a pattern stays as it is."""
+    if targets == "all-linear":
+        targets = sorted(linear_names(model))
+    if not isinstance(targets, list):
+        return targets
+    return {
+        path
+        for path, _ in model.named_modules()
+        if any(path == target or path.endswith(f".{target}") for target in targets)
+    }
 
 
 def read_config(folder: Path) -> dict[str, Any]:
@@ -138,16 +156,16 @@ def _write_both(model: Any, base: Any, start: Start, folder: Path) -> None:
     """Write the frozen LoRA and the trained one as one of their ranks' sum, scaled by 1."""
     from safetensors.torch import save_file
 
-    from metier.tune.methods.stacking import stacked
+    from metier.tune.methods.stacking import PREFIX, stacked
 
     old, new = model.peft_config[FROZEN], model.peft_config[TRAINED]
     weights = stacked(model, FROZEN, TRAINED)
-    names = {name.split(".lora_")[0].rsplit(".", 1)[-1] for name in weights if ".lora_" in name}
+    layers = {name.removeprefix(PREFIX).split(".lora_")[0] for name in weights}
     rank = old.r + new.r
     settings = new.to_dict() | {
         "r": rank,
         "lora_alpha": rank,
-        "target_modules": sorted(names),
+        "target_modules": sorted(layers),
         "inference_mode": True,
         "rank_pattern": {},
         "alpha_pattern": {},
