@@ -25,6 +25,7 @@ from metier.retrieval.config import RetrievalConfig
 from metier.scoring.tasks import objective_problems
 from metier.serve.config import ServeConfig
 from metier.tune.config import TuneConfig
+from metier.tune.sweep.config import SweepConfig
 
 FILE_NAME = "metier.toml"
 
@@ -53,6 +54,8 @@ class Project(Section):
     """Where the data comes from and what is done to it."""
     tune: TuneConfig = TuneConfig()
     """How the base model is fine-tuned."""
+    sweep: SweepConfig = SweepConfig()
+    """Which settings of [tune] a sweep tries."""
     evaluate: EvaluateConfig = EvaluateConfig()
     """How candidates and baselines are measured."""
     decide: DecideConfig = DecideConfig()

@@ -99,7 +99,7 @@ class Runs(Section):
 
     type: Literal["runs"] = "runs"
     """Which kind of budget this table is."""
-    at_most: float = Field(default=4.0, ge=1)
+    at_most: float = Field(default=8.0, ge=1)
     """Full runs; a trial that was stopped half-way counts half."""
 
 

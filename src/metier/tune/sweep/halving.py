@@ -101,9 +101,7 @@ def _complete(trials: Sequence[Trial], rung: int) -> bool:
     return all(rung in one.measured or one.failed for one in trials)
 
 
-def todo(
-    trials: Sequence[Trial], rungs: Sequence[Rung], *, higher: bool = True
-) -> list[Piece]:
+def todo(trials: Sequence[Trial], rungs: Sequence[Rung], *, higher: bool = True) -> list[Piece]:
     """Return what may be done now, in order; [] when all is done."""
     pieces = []
     for index, here in enumerate(standing(trials, rungs, higher=higher)):

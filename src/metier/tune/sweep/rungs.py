@@ -1,7 +1,7 @@
 """Rungs: how many trials are trained how far, planned before anything is spent.
 
     plan(16, reduce=2, finalists=2, most_runs=4)
-    16 trials to 1/16 of a full run, 8 to 1/8, 4 to 1/4, 2 to 1/2, 2 to the end: 3.5 full runs
+    16 trials to 1/16 of a full run, 8 to 1/8, 4 to 1/4, 2 to the end: 3.5 full runs
 
 Successive halving (Jamieson and Talwalkar 2016, arXiv 1502.07943, algorithm 1) with trials that
 go on from their checkpoint, so that a rung costs the steps between it and the one before only (as
@@ -35,17 +35,22 @@ def plan(
 
     Raises InputError where ``most_runs`` full runs do not pay for the shortest rungs.
     """
-    finalists = min(finalists, trials)
-    found: tuple[Rung, ...] = ()
-    for depth in range(_deepest(reduce) + 1):
-        found = _ladder(trials, reduce, finalists, depth)
+    options = ladders(trials, reduce=reduce, finalists=finalists)
+    for found in options:
         if cost(found) <= most_runs + 1e-9:
             return found
     raise InputError(
         f"a budget that pays for {trials} trials",
-        got=f"{most_runs:g} full runs; they take at least {cost(found):.2f}",
+        got=f"{most_runs:g} full runs; they take at least {cost(options[-1]):.2f}",
         remedy="try fewer values, allow fewer finalists or a greater reduce, or raise the budget",
     )
+
+
+def ladders(trials: int, *, reduce: int, finalists: int) -> list[tuple[Rung, ...]]:
+    """Return all rungs that may be had, those with the longest first rung first."""
+    most = min(finalists, trials)
+    depths = range(1, _deepest(reduce) + 1) if trials > most else range(1)
+    return [_ladder(trials, reduce, most, depth) for depth in depths]
 
 
 def _deepest(reduce: int) -> int:
@@ -53,12 +58,16 @@ def _deepest(reduce: int) -> int:
 
 
 def _ladder(trials: int, reduce: int, finalists: int, depth: int) -> tuple[Rung, ...]:
-    """Rungs at shares reduce^-depth ... 1; each keeps one in ``reduce``, never below finalists."""
+    """Rungs at shares reduce^-depth ... 1; each keeps one in ``reduce``, never below finalists.
+
+    A rung after which all would go on is left out: nothing is decided there.
+    """
     sizes = [max(finalists, math.ceil(trials / reduce**k)) for k in range(depth + 1)]
     if depth:
         sizes[-1] = finalists
     shares = [float(reduce) ** (k - depth) for k in range(depth + 1)]
-    return tuple(Rung(*one) for one in zip(sizes, shares, strict=True))
+    deciding = [k for k in range(depth) if sizes[k + 1] < sizes[k]]
+    return tuple(Rung(sizes[k], shares[k]) for k in (*deciding, depth))
 
 
 def cost(rungs: Sequence[Rung], length: float = 1.0) -> float:

@@ -112,9 +112,7 @@ def grid(space: Mapping[str, Sequence[Json]]) -> list[dict[str, Json]]:
     return [dict(zip(space, chosen, strict=True)) for chosen in product(*space.values())]
 
 
-def resolve_all(
-    space: Mapping[str, Range], config: TuneConfig, lr: float
-) -> dict[str, list[Json]]:
+def resolve_all(space: Mapping[str, Range], config: TuneConfig, lr: float) -> dict[str, list[Json]]:
     """Return the values of every range; ``lr`` is what today's learning rate comes to."""
     return {
         name: resolve(values, lr if name == "lr" else setting(config, name))
