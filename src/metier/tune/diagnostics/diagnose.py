@@ -20,7 +20,7 @@ def diagnose(points: Sequence[MetricPoint], facts: Facts) -> tuple[Finding, ...]
     broken = rules.not_finite(reading, facts)
     if reading is None:
         return (broken,) if broken else ()
-    steps = [broken, rules.rate_too_high(reading, facts), rules.divergence(reading, facts)]
+    steps = [rules.rate_too_high(reading, facts), broken, rules.divergence(reading, facts)]
     found = [one for one in steps if one is not None]
     if found:
         return tuple(found)

@@ -25,6 +25,8 @@ Curve = tuple[tuple[int, float], ...]
 TRAIN, VALIDATION, RATE, NORM = "train_loss", "validation_loss", "learning_rate", "grad_norm"
 WINDOWS = 12
 """A run is read in about this many windows."""
+SHORT_WINDOWS, SHORTEST = 60, 3
+"""Rises are looked for in shorter ones, of at least so many steps."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -33,7 +35,7 @@ class Reading:
 
     ``start`` before any step; ``reference`` what is to be beaten: guessing replies by their
     frequency, or the start where that is lower or replies do not repeat; ``noise`` the standard
-    error of a window's mean; ``late_share`` how much of the whole fall came in the second half of
+    error of a short window's mean; ``peak`` the highest of these ``late_share`` how much of the whole fall came in the second half of
     the learning rate spent.
     """
 
@@ -57,6 +59,11 @@ class Reading:
     def end(self) -> float:
         """The lowest loss on rows that were held out, or the last one on those trained on."""
         return self.train_end if self.best is None else self.best
+
+    @property
+    def guessed(self) -> bool:
+        """Whether the run ended no better than guessing replies by how often they occur."""
+        return self.end >= 0.95 * self.reference
 
     @property
     def fall(self) -> float:
@@ -90,8 +97,9 @@ def read(points: Sequence[MetricPoint], facts: Facts) -> Reading | None:
     width = max(1, len(train) // WINDOWS)
     means = _windows(train, width)
     start = held_out[0][1] if held_out and held_out[0][0] == 0 else means[0][1]
-    noise = _step_noise(train) / math.sqrt(width)
-    peak_step, peak = max(means, key=lambda point: point[1])
+    short = max(SHORTEST, len(train) // SHORT_WINDOWS)
+    brief, noise = _windows(train, short), _step_noise(train) / math.sqrt(short)
+    peak_step, peak = max(brief, key=lambda point: point[1])
     after = tuple(point for point in held_out if point[0] > 0)
     best_step, best = min(after, key=lambda point: point[1], default=(None, None))
     norms = [value for _, value in curve(points, NORM) if math.isfinite(value)]
@@ -104,7 +112,7 @@ def read(points: Sequence[MetricPoint], facts: Facts) -> Reading | None:
         noise=noise,
         peak=peak,
         peak_step=peak_step,
-        above_share=fmean(value > start + 4 * noise for _, value in means),
+        above_share=fmean(value > start + 4 * noise for _, value in brief),
         train_end=_end(train, facts.epochs, width),
         best=best,
         best_step=best_step,
@@ -116,7 +124,8 @@ def read(points: Sequence[MetricPoint], facts: Facts) -> Reading | None:
 
 
 def _windows(train: Curve, width: int) -> Curve:
-    """Return rolling means over ``width`` steps, under each window's last step."""
+    """Return rolling means over ``width`` steps, under each window's last step; at least one."""
+    width = min(width, len(train))
     values = [value for _, value in train]
     return tuple(
         (train[end - 1][0], fmean(values[end - width : end]))

@@ -48,13 +48,14 @@ def not_finite(reading: Reading | None, facts: Facts) -> Finding | None:
 
 def rate_too_high(reading: Reading, facts: Facts) -> Finding | None:
     """Only steps that are too long make the loss on the very rows that are trained on climb well
-    above where it began: neither wrong labels nor too little data can. Seen are a window of
-    steps at twice the start, or a tenth of the run above it by more than chance (4 standard
-    errors) and a tenth of the loss."""
+    above where it began: neither wrong labels nor too little data can. Well is by more than chance
+    (4 standard errors) and a tenth. A rise that passes and leaves no harm is let be; said is one
+    that doubles the loss, lasts a tenth of the run, or after which the model only guesses."""
+    climbed = reading.peak > 1.1 * reading.start + 4 * reading.noise
     doubled = reading.peak > 2 * reading.start + 4 * reading.noise
-    above = reading.above_share >= 0.1 and reading.peak > 1.1 * reading.start + 4 * reading.noise
+    harmed = climbed and (reading.above_share >= 0.1 or reading.guessed)
     runaway = facts.stopped_by == "not_finite" and len(facts.bad) == facts.of > 1
-    if not (doubled or above or runaway):
+    if not (doubled or harmed or runaway):
         return None
     usual = facts.usual_lr
     lower = min(facts.lr / 10, usual) if usual else facts.lr / 10
