@@ -293,7 +293,8 @@ def _train(job: _Job, plan: packing.Plan) -> TuneRun:
             job.task.note(found.note)
         algorithm.prepare(model, found.mode, job.folder)
         twice = wants_checkpointing(config, model, algorithm, found.mode)
-        trainer.use_checkpointing(model, twice)
+        if twice:
+            trainer.use_checkpointing(model)
         lr = job.seen.facts.lr
         checkpoints.check_budget(
             trainer.checkpoint_bytes(model), algorithm.validates, trainer.most_bytes(config)

@@ -77,7 +77,8 @@ def _probe(request: ProbeRequest, ws: Workspace, base: Base, folder: Path) -> No
         found = parity.check(model, algorithm.probes, usual)
         algorithm.prepare(model, found.mode, folder)
         say("ready", layout=found.mode, rows_share=share)
-        trainer.use_checkpointing(model, request.checkpointing)
+        if request.checkpointing:
+            trainer.use_checkpointing(model)
         numbers, plan = _plan(request, config, algorithm)
         lr = learning_rate(config, base.model.num_parameters())
         args = trainer.arguments(config, folder, len(plan.steps), lr)

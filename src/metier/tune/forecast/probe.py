@@ -13,7 +13,7 @@ from typing import Any
 from metier.core.types import Json
 from metier.tune.forecast.types import PassLoad, Phase, Probed
 
-PATIENCE_S = 120.0
+PATIENCE_S = 600.0
 """Beyond the limit of the steps: for starting, loading and saving."""
 KILLED = (-9, 137)
 MODULE = "metier.tune.forecast.child"

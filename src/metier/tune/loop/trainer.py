@@ -235,17 +235,18 @@ def load_weights(model: Any, folder: Path) -> None:
         load_model(model, folder / MODEL)
 
 
-def use_checkpointing(model: Any, wanted: bool) -> None:
-    """Let the model compute its activations anew on the way back instead of keeping them, or not.
+def use_checkpointing(model: Any) -> None:
+    """Let the model compute its activations anew on the way back instead of keeping them.
 
     The outcome is the same; a step takes about a third longer (Chen et al. 2016, arXiv 1604.06174).
     """
     inner = model.get_base_model() if hasattr(model, "get_base_model") else model
-    if wanted:
-        # The re-entrant kind needs inputs with gradients, which a frozen base's embedding has not.
-        inner.gradient_checkpointing_enable({"use_reentrant": False})
-    elif getattr(inner, "is_gradient_checkpointing", False):
-        inner.gradient_checkpointing_disable()
+    # The re-entrant kind needs inputs with gradients, which a frozen base's embedding has not.
+    how = {"use_reentrant": False}
+    if hasattr(inner, "activation_checkpointing_enable"):
+        inner.activation_checkpointing_enable(how)
+    else:  # transformers before it was renamed
+        inner.gradient_checkpointing_enable(how)
 
 
 def arguments(config: TuneConfig, folder: Path, steps: int, lr: float) -> SFTConfig:
