@@ -1,9 +1,12 @@
 import subprocess
 import sys
+from pathlib import Path
 
 import pytest
 from pydantic import ValidationError
 
+from metier.core.config import load_toml, validate
+from metier.core.errors import ConfigError
 from metier.tune import TuneConfig
 from metier.tune.config import Full, Lora
 
@@ -40,3 +43,26 @@ def test_reading_a_config_needs_no_torch() -> None:
     code = "import sys, metier.tune, metier.tune.types; print('torch' in sys.modules)"
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
     assert done.stdout.strip() == "False"
+
+
+@pytest.mark.parametrize(
+    ("table", "says"),
+    [
+        ('method = { type = "full", r = 8 }', 'r is one of type = "lora" or "qlora"'),
+        ('method = { type = "lora", quant = "nf4" }', 'quant is one of type = "qlora"'),
+        ('method = { type = "lora", rr = 8 }', "did you mean 'r'"),
+        ("r = 8", "it stands in method: method = { r = … }"),
+        ('loss_share = "fields"', "it stands in algorithm: algorithm = { loss_share = … }"),
+        ('algorithm = { type = "dpo", loss_share = "fields" }', 'one of type = "sft"'),
+        ('algorithm = { type = "sft", replay = { shares = 0.1 } }', "did you mean 'share'"),
+        ('method = { type = "peft", peft = { r = 4 } }', "needs peft_type"),
+    ],
+)
+def test_a_key_out_of_place_is_sent_to_its_own(table: str, says: str, tmp_path: Path) -> None:
+    path = tmp_path / "metier.toml"
+    path.write_text(f"[tune]\n{table}\n")
+    document = load_toml(path)
+    with pytest.raises(ConfigError) as error:
+        validate(TuneConfig, document.data["tune"], document, ("tune",))
+    assert f"metier.toml:2: tune.{table.split(' =')[0]}" in str(error.value)
+    assert says in str(error.value)

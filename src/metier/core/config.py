@@ -108,7 +108,8 @@ def _words(model: type[BaseModel], loc: Loc, error: Any) -> str:
     if error["type"] == "missing":
         return "is required here"
     if error["type"] == "extra_forbidden":
-        return f"no such key; {nearest(str(loc[-1]), _keys_at(model, loc[:-1]))}"
+        key, place = str(loc[-1]), _belongs(model, loc)
+        return f"no such key; {place or nearest(key, _keys_at(model, loc[:-1]))}"
     words = str(error["msg"]).removeprefix("Value error, ")
     words = words[:1].lower() + words[1:]
     given = error.get("input")
@@ -129,6 +130,11 @@ def _merged(problems: Iterable[_Problem]) -> list[str]:
 
 def _keys_at(model: type[BaseModel], loc: Loc) -> set[str]:
     """The keys that the table at ``loc`` may have."""
+    return {name for one in _models_at(model, loc) for name in one.model_fields}
+
+
+def _models_at(model: type[BaseModel], loc: Loc) -> set[type[BaseModel]]:
+    """The models that the table at ``loc`` may be of; a union's tag in ``loc`` chooses one."""
     models = {model}
     for part in loc:
         if isinstance(part, int):
@@ -140,7 +146,32 @@ def _keys_at(model: type[BaseModel], loc: Loc) -> set[str]:
             for found in _models_in(one.model_fields[part].annotation)
         }
         models = below or {one for one in models if _tag(one) == part} or models
-    return {name for one in models for name in one.model_fields}
+    return models
+
+
+def _belongs(model: type[BaseModel], loc: Loc) -> str:
+    """Where a key that is out of place would be right: with another type, or one table below."""
+    key, table = loc[-1], loc[:-1]
+    others = {
+        str(_tag(one))
+        for one in _models_at(model, table[:-1])
+        if key in one.model_fields and table and table[-1] != _tag(one)
+    }
+    if others and _tag_in(model, table):
+        types = " or ".join(f'"{name}"' for name in sorted(others))
+        return f"{key} is one of type = {types}"
+    below = sorted(
+        name
+        for one in _models_at(model, table)
+        for name, field in one.model_fields.items()
+        if any(key in inner.model_fields for inner in _models_in(field.annotation))
+    )
+    return f"it stands in {below[0]}: {below[0]} = {{ {key} = … }}" if below else ""
+
+
+def _tag_in(model: type[BaseModel], table: Loc) -> bool:
+    """Whether the last part of ``table`` is the tag of a union, as pydantic puts it there."""
+    return bool(table) and any(_tag(one) == table[-1] for one in _models_at(model, table[:-1]))
 
 
 def _models_in(annotation: Any) -> set[type[BaseModel]]:
