@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from enum import StrEnum
+from itertools import groupby
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
@@ -47,7 +48,8 @@ def inspect(
 ) -> None:
     """Show what the model reads; the tokens it is trained on are marked (green, or «so»).
 
-    Ends with code 2 where `metier tune` would refuse to train on these examples.
+    Tokens of a prompt among them are red. Ends with code 2 where `metier tune` would refuse to
+    train on these examples.
     """
     from metier.journey.inspecting import write_page
     from metier.tune.inspect.choose import Choice
@@ -101,7 +103,10 @@ def _say_example(item: Inspected) -> None:
     supervised = sum(token.supervised for token in item.tokens)
     say(f"\n{item.example_id}: {supervised} of {len(item.tokens)} tokens supervised")
     line = Text()
-    for supervised_now, piece in item.stretches():
-        marked = f"«{piece}»" if supervised_now and not console.is_terminal else piece
-        line.append(marked, style="bold green" if supervised_now else "dim")
+    for (trained, wrong), pieces in groupby(
+        item.pieces, key=lambda one: (one.supervised, one.wrong)
+    ):
+        text = "".join(piece.text for piece in pieces)
+        marked = f"«{text}»" if trained and not console.is_terminal else text
+        line.append(marked, style="bold red" if wrong else "bold green" if trained else "dim")
     console.print(line)

@@ -37,6 +37,7 @@ def inspection_page(inspection: Inspection) -> str:
             _lengths("Tokens per example", one.lengths),
             _lengths("Tokens in the loss per example", one.supervised_lengths),
         ],
+        "wrong": any(piece.wrong for item in one.shown for piece in item.pieces),
         "examples": [_example(item, fine) for item in one.shown],
         "style": Markup(template("style.css") + template("inspect.css")),
     }
@@ -108,9 +109,10 @@ def _piece(piece: Piece, at: int, fine: bool) -> View:
     number = f"token {at + 1}" if len(piece.ids) == 1 else f"tokens {at + 1}-{at + len(piece.ids)}"
     ids = ", id " + " ".join(map(str, piece.ids)) if fine else ""
     loss = "in the loss" if piece.supervised else "read only"
+    loss += ", though part of the prompt" if piece.wrong else ""
     return {
         "text": piece.text.replace("\n", "⏎\n"),
-        "mark": "in" if piece.supervised else "out",
+        "mark": "wrong" if piece.wrong else "in" if piece.supervised else "out",
         "title": f"{number}{ids}: {loss}",
     }
 

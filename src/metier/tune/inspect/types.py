@@ -72,6 +72,11 @@ class Piece:
     role: str | None
     ids: tuple[int, ...]
 
+    @property
+    def wrong(self) -> bool:
+        """Whether it is in the loss although it is part of the prompt."""
+        return self.supervised and self.role in PROMPT_ROLES
+
 
 @dataclass(frozen=True, slots=True)
 class Inspected:

@@ -163,6 +163,8 @@ class Chat:
                 "training", bool(self.config.train_on_inputs) or message["role"] in self._roles
             )
             if span is None:
+                # The trainer then looks for an end at the last token and the first three.
+                self._end_turn(mask, -1, train)
                 continue
             if train:
                 mask.supervised[span[0] : span[1]] = [True] * (span[1] - span[0])
