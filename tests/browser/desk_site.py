@@ -144,6 +144,15 @@ def measure(
     return evaluate(bench, Contender(rung, fake, run_id=run)).id
 
 
+FINDING = {
+    "name": "overfitting",
+    "level": "warning",
+    "says": "The validation loss was lowest at step 30 (0.9) and rose to 1.05 by the end.",
+    "evidence": {"best_step": 30, "best_validation_loss": 0.9, "n": 8},
+    "advice": "Fewer epochs save the time.",
+}
+
+
 def make_run(ws: Workspace, version: DataVersion, steps: int = 40, done: bool = True) -> TuneRun:
     config = {"lr": 2e-3, "epochs": 3, "method": {"type": "lora", "r": 32, "alpha": 64}}
     run = ledger.start_run(ws, version, "metier/tiny", config)
@@ -155,6 +164,13 @@ def make_run(ws: Workspace, version: DataVersion, steps: int = 40, done: bool = 
         MetricPoint(s, "learning_rate", 2e-3 * (1 - s / (steps + 1))) for s in range(1, steps + 1)
     ]
     points += [MetricPoint(s, "grad_norm", 1 + 1 / s) for s in range(1, steps + 1)]
+    for s in range(0, steps + 1, 10):
+        value = 0.9 - 0.6 / (1 + s / 8)
+        ends = {"": value, "_low": value - 0.08, "_high": value + 0.06, "_n": 64.0}
+        points += [MetricPoint(s, f"validation_route.f1_macro{end}", x) for end, x in ends.items()]
+    for s in range(5, steps + 1, 5):
+        points += [MetricPoint(s, "tokens_per_s", 8000.0 + 10 * s)]
+        points += [MetricPoint(s, "peak_memory_gb", 0.81)]
     ledger.record_metrics(ws, run.id, points)
     if not done:
         return run
@@ -166,6 +182,7 @@ def make_run(ws: Workspace, version: DataVersion, steps: int = 40, done: bool = 
         "stopped_early": False,
         "tokens_per_s": 8123.4,
         "truncated": 0,
+        "findings": [FINDING],
     }
     adapter = ws.artifacts.put_bytes(f"adapter of {run.id}".encode(), "application/octet-stream")
     return ledger.finish_run(ws, run.id, "done", adapter, summary)

@@ -37,6 +37,11 @@ def test_runs_show_their_newest_test_result(desk: Session) -> None:
     view = run_view(ws, "latest")
     assert ("lr", "0.002") in view["settings"] and ("method.r", "32") in view["settings"]
     assert ("best step", "40") in view["findings"]
+    assert "findings" not in dict(view["findings"])
+    (verdict,) = view["diagnosis"]
+    assert verdict["title"] == "overfitting" and ("n", "8") in verdict["evidence"]
+    metric = next(row for row in view["table"] if "f1" in row["name"])
+    assert metric["last"] == "0.800 [0.720, 0.860], n 64" and metric["highest_at"] == 40
     assert {row["name"] for row in view["table"]} >= {"train loss", "validation loss"}
 
 
@@ -61,7 +66,7 @@ def test_a_stream_sends_all_points_then_new_ones_then_the_end(make: Make) -> Non
 
     events = asyncio.run(asyncio.wait_for(listen(), 10))
     points = [data for name, data in events if name == "points"]
-    assert len(points[0]) == 3 * 3 + 1 and points[1] == [["train_loss", 4, None]]
+    assert len(points[0]) == 3 * 3 + 1 + 4 and points[1] == [["train_loss", 4, None]]
     assert events[-1] == ("end", {"state": "failed"})
 
 

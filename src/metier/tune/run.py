@@ -314,7 +314,8 @@ def _train(job: _Job, plan: packing.Plan) -> TuneRun:
         summary |= held.summary(twice)
     shown = close.findings(job.ws, job.run.id, facts)
     for one in shown:
-        job.task.note(f"{one.name.replace('_', ' ')}: {one.says} {one.advice}".strip())
+        if one.level != "good":
+            job.task.note(f"{one.name.replace('_', ' ')}: {one.says} {one.advice}".strip())
     summary["findings"] = [one.json() for one in shown]
     if tracker is not None:
         tracker.end("done", summary)

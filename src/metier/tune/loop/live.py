@@ -90,6 +90,7 @@ class Live(TrainerCallback):  # type: ignore[misc]
         self._points: list[MetricPoint] = []
         self._flushed = self._began = time.monotonic()
         self._since = _Since()
+        self._speed: dict[str, float] = {}
         self.steps = 0
         self.seconds = 0.0
         """Time spent in optimiser steps, validation and checkpoints apart."""
@@ -112,7 +113,8 @@ class Live(TrainerCallback):  # type: ignore[misc]
         values = {name: float(value) for name, value in named.items() if name}
         if not values:
             return
-        self._keep(state.global_step, values)
+        self._task.metric(state.global_step, **values, **self._speed)
+        self._points += [MetricPoint(state.global_step, *item) for item in values.items()]
         if time.monotonic() - self._flushed > FLUSH_S:
             self.flush()
 
@@ -124,18 +126,15 @@ class Live(TrainerCallback):  # type: ignore[misc]
         """Store the values held, with speed and memory since the last time."""
         if self._since.seconds > 0:
             since, self._since = self._since, _Since()
-            values = {"tokens_per_s": since.tokens / since.seconds, "peak_memory_gb": _peak() / GB}
-            self._keep(since.step, values)
+            speed = {"tokens_per_s": since.tokens / since.seconds, "peak_memory_gb": _peak() / GB}
+            self._points += [MetricPoint(since.step, *item) for item in speed.items()]
+            self._speed = speed
         points, self._points = self._points, []
         if points:
             record_metrics(self._ws, self._run_id, points)
             for sink in self._sinks:
                 sink(points)
         self._flushed = time.monotonic()
-
-    def _keep(self, step: int, values: dict[str, float]) -> None:
-        self._task.metric(step, **values)
-        self._points += [MetricPoint(step, *item) for item in values.items()]
 
 
 @dataclass

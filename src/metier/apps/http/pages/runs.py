@@ -6,7 +6,7 @@ import asyncio
 import json
 import math
 import time
-from collections.abc import AsyncIterator, Callable, Sequence
+from collections.abc import AsyncIterator, Callable, Mapping, Sequence
 from datetime import UTC, datetime
 from pathlib import Path
 
@@ -27,6 +27,8 @@ STREAM_S = 15.0
 """A stream ends after this long and the browser asks again, so that no page holds up a stop."""
 TAIL_BYTES = 65_536
 LIVELY_S = 120.0
+ENDS = ("_low", "_high", "_n")
+"""Behind a series' name: the ends of its interval and its n, drawn as a band and not as curves."""
 router = APIRouter(route_class=PageRoute)
 
 
@@ -92,6 +94,7 @@ def run_view(ws: Workspace, key: str) -> Row:
         "run": run,
         "seconds": seconds_of(run),
         "settings": setting_rows(run.config),
+        "diagnosis": diagnosis(run),
         "findings": findings(run),
         "points": point_rows(ledger.metric_points(ws, run.id)),
         "table": series_rows(ledger.metric_points(ws, run.id)),
@@ -117,13 +120,27 @@ def setting_rows(config: Json) -> list[tuple[str, str]]:
     return rows
 
 
-def findings(run: TuneRun) -> list[tuple[str, str]]:
-    """Return what a run found out about itself and its data, as (what, value)."""
+def diagnosis(run: TuneRun) -> list[Row]:
+    """Return what the run's series show, in words, with the numbers that say so; the first is the
+    verdict."""
     return [
-        (name.replace("_", " "), numbers.setting(value))
-        for name, value in run.summary.items()
-        if value not in (None, {}, [])
+        {**one, "title": words(one["name"]), "evidence": setting_rows(one["evidence"])}
+        for one in run.summary.get("findings", ())
     ]
+
+
+def findings(run: TuneRun) -> list[tuple[str, str]]:
+    """Return what a run measured of itself and its data, as (what, value)."""
+    return [
+        (words(name), numbers.setting(value))
+        for name, value in run.summary.items()
+        if value not in (None, {}, []) and name != "findings"
+    ]
+
+
+def words(name: str) -> str:
+    """Return a name from the store for reading: ``lr_too_high`` is ``lr too high``."""
+    return name.replace("_", " ")
 
 
 def point_rows(points: Sequence[MetricPoint]) -> list[tuple[str, int, float | None]]:
@@ -132,22 +149,36 @@ def point_rows(points: Sequence[MetricPoint]) -> list[tuple[str, int, float | No
 
 
 def series_rows(points: Sequence[MetricPoint]) -> list[Row]:
-    """Return each series in figures: points, first, last, lowest and where."""
+    """Return each series in figures: points, first, last (with interval and n where it has them),
+    lowest and highest and where."""
     series: dict[str, list[MetricPoint]] = {}
     for point in points:
         series.setdefault(point.name, []).append(point)
+    aside = {name + end for name in series if f"{name}_low" in series for end in ENDS}
     return [
         {
-            "name": name.replace("_", " "),
+            "name": words(name),
             "n": len(found),
             "first": numbers.number(found[0].value),
-            "last": numbers.number(found[-1].value),
+            "last": _with_interval(name, series),
             "lowest": numbers.number(lowest.value),
             "at": lowest.step,
+            "highest": numbers.number(highest.value),
+            "highest_at": highest.step,
         }
         for name, found in series.items()
+        if name not in aside
         for lowest in [min(found, key=lambda one: one.value)]
+        for highest in [max(found, key=lambda one: one.value)]
     ]
+
+
+def _with_interval(name: str, series: Mapping[str, Sequence[MetricPoint]]) -> str:
+    last = numbers.number(series[name][-1].value)
+    low, high, n = (series[name + end][-1].value if name + end in series else None for end in ENDS)
+    if low is None or n is None:
+        return last
+    return f"{last} [{numbers.number(low)}, {numbers.number(high)}], n {n:g}"
 
 
 async def follow(

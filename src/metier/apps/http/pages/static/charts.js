@@ -62,7 +62,10 @@ function cyclesChart(box) {
   return [new uPlot(options, [cycles, points.map((point) => point[1])], box)];
 }
 
-// The curves of a run: losses together in one large plot, every other series in its own.
+// The curves of a run: losses together in one large plot, every other series in its own. A series
+// with _low and _high beside it is drawn with that band around it; its _n stands in the caption.
+const ASIDE = /_(low|high|n)$/;
+
 class Curves {
   constructor(box) {
     this.box = box;
@@ -80,9 +83,12 @@ class Curves {
   }
 
   groups() {
-    const names = [...this.series.keys()];
+    const banded = (name) => this.series.has(`${name}_low`) && this.series.has(`${name}_high`);
+    const every = [...this.series.keys()];
+    const names = every.filter((name) => !(ASIDE.test(name) && banded(name.replace(ASIDE, ""))));
     const losses = names.filter((name) => name.endsWith("loss"));
-    const rest = names.filter((name) => !losses.includes(name)).map((name) => [name, [name]]);
+    const rest = names.filter((name) => !losses.includes(name))
+      .map((name) => [name, banded(name) ? [name, `${name}_low`, `${name}_high`] : [name]]);
     return losses.length ? [["Loss", losses], ...rest] : rest;
   }
 
@@ -108,6 +114,13 @@ class Curves {
     if (main) figure.className = "wide";
     const caption = document.createElement("figcaption");
     caption.textContent = title.replaceAll("_", " ");
+    const counts = this.series.get(`${title}_n`), band = names.length === 3 && names[1] === `${title}_low`;
+    if (band && counts) {
+      const note = document.createElement("span");
+      note.className = "quiet";
+      note.textContent = ` n ${[...counts.values()].at(-1)}, band: 95% interval`;
+      caption.append(note);
+    }
     const holder = document.createElement("div");
     holder.className = main ? "plot main" : "plot";
     holder.setAttribute("role", "img");
@@ -120,10 +133,12 @@ class Curves {
       scales: { x: { time: false } },
       axes: [axis({ size: 30, values: (_, all) => all.map((step) => (Number.isInteger(step) ? step : "")) }), axis({ size: 58, values: (_, all) => all.map(short) })],
       series: [{ label: "step" }, ...names.map((name, index) => ({
-        label: name.replaceAll("_", " "), stroke: colour(`--s${index % 4}`), width: 2, spanGaps: true,
-        dash: index ? [7, 4] : undefined, value: (_, value) => short(value),
-        points: { show: (plot, i) => plot.data[i].filter((value) => value != null).length < 25, size: 5 },
+        label: name.replaceAll("_", " "), spanGaps: true,
+        stroke: colour(band ? "--s0" : `--s${index % 4}`), width: band && index ? 0 : 2,
+        dash: index && !band ? [7, 4] : undefined, value: (_, value) => short(value),
+        points: { show: (plot, i) => !(band && i > 1) && plot.data[i].filter((value) => value != null).length < 25, size: 5 },
       }))],
+      bands: band ? [{ series: [3, 2], fill: colour("--accent-soft") }] : [],
     };
     const plot = new uPlot(options, this.data(names), holder);
     this.showLast(plot);

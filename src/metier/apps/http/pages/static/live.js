@@ -11,7 +11,8 @@ if (followed && followed.dataset.events) {
   source.addEventListener("points", (event) => {
     const points = JSON.parse(event.data);
     window.curves.add(points);
-    const [name, step, value] = points.reduce((a, b) => (b[1] >= a[1] ? b : a));
+    const losses = points.filter((point) => point[0].endsWith("loss"));
+    const [name, step, value] = (losses.length ? losses : points).reduce((a, b) => (b[1] >= a[1] ? b : a));
     latest.textContent = `Step ${step}: ${name.replaceAll("_", " ")} ${value === null ? "not a number" : Number(value.toPrecision(4))}`;
   });
   source.addEventListener("state", (event) => {
