@@ -2,8 +2,8 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-
 from cases import LABELS, OBJECTIVE, example, examples, settings, version
+
 from metier.core.errors import InputError
 from metier.core.objective import Objective
 from metier.core.types import CompletionTarget, Conversation, LabelTarget, Message
@@ -90,7 +90,11 @@ def test_examples_are_chosen_by_place_length_cut_id_and_seed() -> None:
 
 
 def test_rows_shortened_and_left_out_are_counted_with_their_reasons() -> None:
-    rows = [*examples(5), example(50, "card", None), example(51, "p " * 400, LabelTarget("billing"))]
+    rows = [
+        *examples(5),
+        example(50, "card", None),
+        example(51, "p " * 400, LabelTarget("billing")),
+    ]
     found = looked_at(rows, max_tokens=64)
     assert (found.rows, found.kept, found.cut_prompts, found.cut_replies) == (7, 6, 1, 0)
     assert found.dropped == {"no target to learn from": 1}
@@ -116,7 +120,11 @@ def test_an_id_that_is_left_out_or_unknown_says_so() -> None:
 
 
 def encoded(
-    count: int = 24, reply: str = "answer {n} is here", *, supervise: str = "reply", end: bool = True
+    count: int = 24,
+    reply: str = "answer {n} is here",
+    *,
+    supervise: str = "reply",
+    end: bool = True,
 ) -> list[Row]:
     """Rows of one question and answer; ``supervise``: reply, all, ends, none."""
     words = tiny_tokenizer()
@@ -180,7 +188,9 @@ def test_a_missing_end_of_turn_is_refused_but_not_where_the_reply_was_cut() -> N
     assert checked(cut) == {"end_missing": "refuse"}
 
 
-PREAMBLE = "as your kind and patient helper i am always glad to look into this matter for you today: "
+PREAMBLE = (
+    "as your kind and patient helper i am always glad to look into this matter for you today: "
+)
 
 
 def test_the_same_preamble_or_closing_words_everywhere_are_refused() -> None:
@@ -277,7 +287,9 @@ def test_rows_that_the_template_refuses_are_left_out_with_its_words() -> None:
 )
 def test_turns_are_told_by_control_tokens_only(template: str, roles: list[str] | None) -> None:
     words = with_template(template)
-    talk = Conversation.of(("system", "brief"), ("user", "assistant: hm"), ("assistant", "user: ok"))
+    talk = Conversation.of(
+        ("system", "brief"), ("user", "assistant: hm"), ("assistant", "user: ok")
+    )
     made = mask(words, talk)
     turns = frame_of(words).turns(made.input_ids)
     assert (None if turns is None else [turn.role for turn in turns]) == roles
