@@ -12,7 +12,9 @@ from exported_runs import drawn_run, project
 from metier.core import ledger
 from metier.core.errors import EgressRefused, InputError
 from metier.journey.exporting import export_model, wanted
-from metier.journey.parity import KIND, ServedAt, run_parity
+from metier.journey.parity import ServedAt, run_parity
+from metier.journey.probed import EXPORTS, probes_of
+from metier.journey.report.probes import probes_view
 from metier.journey.session import Session
 
 
@@ -54,7 +56,10 @@ def test_another_model_misses_the_bar_and_that_is_kept(desk: Session, tmp_path: 
     found = run_parity(desk, other.id, (), folder=tmp_path / "out")
     assert not found.passed
     assert "log-probability difference" in found.forms[0].failed[0]
-    (kept,) = ledger.list_probes(desk.workspace, KIND, run_id=other.id)
+    (kept,) = ledger.list_probes(desk.workspace, EXPORTS, run_id=other.id)
+    assert probes_of(desk.workspace, other.id) == [kept]
+    (part,) = probes_view([kept])["parts"]
+    assert "merged" in part["lead"] and "not passed" in part["lead"]
     assert kept.detail["passed"] is False
     assert kept.detail["forms"][0]["failed"]
 

@@ -151,10 +151,13 @@ class _Models:
         return self._held[1]
 
 
-def tuned_contender(bench: Bench, run: TuneRun, base: Base | None = None) -> Contender:
+def tuned_contender(
+    bench: Bench, run: TuneRun, base: Base | None = None, hosted: Completer | None = None
+) -> Contender:
     """Build the tuned rung from the weights a run left, asked the way it was trained.
 
-    ``base`` defaults to the run's, loaded by its name; the system prompt is the run's. Raises
+    ``base`` defaults to the run's, loaded by its name; the system prompt is the run's; ``hosted``
+    answers where the weights are with a host. Raises
     InputError when the run left no adapter, or was trained on rows of the test split.
     """
     from metier.models.adapters import is_adapter
@@ -168,12 +171,18 @@ def tuned_contender(bench: Bench, run: TuneRun, base: Base | None = None) -> Con
             remedy="let `metier tune` finish, or name another run",
         )
     _refuse_seen(bench, run)
+    if hosted is not None:
+        return _tuned(run, hosted)
     weights = bench.workspace.artifacts.checkout(run.adapter)
     name = f"{run.base} + {run.id}"
     if is_adapter(weights):
         completer = LocalCompleter(base or load_base(run.base), weights, name)
     else:  # a full tune leaves a whole model
         completer = LocalCompleter(load_base(str(weights)), None, name)
+    return _tuned(run, completer)
+
+
+def _tuned(run: TuneRun, completer: Completer) -> Contender:
     return Contender(
         TUNED,
         completer,

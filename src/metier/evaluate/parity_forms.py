@@ -141,6 +141,11 @@ class Reference:
         """Log-probabilities of the given replies' tokens."""
         return self.score(self.given)
 
+    def settle(self) -> None:
+        """Say all there is to say, then leave the GPU to the forms: one model fits there."""
+        _ = self.answers, self.logprobs
+        self.base.model.to("cpu")
+
     def score(self, rows: Sequence[Given]) -> list[list[float]]:
         """Score other tokens."""
         from metier.models.engines.given import given_logprobs

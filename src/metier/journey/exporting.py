@@ -28,6 +28,7 @@ from metier.core.errors import InputError, NotFound, nearest
 from metier.core.objective import Objective
 from metier.core.records import Release, TuneRun
 from metier.core.types import Conversation, Json
+from metier.journey.hosted import refuse_hosted
 from metier.journey.session import Session, base_name, load_named_base, load_project_base
 from metier.models.adapters import CONFIG, NOTE
 from metier.models.export import check_free, copy_tokenizer, merge, save_merged, whole_folder
@@ -42,7 +43,6 @@ if TYPE_CHECKING:
 PRECISIONS = ("f32", "f16", "q8_0")
 FormName = Literal["adapter", "merged", "quantised", "gguf", "ollama"]
 FORMS: tuple[FormName, ...] = get_args(FormName)
-HOSTED = "hosted.json"
 MODELFILE = "Modelfile"
 INPUT = "{input}"
 _RUN = re.compile(r"^(latest|run_[0-9a-f]*)$")
@@ -189,13 +189,8 @@ def find_tuned(session: Session, key: str) -> Tuned:
             got=f"{run.id}, which is {run.state}",
             remedy="run `metier tune` again: it goes on from the last checkpoint",
         )
+    refuse_hosted(run)
     folder = ws.artifacts.checkout(weights)
-    if (folder / HOSTED).is_file():
-        raise InputError(
-            "a run whose weights are here",
-            got=f"{run.id}, which was tuned at {run.base}'s host",
-            remedy="a hosted model stays with its host: name it in [[serve.upstream]] instead",
-        )
     if release is not None:
         manifest = load_manifest(ws, release)
         return Tuned(release.name, run, folder, release.base, manifest.task, manifest.labels,

@@ -27,6 +27,7 @@ from metier.core.ids import new_id
 from metier.core.records import Probe
 from metier.core.types import Json
 from metier.journey.exporting import Tuned, find_tuned, load_tuned_base, whole_model
+from metier.journey.probed import EXPORTS
 from metier.journey.session import Session, make_bench
 from metier.journey.verbs import as_job
 from metier.models.adapters import NOTE
@@ -37,7 +38,6 @@ if TYPE_CHECKING:
     from metier.models.base import Base
     from metier.models.gguf import Precision
 
-KIND = "exports"
 PURPOSE = "parity"
 MADE = ("merged", "int8", "int4", "gguf f32", "gguf f16", "gguf q8_0")
 """Forms that are made here, in memory or in a folder that is removed afterwards."""
@@ -46,11 +46,13 @@ DEFAULT = ("merged", "int8", "gguf q8_0")
 
 @dataclass(frozen=True)
 class ServedAt:
-    """Where a served model answers. ``own``: this process serves it, so nothing leaves."""
+    """Where a served model answers. ``own``: this process serves it, so nothing leaves; ``plain``:
+    another engine does, which must be sent the system turn too."""
 
     url: str
     model: str
     own: bool = False
+    plain: bool = False
 
 
 @dataclass(frozen=True)
@@ -105,6 +107,7 @@ def _compare(
     from metier.evaluate.parity_forms import compare_form
 
     reference, split = _reference(session, found)
+    reference.settle()
     maker = _Maker(session, found, reference)
     made: dict[str, Making] = {name: partial(maker.made, name) for name in forms}
     if folder is not None:
@@ -227,7 +230,8 @@ class _Maker:
 
         settings = EndpointSettings(purpose=PURPOSE, api_key_env="METIER_API_KEY")
         completer = EndpointCompleter(served.url, served.model, check, settings)
-        yield Form(f"served {served.model}", completer, self._bars.served, whole=True)
+        bar = self._bars.half if served.plain else self._bars.served
+        yield Form(f"served {served.model}", completer, bar, whole=not served.plain)
 
     @property
     def _bars(self) -> ParityConfig:
@@ -296,7 +300,7 @@ def _keep(session: Session, found: Tuned, result: ParityFound) -> None:
         Probe(
             id=result.probe,
             created_at=datetime.now(UTC),
-            kind=KIND,
+            kind=EXPORTS,
             subject=found.run.id,
             version_id=found.run.version_id,
             run_id=found.run.id,

@@ -19,6 +19,8 @@ from metier.journey.judged import with_judged
 
 Kind = Literal["forgetting", "memorisation", "calibration", "robustness", "parity"]
 KINDS: tuple[Kind, ...] = get_args(Kind)
+EXPORTS = "exports"
+"""The kind of what `metier parity` found: evidence, with no metric that a target could name."""
 METRICS: Mapping[Kind, tuple[str, ...]] = {
     "forgetting": (
         "general_ability_drop",
@@ -63,9 +65,9 @@ def asked_kinds(objective: Objective) -> tuple[Kind, ...]:
 
 
 def probes_of(ws: Workspace, run_id: str) -> list[Probe]:
-    """Return the newest probe of each kind of a run, in the order of the kinds."""
+    """Return the newest probe of each kind of a run, in the order of the kinds; exports last."""
     newest = {probe.kind: probe for probe in ledger.list_probes(ws, run_id=run_id)}
-    return [newest[kind] for kind in KINDS if kind in newest]
+    return [newest[kind] for kind in (*KINDS, EXPORTS) if kind in newest]
 
 
 def with_probes(ws: Workspace, report: EvaluationReport) -> EvaluationReport:

@@ -13,6 +13,7 @@ from metier.core.codec import to_json
 from metier.core.errors import InputError
 from metier.core.records import DataVersion, EvaluationReport, Release, TuneRun
 from metier.core.types import Json
+from metier.journey.hosted import refuse_hosted
 from metier.journey.probed import with_probes
 from metier.journey.session import Session, make_bench
 from metier.journey.trust import trust_of
@@ -40,6 +41,7 @@ def make_release(session: Session, run_id: str = ledger.LATEST) -> Release:
     ws = session.workspace
     run = ledger.get_run(ws, run_id)
     _weights(run)
+    refuse_hosted(run)
     report = _evaluation(session, run)
     bench = make_bench(session, run.version_id)
     _refuse_changed(bench, report)

@@ -16,7 +16,8 @@ def resources_for(project: Project, name: str) -> Resources:
 
     A cycle needs nothing of its own: its stages are jobs themselves.
     """
-    if name not in ("tune", "baseline", "evaluate", "probe"):
+    hosted = name == "tune" and project.tune.method.type == "hosted"
+    if hosted or name not in ("tune", "baseline", "evaluate", "probe"):
         return Resources()
     try:
         shape = Shape.read(find_base(project.project.base))

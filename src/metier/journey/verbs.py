@@ -21,6 +21,7 @@ from metier.core.jobs import JobContext
 from metier.core.records import DataVersion, Difference, EvaluationReport, Look, TuneRun
 from metier.core.types import Json
 from metier.journey.forecasting import keep_actual
+from metier.journey.hosted import hosted_completer, tune_at_host, tuned_base_name
 from metier.journey.probed import probes_of, with_probes
 from metier.journey.resources import resources_for
 from metier.journey.session import (
@@ -115,6 +116,8 @@ def tune_base(session: Session, version: str = ledger.LATEST, *, restart: bool =
 
     found = ledger.get_version(session.workspace, version)
     project = session.project
+    if project.tune.method.type == "hosted":
+        return _tune_at_host(session, found, restart=restart)
 
     def work(_: object) -> TuneRun:
         return tune(
@@ -133,6 +136,14 @@ def tune_base(session: Session, version: str = ledger.LATEST, *, restart: bool =
     run = as_job(session, "tune", config, work, lambda run: run.id)
     keep_actual(session, run)
     return run
+
+
+def _tune_at_host(session: Session, version: DataVersion, *, restart: bool) -> TuneRun:
+    def work(_: object) -> TuneRun:
+        return tune_at_host(session, version, resume=not restart)
+
+    config: Json = {"version": version.id, "restart": restart, "hosted": True}
+    return as_job(session, "tune", config, work, lambda run: run.id)
 
 
 def evaluate_run(
@@ -164,7 +175,8 @@ def evaluate_run(
 
     def work(_: object) -> EvaluationReport:
         base = load_project_base(session) if found.base == base_name(session) else None
-        contender = replace(tuned_contender(bench, found, base), rung=rung)
+        hosted = hosted_completer(session, found)
+        contender = replace(tuned_contender(bench, found, base, hosted), rung=rung)
         report = evaluate(bench, contender, split=split)
         if rung == TUNED and split == "test" and wants_tuned_rag(bench):
             evaluate(bench, tuned_rag(library(bench), contender), split=split)
@@ -309,6 +321,6 @@ def finished_run(session: Session, version: DataVersion) -> TuneRun | None:
         if ledger.PART in run.config:  # a point of a learning curve
             continue
         settings = {name: run.config.get(name) for name in wanted}
-        if run.state == "done" and run.base == base_name(session) and settings == wanted:
+        if run.state == "done" and run.base == tuned_base_name(session) and settings == wanted:
             return run
     return None

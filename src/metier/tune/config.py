@@ -81,7 +81,37 @@ class Full(Section):
     (WiSE-FT, arXiv 2109.01903); 1: the tuned ones."""
 
 
-Method = Annotated[Lora | Qlora | Peft | Full, Field(discriminator="type")]
+class HostedHyperparameters(Section):
+    """What a host is asked for; auto leaves it to the host."""
+
+    n_epochs: Annotated[int, Field(ge=1)] | Literal["auto"] = "auto"
+    """Passes over the training rows."""
+    batch_size: Annotated[int, Field(ge=1)] | Literal["auto"] = "auto"
+    """Examples per optimiser step."""
+    learning_rate_multiplier: Annotated[float, Field(gt=0)] | Literal["auto"] = "auto"
+    """What the host's own learning rate is multiplied by."""
+
+
+class Hosted(Section):
+    """Send the rows to an OpenAI-compatible fine-tuning API, once [privacy.egress] permits it."""
+
+    type: Literal["hosted"] = "hosted"
+    """Which method this table sets up."""
+    url: str = Field(default="https://api.openai.com/v1", min_length=1)
+    """Address of the API, up to and with /v1."""
+    model: str = Field(min_length=1)
+    """Model to tune, by its name at the host."""
+    key_env: str = "OPENAI_API_KEY"
+    """Environment variable that holds the key."""
+    suffix: str = Field(default="", max_length=64)
+    """Ending for the tuned model's name at the host; empty: none."""
+    hyperparameters: HostedHyperparameters = HostedHyperparameters()
+    """What the host is asked for."""
+    poll_s: float = Field(default=5.0, gt=0, le=600)
+    """Seconds between two questions how the job stands; more while nothing changes, up to 60."""
+
+
+Method = Annotated[Lora | Qlora | Peft | Full | Hosted, Field(discriminator="type")]
 
 
 class Replay(Section):
@@ -235,6 +265,10 @@ class Schedule(Section):
     """Fraction of all optimiser steps over which the rate rises from zero."""
 
 
+OF_HOSTED = frozenset({"method", "algorithm", "eval_examples", "seed"})
+"""Settings that a hosted method has, too."""
+
+
 class TuneConfig(Section):
     """How the base model is fine-tuned on a frozen data version."""
 
@@ -287,3 +321,26 @@ class TuneConfig(Section):
     needs an entry in [privacy.egress]); needs the extra `mlflow` (absent: none)."""
     seed: int = Field(default=0, ge=0)
     """Seed of the adapter's start, the order of examples and dropout."""
+
+    @model_validator(mode="after")
+    def _a_host_decides_the_rest(self) -> Self:
+        if not isinstance(self.method, Hosted):
+            return self
+        usual = type(self).model_fields
+        changed = [
+            name
+            for name, value in self
+            if name not in OF_HOSTED and value != usual[name].get_default(call_default_factory=True)
+        ]
+        learned = type(self.algorithm).model_fields
+        changed += [
+            f"algorithm.{name}"
+            for name, value in self.algorithm
+            if name not in ("type", "beta") and value != learned[name].default
+        ]
+        if changed:
+            raise ValueError(
+                f"a hosted method takes no {', '.join(changed)}: what the host is asked for stands "
+                "in method.hyperparameters"
+            )
+        return self

@@ -30,6 +30,7 @@ def parity(
     serve: Annotated[bool, typer.Option("--serve", help="Serve the release, and compare.")] = False,
     url: Annotated[str, typer.Option(help="A served model's API, e.g. http://host:8000/v1.")] = "",
     model: Annotated[str, typer.Option(help="The model's name there.")] = "champion",
+    plain: Annotated[bool, typer.Option("--plain", help="Another engine than metier's.")] = False,
     directory: Directory = HERE,
     as_json: AsJson = False,
 ) -> None:
@@ -38,7 +39,7 @@ def parity(
 
     only_these = () if (folder or url or serve) else DEFAULT
     with session(directory) as opened, ExitStack() as stack:
-        served = ServedAt(url, model) if url else None
+        served = ServedAt(url, model, plain=plain) if url else None
         if serve:
             from metier.apps.http.own import serving
 

@@ -2,9 +2,14 @@
 
 from __future__ import annotations
 
+from typing import TYPE_CHECKING
+
 import typer
 
-from metier.apps.cli.frame import HERE, AsJson, Directory, say, session, show
+from metier.apps.cli.frame import HERE, AsJson, Directory, say, session, show, table
+
+if TYPE_CHECKING:
+    from metier.journey.session import Session
 
 app = typer.Typer()
 
@@ -16,6 +21,8 @@ def tune(
     queue: bool = typer.Option(False, "--queue", help="Queue it for a `metier worker` instead."),
     restart: bool = typer.Option(False, help="Start anew even where a run could be resumed."),
     cancel: bool = typer.Option(False, "--cancel", help="Cancel the hosted job under way."),
+    explain: bool = typer.Option(False, "--explain", help="Say why each setting is what it is."),
+    dry_run: bool = typer.Option(False, "--dry-run", help="Plan the run; train nothing."),
     as_json: AsJson = False,
 ) -> None:
     """Fine-tune the base model. Interrupted, the same command goes on from the last checkpoint."""
@@ -24,6 +31,10 @@ def tune(
     from metier.journey.verbs import tune_base
 
     with session(directory) as opened:
+        if explain:
+            return _explain(opened, as_json)
+        if dry_run:
+            return _plan(opened, version, as_json)
         if cancel:
             gone = cancel_at_host(opened)
             show(gone, as_json, lambda: say(f"cancelled the hosted job of {gone.id}"))
@@ -44,3 +55,40 @@ def tune(
         say("next: metier evaluate")
 
     show(run, as_json, text)
+
+
+def _explain(opened: Session, as_json: bool) -> None:
+    from metier.journey.explaining import explain_tune
+
+    found = explain_tune(opened)
+
+    def text() -> None:
+        rows = [(row.key, _value(row.value), row.origin) for row in found]
+        table(["setting", "value", "from"], rows, "[tune]")
+        for row in found:
+            say(f"{row.key}: {row.why} ({row.source})")
+
+    show(found, as_json, text)
+
+
+def _plan(opened: Session, version: str, as_json: bool) -> None:
+    from metier.core.codec import to_json
+    from metier.journey.explaining import plan_tune
+
+    found = plan_tune(opened, version)
+
+    def text() -> None:
+        for key, value in to_json(found).items():
+            if key != "notes":
+                say(f"{key.replace('_', ' ')}: {_value(value)}")
+        for note in found.notes:
+            say(note)
+        say("next: metier forecast says what it takes; metier tune runs it")
+
+    show(found, as_json, text)
+
+
+def _value(value: object) -> str:
+    if isinstance(value, int) and not isinstance(value, bool):
+        return f"{value:,}"
+    return "none" if value is None else str(value)

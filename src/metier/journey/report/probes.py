@@ -22,6 +22,7 @@ TITLES = {
     "calibration": "Whether its confidence can be trusted",
     "robustness": "The same, written differently",
     "parity": "The same model, run in two ways",
+    "exports": "The same model, exported",
 }
 
 
@@ -170,12 +171,37 @@ def _parity(probe: Probe) -> Row:
     return {"lead": f"{words[0]} {', '.join(words[1:])}: {passed}."}
 
 
+def _exports(probe: Probe) -> Row:
+    """One sentence for each form."""
+    detail = probe.detail
+    said = [_form_words(form) for form in detail.get("forms", [])]
+    said += [f"{name} was not run." for name in detail.get("not_run", {})]
+    where = f"On {detail.get('rows')} {detail.get('split')} rows, beside the model as it was tuned."
+    return {"lead": " ".join([where, *said])}
+
+
+def _form_words(form: Mapping[str, Json]) -> str:
+    same = _estimate(form["same"])
+    parts = [f"share of equal replies {numbers.interval(same)} (n={same.n})"]
+    if form.get("logprob_mean") is not None:
+        parts.append(
+            f"log-probabilities {form['logprob_mean']:.2g} nats apart on average, at most "
+            f"{form['logprob_max']:.2g}, over {form['tokens']:,} tokens"
+        )
+    if form.get("difference") is not None:
+        change = numbers.interval(_estimate(form["difference"]), signed=True)
+        parts.append(f"{form['metric']} {change}")
+    missed = f"not passed: {'; '.join(form['failed'])}" if form["failed"] else "passed"
+    return f"{form['form']}: {', '.join(parts)}: {missed}."
+
+
 DRAWN: Mapping[str, Callable[[Probe], Row]] = {
     "forgetting": _forgetting,
     "memorisation": _memorisation,
     "calibration": _calibration,
     "robustness": _robustness,
     "parity": _parity,
+    "exports": _exports,
 }
 
 

@@ -17,7 +17,7 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any, Literal
+from typing import Any, Literal, NoReturn
 
 from metier.core import ledger
 from metier.core.errors import ConfigError, InputError, ModelUnavailable, OutOfSpace
@@ -110,6 +110,15 @@ def tune_hosted(
         host.check(method.url, PURPOSE, 0)
         found = _watch(job, _created(job, task), task)
         return _finish(job, found)
+
+
+def trainable(config: TuneConfig, beginning: object) -> NoReturn:
+    """Refuse: what is trained is not here. Raises ConfigError."""
+    raise ConfigError(
+        "a method that trains on this machine (a sweep, a curve or a forecast needs one)",
+        got=f'method.type = "{config.method.type}"',
+        remedy='take method = { type = "lora" } in [tune]',
+    )
 
 
 def cancel_hosted(ws: Workspace, run: TuneRun, host: Host) -> TuneRun:
