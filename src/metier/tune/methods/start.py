@@ -64,7 +64,7 @@ def load_whole(folder: Path) -> Any:
 
 
 def _located(name: str, ws: Workspace) -> tuple[Path, Ref | None]:
-    folder = Path(name).expanduser()
+    folder = ws.root / Path(name).expanduser()
     if folder.is_dir():
         return folder, None
     try:
@@ -75,7 +75,7 @@ def _located(name: str, ws: Workspace) -> tuple[Path, Ref | None]:
             "a run, a release or a folder in [tune] start_from",
             got=repr(name),
             remedy="`metier report` lists runs, `metier release` releases; a folder is looked for "
-            "from where the command is run",
+            "from the folder of metier.toml",
         ) from error
     if run.adapter is None:
         raise InputError(

@@ -1,8 +1,8 @@
 """New tokens: words of the domain that the tokenizer breaks into many pieces.
 
 A word that is one token is read and written in one step. Its first embedding is the mean of its
-pieces' (as in arXiv 2305.14696's baseline and transformers' own "mean of the old" made local): it
-begins where the model already reads the word, and learns from there.
+pieces' (adaptive tokenization, arXiv 2109.07460): it begins where the model already reads the
+word, and learns from there.
 """
 
 from __future__ import annotations
