@@ -87,8 +87,9 @@ class Curves {
     const every = [...this.series.keys()];
     const names = every.filter((name) => !(ASIDE.test(name) && banded(name.replace(ASIDE, ""))));
     const losses = names.filter((name) => name.endsWith("loss"));
-    const rest = names.filter((name) => !losses.includes(name))
-      .map((name) => [name, banded(name) ? [name, `${name}_low`, `${name}_high`] : [name]]);
+    const first = (name) => (name.startsWith("validation") ? 0 : 1);
+    const rest = names.filter((name) => !losses.includes(name)).sort((a, b) => first(a) - first(b))
+      .map((name) => [name, banded(name) ? [`${name}_low`, `${name}_high`, name] : [name]]);
     return losses.length ? [["Loss", losses], ...rest] : rest;
   }
 
@@ -114,11 +115,11 @@ class Curves {
     if (main) figure.className = "wide";
     const caption = document.createElement("figcaption");
     caption.textContent = title.replaceAll("_", " ");
-    const counts = this.series.get(`${title}_n`), band = names.length === 3 && names[1] === `${title}_low`;
+    const counts = this.series.get(`${title}_n`), band = names[0] === `${title}_low`;
     if (band && counts) {
       const note = document.createElement("span");
       note.className = "quiet";
-      note.textContent = ` n ${[...counts.values()].at(-1)}, band: 95% interval`;
+      note.textContent = ` n ${[...counts.values()].at(-1)}, 95% interval`;
       caption.append(note);
     }
     const holder = document.createElement("div");
@@ -133,12 +134,12 @@ class Curves {
       scales: { x: { time: false } },
       axes: [axis({ size: 30, values: (_, all) => all.map((step) => (Number.isInteger(step) ? step : "")) }), axis({ size: 58, values: (_, all) => all.map(short) })],
       series: [{ label: "step" }, ...names.map((name, index) => ({
-        label: name.replaceAll("_", " "), spanGaps: true,
-        stroke: colour(band ? "--s0" : `--s${index % 4}`), width: band && index ? 0 : 2,
+        label: band && name !== title ? name.replace(`${title}_`, "") : name.replaceAll("_", " "), spanGaps: true,
+        stroke: colour(band ? "--s0" : `--s${index % 4}`), width: band && name !== title ? 0 : 2,
         dash: index && !band ? [7, 4] : undefined, value: (_, value) => short(value),
-        points: { show: (plot, i) => !(band && i > 1) && plot.data[i].filter((value) => value != null).length < 25, size: 5 },
+        points: { show: (plot, i) => !(band && i < 3) && plot.data[i].filter((value) => value != null).length < 25, size: 5 },
       }))],
-      bands: band ? [{ series: [3, 2], fill: colour("--accent-soft") }] : [],
+      bands: band ? [{ series: [2, 1], fill: colour("--accent-soft") }] : [],
     };
     const plot = new uPlot(options, this.data(names), holder);
     this.showLast(plot);
