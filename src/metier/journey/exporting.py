@@ -143,7 +143,7 @@ def wanted(form: str, bits: int = 8, precision: str = "q8_0") -> Wanted:
         raise InputError("8 or 4 bits", got=str(bits))
     if precision not in PRECISIONS:
         raise InputError("a precision", got=repr(precision), remedy=nearest(precision, PRECISIONS))
-    return Wanted(cast(FormName, form), cast("Bits", bits), cast("Precision", precision))
+    return Wanted(form, cast("Bits", bits), cast("Precision", precision))
 
 
 def plan_export(session: Session, key: str, asked: Wanted, into: Path) -> ExportPlan:

@@ -12,7 +12,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from itertools import takewhile
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
 from metier.core.completer import Capabilities, Sampling
 from metier.core.errors import BoundaryError, ModelUnavailable
@@ -131,7 +131,9 @@ class LlamaCppCompleter:
             return Completion("", "error", error=str(error))
         choice, used = reply["choices"][0], reply.get("usage", {})
         usage = Usage(used.get("prompt_tokens", 0), used.get("completion_tokens", 0))
-        finish = "length" if choice.get("finish_reason") == "length" else "stop"
+        finish: Literal["stop", "length"] = (
+            "length" if choice.get("finish_reason") == "length" else "stop"
+        )
         text = choice["message"].get("content") or ""
         return Completion(text, finish, usage, Timing(time.perf_counter() - start))
 
