@@ -9,7 +9,7 @@ successive halving on the way; each measurement is a line of the cache, so that 
 interrupted and goes on. From these same runs are computed: the exhaustive best, what the sweep's
 scheduler picks (the real one, over the measured values), and random search at the same cost,
 averaged over all its draws. A full run is made small (8 labels, 600 training rows, 300
-validation rows, 2 epochs of the bundled base in small batches): 80 of them are about an hour of one core.
+validation rows, 2 epochs of the bundled base in small batches): 80 of them take a core an hour.
 """
 
 from __future__ import annotations

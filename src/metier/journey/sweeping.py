@@ -14,16 +14,18 @@ import tempfile
 import time
 from collections.abc import Callable
 from dataclasses import dataclass
+from io import BytesIO
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from metier.core import ledger
+from metier.core.artifacts import write_atomically
 from metier.core.costs import Prices
 from metier.core.errors import InputError, NotFound
-from metier.core.lineage import Ref
 from metier.core.records import DataVersion, TuneRun
 from metier.core.types import Json, digest
 from metier.core.workspace import Workspace
+from metier.journey import adopting
 from metier.journey.session import Session, base_name, load_project_base, make_bench
 from metier.tune.sweep.planning import Plan, make_plan
 
@@ -74,12 +76,21 @@ def outline_sweep(session: Session, version: str = ledger.LATEST) -> Outline:
     )
 
 
-def run_sweep(session: Session, version: str = ledger.LATEST, *, join: bool = False) -> SweepResult:
+def run_sweep(
+    session: Session,
+    version: str = ledger.LATEST,
+    *,
+    join: bool = False,
+    adopt: bool = False,
+    wait_s: float = JOIN_S,
+) -> SweepResult:
     """Run the project's sweep to its end, or go on with it where it stopped.
 
-    With ``join`` only a sweep that another worker has begun is worked on. A sweep that is at its
-    end is judged again, and nothing is trained. Raises InputError where nothing could be measured,
-    NotFound where there is nothing to join.
+    With ``join`` only a sweep that another worker has begun (or begins within ``wait_s``) is
+    worked on. With ``adopt`` the best settings are written to metier.toml and the run they left is the project's latest. A sweep
+    that is at its end is judged again, and nothing is trained.
+
+    Raises InputError where nothing could be measured, NotFound where there is nothing to join.
     """
     from metier.core.codec import to_json
     from metier.tune.sweep.budget import spent
@@ -89,7 +100,7 @@ def run_sweep(session: Session, version: str = ledger.LATEST, *, join: bool = Fa
 
     ground = _ground(session, version)
     if join:
-        _await(session.workspace, ground.name)
+        _await(session.workspace, ground.name, wait_s)
     workspace = session.workspace
     with SweepStore.open(workspace.db, ground.name, ground.kept, higher=ground.higher) as store:
         sweeping = _sweeping(session, ground, store)
@@ -105,26 +116,19 @@ def run_sweep(session: Session, version: str = ledger.LATEST, *, join: bool = Fa
             )
         store.finish(to_json({"words": result.words, "settings": result.settings}))
     workspace.audit.append(None, KIND, ground.name, {"run": result.winner.run})
+    if adopt:
+        adopting.adopt(session, result)
     return result
 
 
-def adopt_run(session: Session, result: SweepResult) -> TuneRun | None:
-    """Make the winner's run one of the project's own, as if `metier tune` had made it.
+def write_page(result: SweepResult, out: Path) -> Path:
+    """Write the page of a sweep; return the file's path."""
+    from metier.journey.report.sweep import sweep_page
 
-    None where the winner was not trained to its end: then `metier tune` is still to be run.
-    """
-    workspace, found = session.workspace, result.winner.run
-    trial = ledger.get_run(workspace, found) if found else None
-    if trial is None or trial.adapter is None:
-        return None
-    for run in ledger.list_runs(workspace, trial.version_id):
-        if run.summary.get("adopted_from") == trial.id:
-            return run
-    config = {key: value for key, value in trial.config.items() if key != ledger.TRIAL_OF}
-    own = ledger.start_run(workspace, trial.version_id, trial.base, config)
-    workspace.lineage.record(Ref("run", own.id), [(Ref("run", trial.id), "adopted from")])
-    summary = {**trial.summary, "adopted_from": trial.id}
-    return ledger.finish_run(workspace, own.id, "done", trial.adapter, summary)
+    path = out.resolve()
+    path.parent.mkdir(parents=True, exist_ok=True)
+    write_atomically(path, BytesIO(sweep_page(result).encode()))
+    return path
 
 
 @dataclass(frozen=True)
@@ -222,11 +226,11 @@ def _full_run_s(session: Session, version: DataVersion) -> float | None:
     return None
 
 
-def _await(workspace: Workspace, name: str) -> None:
+def _await(workspace: Workspace, name: str, wait_s: float) -> None:
     """Wait until another worker has begun the sweep."""
     from metier.tune.sweep.store import SweepStore
 
-    until = time.monotonic() + JOIN_S
+    until = time.monotonic() + wait_s
     while True:
         try:
             SweepStore.open(workspace.db, name).close()
@@ -353,4 +357,4 @@ class _Work:
         return None
 
 
-__all__ = ["Outline", "adopt_run", "outline_sweep", "run_sweep"]
+__all__ = ["Outline", "outline_sweep", "run_sweep", "write_page"]

@@ -30,6 +30,7 @@ VERBS: dict[str, str] = {
     "inspect": "Show examples as the model sees them, supervised tokens marked.",
     "forecast": "What a tune takes: memory, time, money; which base to take.",
     "tune": "Fine-tune the base model on a data version.",
+    "sweep": "Search settings: learning rate, rank, epochs, batch.",
     "evaluate": "Measure a tuned run, or score a file of existing predictions.",
     "retrieve": "Search the project's documents; measure how much is found.",
     "probe": "Side effects of a tune: forgetting, leaks, calibration.",

@@ -28,7 +28,7 @@ def setting(config: TuneConfig, name: str) -> Any:
     """
     here: Any = config
     for part in name.split("."):
-        if part not in type(here).model_fields if hasattr(here, "model_fields") else True:
+        if part not in getattr(type(here), "model_fields", ()):
             raise ConfigError(
                 "a setting of [tune] in [sweep] space",
                 got=repr(name),

@@ -1,0 +1,208 @@
+"""Sweeps from the plan to the adopted settings, killed on the way, and shared by workers."""
+
+from __future__ import annotations
+
+import os
+import signal
+import subprocess
+import sys
+import tomllib
+from pathlib import Path
+
+import pytest
+from sweep_cases import SWEEP, make_project, opened, trial_runs
+
+from metier.core import ledger
+from metier.core.errors import ConfigError, InputError, NotFound
+from metier.journey.sweeping import outline_sweep, run_sweep, write_page
+from metier.tune.sweep.result import SweepResult
+
+HERE = Path(__file__).parent
+PATHS = [str(HERE), str(HERE.parent), str(HERE.parent / "tune")]
+CHILD = """
+import os, signal, sys
+from pathlib import Path
+sys.path[:0] = sys.argv[3:]
+from sweep_cases import opened
+from metier.core.progress import Progress
+from metier.journey.sweeping import run_sweep
+
+left = int(sys.argv[2])
+def sink(event):
+    global left
+    if event.kind == "metric" and "train_loss" in event.values:
+        left -= 1
+        if left == 0: os.kill(os.getpid(), signal.SIGKILL)
+with opened(Path(sys.argv[1]), Progress(sink)) as session:
+    run_sweep(session)
+"""
+
+
+def child(file: Path, kill_after_steps: int) -> subprocess.Popen[bytes]:
+    return subprocess.Popen(
+        [sys.executable, "-c", CHILD, str(file), str(kill_after_steps), *PATHS],
+        env=os.environ | {"OMP_NUM_THREADS": "1"},
+        stdout=subprocess.DEVNULL,
+        stderr=subprocess.PIPE,
+    )
+
+
+def values(result: SweepResult) -> dict[tuple[float, int], tuple[int, float]]:
+    """(learning rate, rung) -> (step, metric)."""
+    return {
+        (float(trial.settings["lr"]), rung): (one.step, one.estimate.value)
+        for trial in result.trials
+        for rung, one in trial.measured.items()
+    }
+
+
+def test_a_dry_run_says_what_it_costs_and_does_nothing(tmp_path: Path) -> None:
+    with opened(make_project(tmp_path)) as session:
+        planned = outline_sweep(session)
+        assert planned.plan.trials == 4
+        assert planned.plan.runs <= 3
+        assert planned.exhaustive_runs == 4
+        assert planned.seconds is None
+        assert ledger.list_runs(session.workspace) == []
+
+
+def test_a_sweep_finds_a_winner_and_adopts_it(tmp_path: Path) -> None:
+    file = make_project(tmp_path)
+    with opened(file) as session:
+        found = run_sweep(session, adopt=True)
+        assert found.spent.runs <= 3
+        furthest = {one.last.step / one.last.steps for one in found.trials if one.last}
+        assert found.winner.last is not None
+        assert found.winner.last.step / found.winner.last.steps == max(furthest) == 1
+        assert found.runner_up is not None
+        assert found.runner_up.share == 1
+        assert found.corrected.value <= found.estimate.value
+        assert found.estimate.n == 24
+        # Only validation rows were asked, and the disk holds nothing of the losers.
+        reports = ledger.list_evaluations(session.workspace, ledger.get_version(session.workspace).id)
+        assert {one.split for one in reports} == {"validation"}
+        dropped = [one.run for one in found.trials if one.state == "dropped"]
+        assert len(dropped) == 2
+        for run in dropped:
+            assert not list((session.workspace.work_dir / "tune").glob(f"{run}/checkpoint-*"))
+        # The winner's run is the project's own, the settings are in the file, the comment stays.
+        own = ledger.get_run(session.workspace)
+        assert own.summary["adopted_from"] == found.winner.run
+        assert own.config["lr"] == found.settings["lr"]
+        page = write_page(found, tmp_path / "sweep.html").read_text()
+        assert f"lr = {found.settings['lr']}" in page
+    text = file.read_text()
+    assert tomllib.loads(text)["tune"]["lr"] == found.settings["lr"]
+    assert "# by hand" in text
+
+
+def test_a_finished_sweep_is_not_trained_again(tmp_path: Path) -> None:
+    with opened(make_project(tmp_path)) as session:
+        first = run_sweep(session)
+        runs = trial_runs(session)
+        again = run_sweep(session)
+        assert values(again) == values(first)
+        assert again.words == first.words
+        assert trial_runs(session) == runs
+
+
+def test_killed_it_goes_on_to_the_same_results(tmp_path: Path) -> None:
+    with opened(make_project(tmp_path / "whole")) as session:
+        whole = values(run_sweep(session))
+        count = len(trial_runs(session))
+    file = make_project(tmp_path / "killed")
+    for steps in (3, 11):
+        process = child(file, steps)
+        _, told = process.communicate(timeout=300)
+        assert process.returncode == -signal.SIGKILL, told.decode()
+    with opened(file) as session:
+        again = run_sweep(session)
+        assert values(again) == pytest.approx(whole, rel=1e-5)
+        assert len(trial_runs(session)) == count  # no trial was begun a second time
+
+
+def test_workers_share_a_sweep(tmp_path: Path, database_url: str) -> None:
+    file = make_project(tmp_path, store=database_url)
+    with opened(file) as session, pytest.raises(NotFound):
+        run_sweep(session, join=True, wait_s=0)
+    workers = [child(file, -1), child(file, -1)]
+    for worker in workers:
+        _, told = worker.communicate(timeout=300)
+        assert worker.returncode == 0, told.decode()
+    with opened(file) as session:
+        found = run_sweep(session, join=True)
+        assert len(trial_runs(session)) == len(found.trials) == 4
+        reports = ledger.list_evaluations(session.workspace, ledger.get_version(session.workspace).id)
+        measured = [one.evaluation for trial in found.trials for one in trial.measured.values()]
+        assert sorted(measured) == sorted(one.id for one in reports)  # each piece was done once
+
+
+def test_a_rate_at_which_the_loss_runs_away_ends_one_trial(tmp_path: Path) -> None:
+    sweep = SWEEP | {"space": {"lr": {"values": [1e-3, 0.99]}}, "finalists": 1}
+    with opened(make_project(tmp_path, sweep)) as session:
+        from metier.journey import sweeping
+
+        train = sweeping._Work.train
+
+        def diverges(self, trial, share):  # type: ignore[no-untyped-def]
+            if trial.settings["lr"] == 0.99:
+                raise InputError("a finite training loss", got="NaN at step 3")
+            return train(self, trial, share)
+
+        with pytest.MonkeyPatch.context() as patch:
+            patch.setattr(sweeping._Work, "train", diverges)
+            found = run_sweep(session)
+        failed = next(one for one in found.trials if one.failed)
+        assert failed.settings == {"lr": 0.99}
+        assert "NaN at step 3" in str(failed.failed)
+        assert found.settings == {"lr": 1e-3}
+
+
+def test_settings_in_turn_build_on_the_best_before(tmp_path: Path) -> None:
+    space = {"lr": {"values": [1e-4, 1e-2]}, "r": {"values": [4, 8]}}
+    sweep = SWEEP | {"space": space, "order": "in_turn", "finalists": 1}
+    with opened(make_project(tmp_path, sweep)) as session:
+        found = run_sweep(session)
+        rate = max(
+            (one for one in found.trials if one.bracket == 0),
+            key=lambda one: (len(one.measured), one.last.estimate.value if one.last else 0),
+        ).settings["lr"]
+        later = [one for one in found.trials if one.bracket == 1]
+        assert [dict(one.settings) for one in later] == [{"lr": rate, "method.r": 8}]
+
+
+def test_later_brackets_are_suggested_by_optuna_and_new(tmp_path: Path) -> None:
+    space = {"lr": {"type": "log", "low": 1e-4, "high": 3e-2}}
+    budget = {"type": "runs", "at_most": 4}
+    sweep = SWEEP | {
+        "space": space, "trials": 4, "brackets": 2, "finalists": 1, "budget": budget,
+    }  # fmt: skip
+    with opened(make_project(tmp_path, sweep)) as session:
+        found = run_sweep(session)
+        rates = [float(one.settings["lr"]) for one in found.trials]
+        assert len(set(rates)) == 4
+        assert all(1e-4 <= rate <= 3e-2 for rate in rates)
+
+
+def test_money_that_is_spent_ends_it_with_what_was_found(tmp_path: Path) -> None:
+    sweep = SWEEP | {"budget": {"type": "money", "usd": 1e-12}}
+    with opened(make_project(tmp_path, sweep)) as session:
+        with pytest.raises(InputError, match="larger budget"):
+            _after(session, 0)
+
+
+def _after(session, pieces: int):  # type: ignore[no-untyped-def]
+    """Run with a price per second that is felt from the first piece on."""
+    from metier.tune.sweep import budget
+
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(budget, "expected_s", lambda *_: 1.0)
+        return run_sweep(session)
+
+
+def test_a_range_that_tune_does_not_take_is_refused_before_anything_is_spent(
+    tmp_path: Path,
+) -> None:
+    sweep = SWEEP | {"space": {"lr": {"values": [1e-3, 2.0]}}}
+    with opened(make_project(tmp_path, sweep)) as session, pytest.raises(ConfigError, match="lr"):
+        run_sweep(session)
