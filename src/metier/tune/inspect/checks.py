@@ -16,7 +16,7 @@ from typing import Any
 from metier.core.errors import InputError
 from metier.tune.inspect.boilerplate import JSON_STARTS, Reply, Shared, shared_words
 from metier.tune.inspect.frame import Frame
-from metier.tune.inspect.types import PROMPT_ROLES, Finding, Row, Turn
+from metier.tune.inspect.types import PROMPT_ROLES, Finding, Row, Severity, Turn
 
 NAMED = 5
 AFTER_END = 3
@@ -78,7 +78,7 @@ def _finding(
     """Yield the finding where ``judge`` finds one in any row."""
     ids = [row.encoded.example_id for row in rows if judge(row)]
     if ids:
-        severity = "note" if note else "refuse"
+        severity: Severity = "note" if note else "refuse"
         yield Finding(check, severity, text, remedy, len(ids), len(rows), tuple(ids[:NAMED]))
 
 

@@ -12,6 +12,8 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
+from jinja2.exceptions import TemplateError
+
 from metier.models import chat
 from metier.tune.inspect.types import Turn
 
@@ -55,8 +57,11 @@ def frame_of(tokenizer: Any) -> Frame:
     """Read the frame off the tokenizer's chat template."""
     _, end = chat.end_of_turn(tokenizer)
     ends = frozenset({end})
-    frame = Frame(ends, _headers(tokenizer, ends))
-    return frame if _tells_apart(tokenizer, frame) else Frame(ends)
+    try:
+        frame = Frame(ends, _headers(tokenizer, ends))
+        return frame if _tells_apart(tokenizer, frame) else Frame(ends)
+    except (TemplateError, ValueError):  # it refuses two turns of each, or changes their words
+        return Frame(ends)
 
 
 Spoken = Sequence[tuple[str, str]]

@@ -56,7 +56,7 @@ def encode(
     for example in examples:
         conversation = spoken(example)
         before = Counter(counts)
-        outcome = NO_TARGET
+        outcome: Masked | str = NO_TARGET
         if conversation:
             with _named(example.id):
                 outcome = _one(conversation, tokenizer, max_tokens, counts)
