@@ -2,7 +2,9 @@
 
 import math
 import subprocess
+import sys
 from dataclasses import replace
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -276,3 +278,16 @@ def test_checkpointing_changes_no_loss_and_the_run_tells_its_memory(workspace: W
     plain = losses("auto")
     assert losses(True) == pytest.approx(plain, rel=1e-6)
     assert all(math.isfinite(loss) for loss in plain)
+
+
+@pytest.mark.slow
+def test_the_benchmark_holds_forecasts_against_real_tunes() -> None:
+    import re
+
+    script = Path(__file__).resolve().parents[2] / "benchmarks" / "forecast.py"
+    done = subprocess.run(
+        [sys.executable, str(script), "--small"], capture_output=True, text=True, check=False
+    )
+    assert done.returncode == 0, done.stderr[-2000:]
+    found = re.search(r"Within 20% of measured peak memory: (\d) of 2", done.stdout)
+    assert found is not None and found.group(1) == "2", done.stdout
