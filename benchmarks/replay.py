@@ -224,7 +224,7 @@ def heading(way: Way) -> list[str]:
         f"\n## Replay, and LoRA beside full, {datetime.now(UTC):%Y-%m-%d}",
         f"`python benchmarks/replay.py`, revision {revision()}, {machine()}. "
         f"metier/tiny, banking77: {way.rows:,} messages, {way.epochs:g} passes, seed {SEED}; "
-        f"tested on {way.tested}. Intervals: 95%. Memory: the most above what the loaded base takes.",
+        f"tested on {way.tested}. Intervals: 95%. Memory: the most above the loaded base.",
         "",
     ]
 

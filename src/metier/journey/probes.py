@@ -283,7 +283,7 @@ def _other_way(subject: _Subject) -> Json:
 
 
 def _one_by_one(subject: _Subject) -> Json:
-    from metier.models.adapters import is_adapter, load_apart
+    from metier.models.adapters import base_for, is_adapter, load_apart
     from metier.models.base import load_base, wrap
     from metier.models.engines.local import LocalCompleter
 
@@ -291,7 +291,8 @@ def _one_by_one(subject: _Subject) -> Json:
     if not is_adapter(weights):
         return LocalCompleter(load_base(str(weights)), None, "one by one", batch_tokens=1)
     model = load_apart(subject.base, weights)
-    base = wrap(model, subject.base.tokenizer, "adapter apart", fingerprint="apart")
+    tokenizer = base_for(subject.base, weights).tokenizer
+    base = wrap(model, tokenizer, "adapter apart", fingerprint="apart")
     return LocalCompleter(base, None, "adapter apart", batch_tokens=1)
 
 

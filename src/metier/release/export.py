@@ -39,8 +39,9 @@ def export_adapter(ws: Workspace, release: Release, into: Path) -> Path:
             remedy="export it with --merged",
         )
     with whole_folder(into) as folder:
-        shutil.copytree(ws.artifacts.checkout(release.adapter), folder, dirs_exist_ok=True)
         copy_tokenizer(release.base, release.base_fingerprint, folder)
+        # The adapter's own files last: it may bring a tokenizer with further tokens.
+        shutil.copytree(ws.artifacts.checkout(release.adapter), folder, dirs_exist_ok=True)
         _write_note(folder, release, manifest, "adapter")
     return _noted(ws, release, into, "adapter")
 
