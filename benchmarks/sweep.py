@@ -24,17 +24,25 @@ import tempfile
 import time
 from collections import defaultdict
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
+from datetime import UTC, datetime
 from itertools import product
+from math import comb
 from pathlib import Path
+from statistics import fmean, stdev
 from typing import Any
+
+from real_data import RESULTS, machine, revision
 
 from metier.core import ledger
 from metier.core.objective import Objective
 from metier.core.records import DataVersion, TuneRun
-from metier.core.types import Conversation, Example, LabelTarget, Provenance
+from metier.core.types import Conversation, Estimate, Example, LabelTarget, Provenance
 from metier.core.workspace import Workspace
 from metier.tune.config import TuneConfig
+from metier.tune.sweep.config import SweepConfig
+from metier.tune.sweep.halving import Measured, Trial, best, todo
+from metier.tune.sweep.planning import make_plan
 
 HERE = Path(__file__).resolve().parent
 RATES = (2.5e-4, 5e-4, 1e-3, 2e-3, 4e-3, 8e-3, 1.6e-2, 3.2e-2)
@@ -44,7 +52,18 @@ SHARES = (1 / 16, 1 / 8, 1 / 4, 1 / 2, 1.0)
 LABELS, TRAIN, VALIDATION = 8, 600, 300
 FEWEST = 90
 """Rows of a label that is taken."""
-METRIC = "f1_macro"
+BUDGET = 4
+"""Full runs that the sweep and random search may cost."""
+TODAY_LR = 2e-4
+SPACE = {"lr": {"values": list(RATES)}, "r": {"values": list(RANKS)}}
+CONFIGS = {
+    "sweep, together": SweepConfig.model_validate(
+        {"space": SPACE, "order": "together", "budget": {"type": "runs", "at_most": BUDGET}}
+    ),
+    "sweep, in turn": SweepConfig.model_validate(
+        {"space": SPACE, "order": "in_turn", "budget": {"type": "runs", "at_most": BUDGET}}
+    ),
+}
 
 
 @dataclass(frozen=True)
@@ -238,21 +257,152 @@ def whole(cache: Path) -> list[dict[str, Any]]:
     return [one for one in lines_of(cache) if one["share"] == 1.0]
 
 
+Measurements = dict[tuple[int, float, int], dict[float, dict[str, Any]]]
+
+
+def measurements(cache: Path) -> Measurements:
+    """The cache as (seed, rate, rank) -> share -> line, runs measured to their end only."""
+    found: Measurements = defaultdict(dict)
+    for line in lines_of(cache):
+        found[line["seed"], line["lr"], line["r"]][line["share"]] = line
+    return {key: by_share for key, by_share in found.items() if 1.0 in by_share}
+
+
+def swept(seed: int, found: Measurements, config: SweepConfig) -> tuple[float, float, float]:
+    """Let the sweep's own plan and scheduler choose, from the measured values instead of new runs.
+
+    Returns F1 of the full run it chose, its cost in full runs, and in seconds with measuring.
+    """
+    rungs_of = make_plan(config, Cell(seed, TODAY_LR, RANKS[0]).config(), TODAY_LR, BUDGET).brackets
+    trials: list[Trial] = []
+    for index, bracket in enumerate(rungs_of):
+        chosen = best(trials)
+        base = dict(chosen.settings) if chosen and bracket.setting else {"method.r": RANKS[0]}
+        for place, settings in enumerate(bracket.tried or ()):
+            trials.append(Trial(len(trials), index, place, {**base, **settings}))
+        while pieces := todo([one for one in trials if one.bracket == index], bracket.rungs):
+            trial = pieces[0].trial
+            line = found[seed, trial.settings["lr"], trial.settings["method.r"]][pieces[0].share]
+            measured = {**trial.measured, pieces[0].rung: _measured(pieces[0].rung, line)}
+            trials[trial.number] = replace(trial, measured=measured)
+    winner = best(trials)
+    assert winner is not None
+    assert winner.last is not None
+    runs = sum(one.last.step / one.last.steps for one in trials if one.last)
+    seconds = sum(_seconds(seed, one, found) for one in trials)
+    return winner.last.estimate.value, runs, seconds
+
+
+def _measured(rung: int, line: dict[str, Any]) -> Measured:
+    value, n = line["f1"], line["n"]
+    estimate = Estimate(value, value, value, n, n)  # the scheduler looks at the value only
+    return Measured(rung, line["step"], line["steps"], estimate, None, "", 0.0, 0.0)
+
+
+def _seconds(seed: int, trial: Trial, found: Measurements) -> float:
+    """Training to where the trial came, and one measuring at each of its rungs."""
+    by_share = found[seed, trial.settings["lr"], trial.settings["method.r"]]
+    ends = [one.step for one in trial.measured.values()]
+    trained = next(line["train_s"] for line in by_share.values() if line["step"] == max(ends))
+    return float(trained + len(ends) * by_share[1.0]["measure_s"] / len(by_share))
+
+
+def random_search(values: Sequence[float], runs: int) -> float:
+    """Expected F1 of the best of ``runs`` full runs drawn without replacement, over all draws."""
+    ordered = sorted(values, reverse=True)
+    total = comb(len(ordered), runs)
+    return sum(
+        value * comb(len(ordered) - place - 1, runs - 1) / total
+        for place, value in enumerate(ordered)
+        if len(ordered) - place >= runs
+    )
+
+
+def report(cache: Path) -> list[str]:
+    """The lines of what follows from the measured runs; seeds that are not whole are left out."""
+    found = measurements(cache)
+    every = {(r, lr) for r, lr in product(RANKS, RATES)}
+    seeds = [
+        seed
+        for seed in sorted({seed for seed, _, _ in found})
+        if {(r, lr) for s, lr, r in found if s == seed} == every
+    ]
+    if not seeds:
+        return ["no seed is measured whole yet"]
+    lines = [
+        f"banking77, {LABELS} labels, {TRAIN} training and {VALIDATION} validation rows drawn by "
+        f"seed, bundled base, {len(RATES)} rates x {len(RANKS)} ranks = {len(every)} settings, "
+        f"budget {BUDGET} full runs, {len(seeds)} seeds (rows, start and order).",
+        "",
+        "| seed | best of all 16 | sweep, together | sweep, in turn | random search, 4 runs |",
+        "|---|---|---|---|---|",
+    ]
+    regrets: dict[str, list[float]] = defaultdict(list)
+    costs: dict[str, list[tuple[float, float]]] = defaultdict(list)
+    for seed in seeds:
+        values = [by[1.0]["f1"] for key, by in found.items() if key[0] == seed]
+        cells = [f"{max(values):.3f}"]
+        for name, config in CONFIGS.items():
+            value, runs, seconds = swept(seed, found, config)
+            regrets[name].append(max(values) - value)
+            costs[name].append((runs, seconds / _full_run_s(seed, found)))
+            cells.append(f"{value:.3f}")
+        drawn = random_search(values, BUDGET)
+        regrets["random search"].append(max(values) - drawn)
+        costs["random search"].append((BUDGET, BUDGET))
+        lines.append(f"| {seed} | {' | '.join([*cells, f'{drawn:.3f}'])} |")
+    lines += ["", "| | mean regret, points of F1 | by seed | full runs | the same in time |"]
+    lines.append("|---|---|---|---|---|")
+    for name, all_of in regrets.items():
+        by_seed = ", ".join(f"{100 * one:.1f}" for one in all_of)
+        runs = fmean(one for one, _ in costs[name])
+        timed = fmean(one for _, one in costs[name])
+        lines.append(f"| {name} | {_interval(all_of)} | {by_seed} | {runs:.2f} | {timed:.2f} |")
+    return lines
+
+
+def _full_run_s(seed: int, found: Measurements) -> float:
+    """Mean seconds of a full run of this seed with one measuring."""
+    ends = [by for key, by in found.items() if key[0] == seed]
+    return fmean(by[1.0]["train_s"] + by[1.0]["measure_s"] / len(by) for by in ends)
+
+
+def _interval(values: Sequence[float]) -> str:
+    """Mean in points with its 95% t interval over seeds."""
+    from scipy.stats import t
+
+    mean = 100 * fmean(values)
+    if len(values) < 2:
+        return f"{mean:.2f} (n = 1)"
+    arm = 100 * t.ppf(0.975, len(values) - 1) * stdev(values) / len(values) ** 0.5
+    return f"{mean:.2f} [{mean - arm:.2f}, {mean + arm:.2f}] (n = {len(values)})"
+
+
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.split("\n")[0])
     parser.add_argument("--cache", type=Path, required=True, help="JSON lines of measured runs")
     parser.add_argument("--seeds", type=int, nargs="*", default=[0, 1, 2, 3, 4])
     parser.add_argument("--rates", type=int, default=len(RATES), help="only so many")
     parser.add_argument("--ranks", type=int, default=len(RANKS), help="only so many")
+    parser.add_argument("--report", action="store_true", help="measure nothing")
+    parser.add_argument("--write", action="store_true", help="append the report to RESULTS.md")
     arguments = parser.parse_args()
     if arguments.cache.resolve().is_relative_to(HERE.parent):
         sys.exit("keep the cache outside the repository")
-    rates = RATES[: arguments.rates]
-    cells = [
-        Cell(seed, lr, r)
-        for seed, r, lr in product(arguments.seeds, RANKS[: arguments.ranks], rates)
-    ]
-    measure(cells, arguments.cache)
+    if not arguments.report:
+        cells = [
+            Cell(seed, lr, r)
+            for seed, r, lr in product(
+                arguments.seeds, RANKS[: arguments.ranks], RATES[: arguments.rates]
+            )
+        ]
+        measure(cells, arguments.cache)
+    lines = report(arguments.cache)
+    print("\n".join(lines))
+    if arguments.write:
+        head = f"\n## Sweep, {datetime.now(UTC):%Y-%m-%d}\n`python benchmarks/sweep.py`, revision "
+        with RESULTS.open("a", encoding="utf-8") as file:
+            file.write(head + f"{revision()}, {machine()}.\n\n" + "\n".join(lines) + "\n")
 
 
 if __name__ == "__main__":

@@ -63,18 +63,21 @@ def test_short_names_and_what_cannot_be_swept() -> None:
             SweepConfig.model_validate({"space": space})
 
 
-def test_rungs_cost_what_the_literature_says() -> None:
-    found = rungs.plan(16, reduce=2, finalists=2, most_runs=4)
-    assert [(one.trials, one.share) for one in found] == [
-        (16, 1 / 16), (8, 1 / 8), (4, 1 / 4), (2, 1.0),
-    ]  # fmt: skip
-    assert rungs.cost(found) == pytest.approx(1 + 0.5 + 0.5 + 1.5)
-    assert rungs.cost(rungs.plan(16, reduce=4, finalists=1, most_runs=4)) == pytest.approx(2.5)
+def shares(found: tuple[rungs.Rung, ...]) -> list[tuple[int, float]]:
+    return [(one.trials, one.share) for one in found]
 
 
-def test_the_first_rung_is_as_long_as_the_budget_allows() -> None:
-    assert rungs.plan(16, most_runs=5)[0].share == 1 / 8
-    assert rungs.plan(16, most_runs=4.99)[0].share == 1 / 16
+def test_rungs_cost_what_they_say() -> None:
+    halving = rungs.plan(16, reduce=2, finalists=2, most_runs=4)
+    assert shares(halving) == [(16, 1 / 16), (8, 1 / 8), (4, 1 / 4), (2, 1.0)]
+    assert rungs.cost(halving) == pytest.approx(1 + 0.5 + 0.5 + 1.5)
+
+
+def test_the_first_rung_is_as_long_and_the_cut_as_gentle_as_the_budget_allows() -> None:
+    found = rungs.plan(16, finalists=2, most_runs=4)
+    assert shares(found) == [(16, 1 / 8), (4, 1 / 4), (2, 1.0)]
+    assert rungs.cost(found) == pytest.approx(4)
+    assert shares(rungs.plan(16, most_runs=5))[:2] == [(16, 1 / 8), (8, 1 / 4)]
     with pytest.raises(InputError, match="at least"):
         rungs.plan(100, most_runs=2)
 

@@ -155,8 +155,9 @@ class SweepConfig(Section):
     brackets: int = Field(default=1, ge=1, le=20)
     """Rounds of trials (together only): those after the first are suggested by Optuna from what the
     rounds before have shown."""
-    reduce: int = Field(default=2, ge=2, le=8)
-    """Of each rung one in so many goes on, to so many times the steps."""
+    reduce: Annotated[int, Field(ge=2, le=16)] | Literal["auto"] = "auto"
+    """Of each rung one in so many goes on, to twice the steps; auto: 2 to 4, the gentlest that the
+    budget allows after the longest first rung that it allows."""
     finalists: int = Field(default=2, ge=1)
     """Trials that go on to the end of a full run."""
     budget: Budget = Runs()

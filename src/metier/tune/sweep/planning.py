@@ -187,7 +187,8 @@ def _at_most(begun: Sequence[_Begun], trials: int) -> list[_Begun]:
 def _with_rungs(begun: Sequence[_Begun], config: SweepConfig, most_runs: float) -> list[Bracket]:
     """Give every bracket its rungs: the shortest first, then longer ones, the first bracket's
     first, as long as the whole stays within ``most_runs``."""
-    options = [_options(one, config.reduce) for one in begun]
+    reduce = None if config.reduce == "auto" else config.reduce
+    options = [_options(one, reduce) for one in begun]
     chosen = [len(one) - 1 for one in options]
     least = sum(options[i][at].runs for i, at in enumerate(chosen))
     if least > most_runs + 1e-9:
@@ -204,7 +205,7 @@ def _with_rungs(begun: Sequence[_Begun], config: SweepConfig, most_runs: float) 
     return [options[i][at] for i, at in enumerate(chosen)]
 
 
-def _options(one: _Begun, reduce: int) -> list[Bracket]:
+def _options(one: _Begun, reduce: int | None) -> list[Bracket]:
     """All rungs a bracket may have, the longest (and dearest) first."""
     return [
         Bracket(one.setting, one.tried, rungs, one.length)

@@ -1,12 +1,13 @@
 """Rungs: how many trials are trained how far, planned before anything is spent.
 
-    plan(16, reduce=2, finalists=2, most_runs=4)
-    16 trials to 1/16 of a full run, 8 to 1/8, 4 to 1/4, 2 to the end: 3.5 full runs
+    plan(16, finalists=2, most_runs=4)
+    16 trials to 1/8 of a full run, 4 to 1/4, 2 to the end: 4 full runs
 
 Successive halving (Jamieson and Talwalkar 2016, arXiv 1502.07943, algorithm 1) with trials that
 go on from their checkpoint, so that a rung costs the steps between it and the one before only (as
-in ASHA, arXiv 1810.05934). The first rung is as long as the budget allows: the earlier one looks,
-the less a look says.
+in ASHA, arXiv 1810.05934). The share of a run doubles from rung to rung. The first rung is as long
+as the budget allows, and the cut after a rung as gentle as it then allows: after a sixteenth of a
+run all settings may still look alike, and a gentle cut keeps half of them by chance.
 """
 
 from __future__ import annotations
@@ -17,7 +18,9 @@ from dataclasses import dataclass
 
 from metier.core.errors import InputError
 
-SMALLEST_SHARE = 1 / 64
+DEEPEST = 6
+"""The first rung is never shorter than 2^-6 of a run."""
+CUTS = (2, 3, 4)
 
 
 @dataclass(frozen=True, slots=True)
@@ -29,11 +32,16 @@ class Rung:
 
 
 def plan(
-    trials: int, *, reduce: int = 2, finalists: int = 2, most_runs: float = math.inf
+    trials: int,
+    *,
+    reduce: int | None = None,
+    finalists: int = 2,
+    most_runs: float = math.inf,
 ) -> tuple[Rung, ...]:
     """Return the rungs, earliest first; the last is a full run of the ``finalists``.
 
-    Raises InputError where ``most_runs`` full runs do not pay for the shortest rungs.
+    ``reduce``: of each rung one in so many goes on (None: as the budget allows). Raises InputError
+    where ``most_runs`` full runs do not pay for the shortest rungs.
     """
     options = ladders(trials, reduce=reduce, finalists=finalists)
     for found in options:
@@ -46,26 +54,22 @@ def plan(
     )
 
 
-def ladders(trials: int, *, reduce: int, finalists: int) -> list[tuple[Rung, ...]]:
-    """Return all rungs that may be had, those with the longest first rung first."""
+def ladders(trials: int, *, reduce: int | None, finalists: int) -> list[tuple[Rung, ...]]:
+    """Return all rungs that may be had: the longest first rung first, of those the gentlest."""
     most = min(finalists, trials)
-    depths = range(1, _deepest(reduce) + 1) if trials > most else range(1)
-    return [_ladder(trials, reduce, most, depth) for depth in depths]
+    if trials == most:
+        return [(Rung(trials, 1.0),)]
+    cuts = CUTS if reduce is None else (reduce,)
+    return [_ladder(trials, cut, most, depth) for depth in range(1, DEEPEST + 1) for cut in cuts]
 
 
-def _deepest(reduce: int) -> int:
-    return int(math.log(1 / SMALLEST_SHARE, reduce) + 1e-9)
-
-
-def _ladder(trials: int, reduce: int, finalists: int, depth: int) -> tuple[Rung, ...]:
-    """Rungs at shares reduce^-depth ... 1; each keeps one in ``reduce``, never below finalists.
+def _ladder(trials: int, cut: int, finalists: int, depth: int) -> tuple[Rung, ...]:
+    """Rungs at shares 2^-depth ... 1; each keeps one in ``cut``, never below finalists.
 
     A rung after which all would go on is left out: nothing is decided there.
     """
-    sizes = [max(finalists, math.ceil(trials / reduce**k)) for k in range(depth + 1)]
-    if depth:
-        sizes[-1] = finalists
-    shares = [float(reduce) ** (k - depth) for k in range(depth + 1)]
+    sizes = [max(finalists, math.ceil(trials / cut**k)) for k in range(depth)] + [finalists]
+    shares = [2.0 ** (k - depth) for k in range(depth + 1)]
     deciding = [k for k in range(depth) if sizes[k + 1] < sizes[k]]
     return tuple(Rung(sizes[k], shares[k]) for k in (*deciding, depth))
 
