@@ -57,7 +57,8 @@ def project(
 def drawn_run(session: Session, *, scale: float = 1.0) -> TuneRun:
     """A finished run whose adapter's weights were drawn at random, times ``scale``."""
     ws = session.workspace
-    frozen = version(ws, {"train": examples(9), "validation": examples(6, start=50)})
+    splits = {"train": examples(9), "validation": examples(6, start=50), "test": examples(6, 80)}
+    frozen = version(ws, splits)
     base = load_base(str(session.root / "base"))
     folder = ws.work_dir / "drawn"
     save_adapter(_adapted(base, scale), base, folder)

@@ -9,13 +9,16 @@ from pathlib import Path
 import pytest
 from exported_runs import drawn_run, project
 
+from metier.apps.cli import main
 from metier.core import ledger
 from metier.core.errors import EgressRefused, InputError
 from metier.journey.exporting import export_model, wanted
 from metier.journey.parity import ServedAt, run_parity
 from metier.journey.probed import EXPORTS, probes_of
+from metier.journey.releases import make_release
 from metier.journey.report.probes import probes_view
 from metier.journey.session import Session
+from metier.journey.verbs import evaluate_run
 
 
 @pytest.fixture(scope="module")
@@ -77,6 +80,32 @@ def test_what_was_exported_is_the_model(desk: Session, tmp_path: Path, form: str
 def test_a_served_model_is_asked_only_where_that_is_allowed(desk: Session) -> None:
     with pytest.raises(EgressRefused, match="parity"):
         run_parity(desk, "latest", (), served=ServedAt("http://127.0.0.1:9/v1", "v1"))
+
+
+def test_a_release_that_is_served_answers_as_it_was_tuned(
+    desk: Session, capsys: pytest.CaptureFixture[str]
+) -> None:
+    run = drawn_run(desk)
+    evaluate_run(desk, run.id)
+    make_release(desk, run.id)
+    with pytest.raises(SystemExit) as ended:
+        main(["parity", "v1", "--serve", "--json", "--project", str(desk.root)])
+    assert ended.value.code == 0
+    told = json.loads(capsys.readouterr().out)
+    (form,) = told["parity"]["forms"]
+    assert told["passed"] and form["form"] == "served v1"
+    assert form["same"]["value"] == 1.0 and form["errors"] == 0
+    assert not [one for one in desk.workspace.audit.entries() if one.action == "egress.allowed"]
+
+
+def test_a_miss_ends_with_code_1(desk: Session, capsys: pytest.CaptureFixture[str]) -> None:
+    pytest.importorskip("compressed_tensors")
+    drawn_run(desk)
+    with pytest.raises(SystemExit) as ended:  # a random model is not itself in four bits
+        main(["parity", "--form", "int4", "--project", str(desk.root)])
+    assert ended.value.code == 1
+    said = capsys.readouterr().out
+    assert "MISSED" in said and "kept as probe_" in said
 
 
 def test_an_unknown_form_is_named(desk: Session) -> None:

@@ -45,7 +45,7 @@ def parity(
 
             served = stack.enter_context(serving(opened, key))
         found = run_parity(opened, key, form or only_these, folder=folder, served=served)
-    show(found, as_json, lambda: None)
+    show({"passed": found.passed, "parity": found}, as_json, lambda: None)
     finish(found, as_json)
 
 
