@@ -28,7 +28,7 @@ def diagnose(points: Sequence[MetricPoint], facts: Facts) -> tuple[Finding, ...]
     if slow is not None and slow.level == "problem":
         return (slow,)
     asked = [
-        rules.labels_unrelated(reading, facts),
+        rules.labels_unrelated(reading, facts) or rules.only_guesses(reading, facts),
         rules.data_too_small(reading, facts),
         rules.memorising(reading, facts),
         rules.overfitting(reading, facts),

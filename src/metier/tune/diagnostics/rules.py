@@ -130,36 +130,38 @@ def rate_too_low(reading: Reading, facts: Facts) -> Finding | None:
 def labels_unrelated(reading: Reading, facts: Facts) -> Finding | None:
     """A model that has learned anything from its questions finds a reply likelier after its own
     question than after another row's (usable information, Ethayarajh et al. 2022, arXiv
-    2110.08420: here the empty question is another one). If it was trained, has stopped getting
-    better, and on enough held-out rows there is no such gain, then the replies have nothing to
-    do with the questions, or the base cannot see what."""
-    gain = facts.gain
-    if gain is None or gain.n < FEW_EXAMPLES or facts.examples < FEW_EXAMPLES:
-        return None
-    moved = reading.fall >= NOTHING or reading.train_end < (1 - NOTHING) * reading.start
-    if not moved or _still_falling(reading):
-        return None
-    worth = (facts.blind_loss or reading.end) * facts.reply_tokens
-    if gain.low > 0 or gain.value > 0.1 * worth:
+    2110.08420: here the empty question is another one). If its training loss went a tenth below
+    what guessing costs, so that it did learn its rows, and held-out rows show no such gain, then
+    the replies have nothing to do with the questions, or the base cannot see what."""
+    if not _deaf(reading, facts) or _guesses(reading):
         return None
     return Finding(
         "labels_unrelated",
         "problem",
-        f"Nothing to learn: after training, a held-out reply is no likelier after its own question "
-        f"than after another one (gain {gain.value:.3g} nats [{gain.low:.3g}, {gain.high:.3g}], n "
-        f"{gain.n}, where a whole reply is worth {worth:.3g}). The labels look unrelated to the "
-        "inputs.",
-        {
-            "gain_nats": round(gain.value, 4),
-            "low": round(gain.low, 4),
-            "high": round(gain.high, 4),
-            "n": gain.n,
-            "reply_nats": round(worth, 4),
-            "validation_loss": _rounded(reading.best),
-            "loss_of_guessing": _rounded(facts.blind_loss),
-        },
+        f"The training rows are being learned (loss {reading.train_end:.3g}, guessing costs "
+        f"{reading.reference:.3g}), but nothing of it holds elsewhere: {_no_gain(facts)}. The "
+        "labels look unrelated to the inputs.",
+        _gain_evidence(reading, facts),
         "Read 20 rows: are questions and labels of the same row, and is the column that decides "
         "the label part of the prompt?",
+    )
+
+
+def only_guesses(reading: Reading, facts: Facts) -> Finding | None:
+    """As ``labels_unrelated``, but the training rows were not learned either: the model knows how
+    often each reply occurs, and no more. A run that was too short looks the same as labels that
+    have nothing to do with the questions; training on tells them apart."""
+    if not _deaf(reading, facts) or not _guesses(reading):
+        return None
+    return Finding(
+        "only_guesses",
+        "problem",
+        f"After {reading.steps} steps the model knows how often each reply occurs and nothing of "
+        f"the questions: {_no_gain(facts)}, and the training loss is that of guessing "
+        f"({reading.train_end:.3g}).",
+        _gain_evidence(reading, facts),
+        f"Train longer (epochs = {3 * facts.epochs:g}). If then only the training loss falls, the "
+        "labels are unrelated to the inputs: read 20 rows.",
     )
 
 
@@ -308,6 +310,49 @@ def healthy(reading: Reading, facts: Facts) -> Finding:
             "n": facts.validation_examples,
         },
     )
+
+
+def _deaf(reading: Reading, facts: Facts) -> bool:
+    """Whether a model that was trained makes nothing of its questions, on enough held-out rows:
+    the gain is not above zero by more than chance, nor a tenth of what a whole reply is worth."""
+    gain = facts.gain
+    if gain is None or gain.n < FEW_EXAMPLES or facts.examples < FEW_EXAMPLES:
+        return False
+    moved = reading.fall >= NOTHING or reading.train_end < (1 - NOTHING) * reading.start
+    return moved and gain.low <= 0 and gain.value <= 0.1 * _worth(reading, facts)
+
+
+def _guesses(reading: Reading) -> bool:
+    return reading.train_end > 0.9 * reading.reference
+
+
+def _worth(reading: Reading, facts: Facts) -> float:
+    """Return the nats that guessing a whole reply costs."""
+    return (facts.blind_loss or reading.end) * facts.reply_tokens
+
+
+def _no_gain(facts: Facts) -> str:
+    gain = facts.gain
+    assert gain is not None
+    return (
+        f"a held-out reply is no likelier after its own question than after another one (gain "
+        f"{gain.value:.3g} nats [{gain.low:.3g}, {gain.high:.3g}], n {gain.n})"
+    )
+
+
+def _gain_evidence(reading: Reading, facts: Facts) -> dict[str, Json]:
+    gain = facts.gain
+    assert gain is not None
+    return {
+        "gain_nats": round(gain.value, 4),
+        "low": round(gain.low, 4),
+        "high": round(gain.high, 4),
+        "n": gain.n,
+        "reply_nats": round(_worth(reading, facts), 4),
+        "training_loss": round(reading.train_end, 4),
+        "validation_loss": _rounded(reading.best),
+        "loss_of_guessing": _rounded(facts.blind_loss),
+    }
 
 
 def _still_falling(reading: Reading) -> bool:
