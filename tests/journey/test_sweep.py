@@ -10,12 +10,12 @@ import tomllib
 from pathlib import Path
 
 import pytest
-from sweep_cases import SWEEP, make_project, opened, trial_runs
 
 from metier.core import ledger
 from metier.core.errors import ConfigError, InputError, NotFound
 from metier.journey.sweeping import outline_sweep, run_sweep, write_page
 from metier.tune.sweep.result import SweepResult
+from sweep_cases import SWEEP, make_project, opened, trial_runs
 
 HERE = Path(__file__).parent
 PATHS = [str(HERE), str(HERE.parent), str(HERE.parent / "tune")]
@@ -79,7 +79,9 @@ def test_a_sweep_finds_a_winner_and_adopts_it(tmp_path: Path) -> None:
         assert found.corrected.value <= found.estimate.value
         assert found.estimate.n == 24
         # Only validation rows were asked, and the disk holds nothing of the losers.
-        reports = ledger.list_evaluations(session.workspace, ledger.get_version(session.workspace).id)
+        reports = ledger.list_evaluations(
+            session.workspace, ledger.get_version(session.workspace).id
+        )
         assert {one.split for one in reports} == {"validation"}
         dropped = [one.run for one in found.trials if one.state == "dropped"]
         assert len(dropped) == 2
@@ -132,7 +134,9 @@ def test_workers_share_a_sweep(tmp_path: Path, database_url: str) -> None:
     with opened(file) as session:
         found = run_sweep(session, join=True)
         assert len(trial_runs(session)) == len(found.trials) == 4
-        reports = ledger.list_evaluations(session.workspace, ledger.get_version(session.workspace).id)
+        reports = ledger.list_evaluations(
+            session.workspace, ledger.get_version(session.workspace).id
+        )
         measured = [one.evaluation for trial in found.trials for one in trial.measured.values()]
         assert sorted(measured) == sorted(one.id for one in reports)  # each piece was done once
 
@@ -184,20 +188,17 @@ def test_later_brackets_are_suggested_by_optuna_and_new(tmp_path: Path) -> None:
         assert all(1e-4 <= rate <= 3e-2 for rate in rates)
 
 
-def test_money_that_is_spent_ends_it_with_what_was_found(tmp_path: Path) -> None:
+def test_money_that_does_not_pay_for_one_look_is_refused(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    from metier.tune.sweep import budget
+
+    monkeypatch.setattr(budget, "expected_s", lambda *_: 1.0)
     sweep = SWEEP | {"budget": {"type": "money", "usd": 1e-12}}
     with opened(make_project(tmp_path, sweep)) as session:
         with pytest.raises(InputError, match="larger budget"):
-            _after(session, 0)
-
-
-def _after(session, pieces: int):  # type: ignore[no-untyped-def]
-    """Run with a price per second that is felt from the first piece on."""
-    from metier.tune.sweep import budget
-
-    with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(budget, "expected_s", lambda *_: 1.0)
-        return run_sweep(session)
+            run_sweep(session)
+        assert ledger.list_runs(session.workspace) == []
 
 
 def test_a_range_that_tune_does_not_take_is_refused_before_anything_is_spent(

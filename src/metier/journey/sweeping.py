@@ -23,7 +23,7 @@ from metier.core.artifacts import write_atomically
 from metier.core.costs import Prices
 from metier.core.errors import InputError, NotFound
 from metier.core.records import DataVersion, TuneRun
-from metier.core.types import Json, digest
+from metier.core.types import Json, Score, digest
 from metier.core.workspace import Workspace
 from metier.journey import adopting
 from metier.journey.session import Session, base_name, load_project_base, make_bench
@@ -32,6 +32,7 @@ from metier.tune.sweep.planning import Plan, make_plan
 if TYPE_CHECKING:
     from metier.evaluate.bench import Bench
     from metier.models.base import Base
+    from metier.scoring import Metric
     from metier.tune.sweep.halving import Trial
     from metier.tune.sweep.result import SweepResult
     from metier.tune.sweep.run import Sweeping, Value
@@ -87,8 +88,8 @@ def run_sweep(
     """Run the project's sweep to its end, or go on with it where it stopped.
 
     With ``join`` only a sweep that another worker has begun (or begins within ``wait_s``) is
-    worked on. With ``adopt`` the best settings are written to metier.toml and the run they left is the project's latest. A sweep
-    that is at its end is judged again, and nothing is trained.
+    worked on. With ``adopt`` the best settings are written to metier.toml and the run they left is
+    the project's latest. A sweep that is at its end is judged again, and nothing is trained.
 
     Raises InputError where nothing could be measured, NotFound where there is nothing to join.
     """
@@ -151,13 +152,15 @@ class _Ground:
         """Where it runs, for the price."""
         return "cpu" if self.base.model.device.type == "cpu" else "gpu"
 
-    def compute(self):  # type: ignore[no-untyped-def]
+    def compute(self) -> Metric:
         """The metric as it is computed for this project."""
-        from metier.evaluate.compare import Comparison
+        from metier.evaluate.beside import materials_of
+        from metier.scoring import make_metric
 
-        return Comparison(self.bench)._metric(self.metric)
+        objective, materials = self.bench.objective, materials_of(self.bench)
+        return make_metric(self.metric, objective=objective, materials=materials)
 
-    def records(self, evaluation: str):  # type: ignore[no-untyped-def]
+    def records(self, evaluation: str) -> list[Score]:
         """The graded answers of a stored evaluation."""
         from metier.evaluate.compare import Comparison
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
@@ -11,6 +12,7 @@ from metier.apps.cli.frame import HERE, AsJson, Directory, say, session, show, t
 from metier.apps.cli.tables import interval
 
 if TYPE_CHECKING:
+    from metier.core.types import Json
     from metier.journey.sweeping import Outline
     from metier.tune.config import TuneConfig
     from metier.tune.sweep.result import SweepResult
@@ -78,18 +80,18 @@ def show_outline(planned: Outline) -> None:
         say(f"about {planned.seconds:,.0f} s and ${planned.usd:.2f}, by the last finished run")
 
 
-def listed(tried: tuple[dict[str, object], ...] | object) -> str:
+def listed(tried: Sequence[Mapping[str, Json]]) -> str:
     """Settings, separated by semicolons."""
     from metier.tune.sweep.result import settings_words
 
-    assert isinstance(tried, tuple)
     return "; ".join(settings_words(dict(one)) for one in tried)
 
 
 def show_result(found: SweepResult, config: TuneConfig, *, adopted: bool) -> None:
     """Print every trial by how far it came, what follows, and the settings to take."""
     from metier.journey.adopting import fragment
-    from metier.journey.report.sweep import STATES, by_value, words
+    from metier.journey.report.sweep import STATES, by_value
+    from metier.tune.sweep.result import settings_words
 
     rows = []
     for one in by_value(found):
@@ -99,7 +101,14 @@ def show_result(found: SweepResult, config: TuneConfig, *, adopted: bool) -> Non
         value = interval(last.estimate if last else None)
         state = one.failed or STATES[one.state]
         rows.append(
-            (words(one.settings), share, rungs, value, last.estimate.n if last else 0, state)
+            (
+                settings_words(one.settings),
+                share,
+                rungs,
+                value,
+                last.estimate.n if last else 0,
+                state,
+            )
         )
     heads = ["settings", "trained", "by rung", found.metric, "n", "how it ended"]
     table(heads, rows, f"{found.sweep} on validation rows, 95% intervals")

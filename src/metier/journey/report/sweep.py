@@ -2,16 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-
 from markupsafe import Markup
 
-from metier.core.types import Json
 from metier.journey.report import numbers, svg
 from metier.journey.report.templating import environment, template
 from metier.journey.report.views import Row, chart_bounds
 from metier.tune.sweep.halving import Trial
-from metier.tune.sweep.result import SweepResult
+from metier.tune.sweep.result import SweepResult, settings_words
 
 SHOWN_LINES = 4
 STATES = {
@@ -29,7 +26,9 @@ def sweep_page(result: SweepResult) -> str:
     bounds = chart_bounds(result.metric, measured)
     best = ordered[:SHOWN_LINES]
     series = {
-        words(one.settings): [(m.step / m.steps, m.estimate.value) for m in one.measured.values()]
+        settings_words(one.settings): [
+            (m.step / m.steps, m.estimate.value) for m in one.measured.values()
+        ]
         for one in best
     }
     return (
@@ -37,7 +36,6 @@ def sweep_page(result: SweepResult) -> str:
         .get_template("sweep.html.j2")
         .render(
             result=result,
-            fragment=words(result.settings),
             style=Markup(template("style.css")),
             rows=[_row(one, result, bounds) for one in ordered],
             plot=Markup(svg.line_plot(series, bounds)),
@@ -60,16 +58,11 @@ def by_value(result: SweepResult) -> list[Trial]:
     return sorted(result.trials, key=key)
 
 
-def words(settings: Mapping[str, Json]) -> str:
-    """Settings as ``lr = 0.004, method.r = 8``."""
-    return ", ".join(f"{name} = {value}" for name, value in settings.items())
-
-
 def _row(trial: Trial, result: SweepResult, bounds: svg.Bounds) -> Row:
     last = trial.last
     mark = "candidate" if trial.number == result.winner.number else ""
     return {
-        "settings": words(trial.settings),
+        "settings": settings_words(trial.settings),
         "bar": Markup(svg.interval_bar(last.estimate, bounds, mark)) if last else "",
         "value": numbers.interval(last.estimate) if last else "not measured",
         "n": last.estimate.n if last else 0,

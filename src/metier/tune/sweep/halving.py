@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Literal
 
 from metier.core.types import Estimate, Json
@@ -138,6 +138,4 @@ def best(trials: Sequence[Trial], *, higher: bool = True) -> Trial | None:
 
 
 def _at_zero(trial: Trial, found: Measured | None) -> Trial:
-    from dataclasses import replace
-
     return replace(trial, measured={0: found} if found is not None else {})

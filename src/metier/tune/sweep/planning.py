@@ -30,6 +30,7 @@ from metier.tune.sweep.space import (
     with_settings,
 )
 
+USUAL = 0.25
 LENGTH = "epochs"
 """The setting that makes a full run longer; all others leave the tokens of a run as they are."""
 
@@ -185,8 +186,9 @@ def _at_most(begun: Sequence[_Begun], trials: int) -> list[_Begun]:
 
 
 def _with_rungs(begun: Sequence[_Begun], config: SweepConfig, most_runs: float) -> list[Bracket]:
-    """Give every bracket its rungs: the shortest first, then longer ones, the first bracket's
-    first, as long as the whole stays within ``most_runs``."""
+    """Give every bracket its rungs: the longest that ``most_runs`` pays for, the first bracket
+    choosing first. Where no number of runs is given, a ``USUAL`` part of what trying everything
+    to its end would take."""
     reduce = None if config.reduce == "auto" else config.reduce
     options = [_options(one, reduce) for one in begun]
     chosen = [len(one) - 1 for one in options]
@@ -198,6 +200,8 @@ def _with_rungs(begun: Sequence[_Begun], config: SweepConfig, most_runs: float) 
             got=f"one of {most_runs:.3g} full runs; they take at least {least:.2f}",
             remedy="give [sweep] fewer values or settings, or a larger budget",
         )
+    if math.isinf(most_runs):
+        most_runs = max(least, USUAL * sum(one.trials * one.length for one in begun))
     for i, found in enumerate(options):
         others = sum(options[j][at].runs for j, at in enumerate(chosen) if j != i)
         fits = [k for k, one in enumerate(found) if others + one.runs <= most_runs + 1e-9]

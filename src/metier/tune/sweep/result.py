@@ -8,7 +8,7 @@ choice instead of a fit), at every rung; the largest is taken, which is on the s
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 
 import numpy as np
@@ -174,9 +174,8 @@ def _at(trial: Trial, share: float) -> Trial:
     return replace(trial, measured={0: found})
 
 
-def settings_words(settings: dict[str, Json] | object) -> str:
+def settings_words(settings: Mapping[str, Json]) -> str:
     """Return settings as ``lr = 0.004, method.r = 8``."""
-    assert isinstance(settings, dict)
     return ", ".join(f"{name} = {value}" for name, value in settings.items())
 
 
@@ -203,7 +202,7 @@ def _beside_words(beside: Beside, *, higher: bool) -> str:
     d = beside.difference
     when = "" if beside.share >= 1 else f" after {beside.share:.0%} of a run, where both were"
     gap = f"winner - runner-up {d.value:+.3f} [{d.low:+.3f}, {d.high:+.3f}], n = {d.n}{when}"
-    name = settings_words(dict(beside.trial.settings))
+    name = settings_words(beside.trial.settings)
     if beside.is_worse(higher=higher):
         return f"The runner-up ({name}) is really worse: {gap}."
     return f"The runner-up ({name}) may be as good: {gap}. Take the cheaper of the two."

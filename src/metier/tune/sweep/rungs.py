@@ -81,8 +81,3 @@ def cost(rungs: Sequence[Rung], length: float = 1.0) -> float:
         total += rung.trials * (rung.share - before)
         before = rung.share
     return total * length
-
-
-def exhaustive(rungs: Sequence[Rung]) -> int:
-    """Return the full runs that trying every trial to its end would take."""
-    return rungs[0].trials

@@ -11,7 +11,7 @@ from pydantic import ValidationError
 from metier.core.errors import ConfigError, nearest
 from metier.core.types import Json
 from metier.tune.config import TuneConfig
-from metier.tune.sweep.config import Around, LogRange, Range, Values
+from metier.tune.sweep.config import LogRange, Range, Values
 
 Settings = Mapping[str, Json]
 DIGITS = 3
@@ -118,8 +118,3 @@ def resolve_all(space: Mapping[str, Range], config: TuneConfig, lr: float) -> di
         name: resolve(values, lr if name == "lr" else setting(config, name))
         for name, values in space.items()
     }
-
-
-def has_today(values: Range) -> bool:
-    """Say whether the range is built around today's setting."""
-    return isinstance(values, Around)
