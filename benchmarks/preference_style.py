@@ -19,8 +19,38 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
-THINGS = """kettle lamp chair heater radio clock fan printer camera bicycle mirror ladder drill
-table blanket carpet mixer toaster jacket helmet""".split()
+THINGS = [
+    "kettle",
+    "lamp",
+    "chair",
+    "heater",
+    "radio",
+    "clock",
+    "fan",
+    "printer",
+    "camera",
+    "bicycle",
+    "mirror",
+    "ladder",
+    "drill",
+    "table",
+    "blanket",
+    "carpet",
+    "mixer",
+    "toaster",
+    "jacket",
+    "helmet",
+    "sofa",
+    "pump",
+    "oven",
+    "shelf",
+    "tent",
+    "boiler",
+    "wallet",
+    "keyboard",
+    "guitar",
+    "saw",
+]
 TROUBLES = [
     "leaks since {day}",
     "makes a loud noise",
