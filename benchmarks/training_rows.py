@@ -90,7 +90,7 @@ def make_rows(tokenizer: Any, count: int, seed: int) -> list[tuple[str, str]]:
     rows = []
     for _ in range(count):
         kind = int(draw.integers(KINDS))
-        asked, told = (_length(draw, *shape) for shape in ((80, 0.5, 16, 320), (24, 0.5, 4, 90)))
+        asked, told = (_length(draw, *shape) for shape in ((82, 0.4, 16, 320), (24, 0.4, 4, 90)))
         prompt = order[draw.choice(len(words), asked, p=chance)]
         prompt[draw.integers(asked, size=3)] = kind
         noise = order[draw.choice(len(words), told, p=chance)]

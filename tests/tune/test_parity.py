@@ -6,6 +6,8 @@ from typing import Any
 
 import pytest
 import torch
+from hypothesis import given
+from hypothesis import strategies as st
 from torch import nn
 from transformers import AutoConfig, AutoModelForCausalLM
 
@@ -13,7 +15,7 @@ from metier.tune.packing import attention, parity, passes
 from metier.tune.types import Encoded, PassMode
 from tiny_models import tiny_model
 
-LENGTHS = (17, 5, 23, 5, 11, 2)
+LENGTHS = (17, 5, 70, 23, 5, 11, 2)
 WITHIN = 1e-5
 
 
@@ -183,11 +185,38 @@ def test_an_example_beyond_the_attention_window_is_probed_whole() -> None:
     assert [len(probe.input_ids) for probe in whole] == [9, 100]
 
 
-def test_the_layout_covers_every_position_once() -> None:
-    blocks, order = attention.layout(LENGTHS)
-    assert sum(len(real) for _, real in blocks) == sum(LENGTHS)
-    assert sorted(order.tolist()) == list(range(sum(LENGTHS)))
-    assert [tuple(rows.shape) for rows, _ in blocks] == [(1, 23), (1, 17), (1, 11), (2, 5), (1, 2)]
+def places(blocks: attention.Blocks) -> list[int]:
+    """Row positions of the blocks' real outputs, in their order."""
+    found: list[int] = []
+    for first, second in blocks[0]:
+        if isinstance(first, int):
+            assert isinstance(second, int)
+            found += range(first, second)
+        else:
+            found += first.flatten()[second].tolist()
+    return found
+
+
+@given(st.lists(st.integers(1, 100), min_size=1, max_size=30))
+def test_the_layout_covers_every_position_once(lengths: list[int]) -> None:
+    blocks = attention.layout(lengths)
+    found = places(blocks)
+    order = range(len(found)) if blocks[1] is None else blocks[1].tolist()
+    assert [found[at] for at in order] == list(range(sum(lengths)))
+
+
+def test_long_examples_are_cut_out_and_short_ones_stacked() -> None:
+    blocks, order = attention.layout((70, 20, 5, 5))
+    assert blocks[:2] == ((0, 70), (70, 90))
+    assert isinstance(blocks[2][0], torch.Tensor)
+    assert blocks[2][0].shape == (2, 5)
+    assert order is None  # the row's own order
+
+
+def test_a_row_in_any_order_of_lengths_comes_back_in_that_order() -> None:
+    blocks, order = attention.layout((5, 70, 5))
+    assert order is not None
+    assert [places((blocks, order))[at] for at in order.tolist()] == list(range(80))
 
 
 def test_segments_without_a_layout_are_refused() -> None:

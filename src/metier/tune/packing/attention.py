@@ -1,10 +1,11 @@
 """Attention over a packed row, example by example: no token ever meets another example.
 
 A packed row holds examples one after another, ``N`` tokens in all. A block-diagonal mask keeps
-them apart but still computes all N x N scores. Here each example attends only within itself:
-examples of similar length are stacked into a [examples, longest] block and go through PyTorch's
-causal kernel, where what is filled up behind an example cannot be seen by its real tokens. The
-cost falls from N² to about the sum of the squared lengths.
+them apart but still computes all N x N scores. Here each example attends only within itself. A
+long one is cut out of the row as it lies, nothing copied; short ones of similar length are stacked
+into a [examples, longest] block, where what is filled up behind an example cannot be seen by its
+real tokens. Both go through PyTorch's causal kernel. The cost falls from N² to about the sum of
+the squared lengths.
 
 Registered with transformers under ``NAME``; a model's forward hands the block layout down to its
 attention layers as the keyword argument ``blocks``. A model that does not pass it on, or whose
@@ -23,13 +24,19 @@ from torch.nn.functional import scaled_dot_product_attention
 NAME = "metier_segments"
 # A block takes examples down to this share of its longest.
 SIMILAR = 0.75
+# Examples of so many tokens are not stacked: a kernel of their own costs less than the copies.
+ALONE = 64
 # Keyword arguments that change the scores in ways the plain kernel does not know.
 UNKNOWN_TERMS = ("softcap", "s_aux", "position_bias", "head_mask", "sinks")
 
-Block = tuple[Tensor, Tensor]
+Span = tuple[int, int]
+"""An example by itself: where along the row it begins, and behind it ends."""
+Stack = tuple[Tensor, Tensor]
 """Row positions [examples, longest] (filled up with 0), and which of them are real, flat."""
-Blocks = tuple[tuple[Block, ...], Tensor]
-"""The blocks of a row and, for each row position, its place in the blocks' real outputs."""
+Block = Span | Stack
+Blocks = tuple[tuple[Block, ...], Tensor | None]
+"""The blocks of a row and, for each row position, its place in the blocks' real outputs (None:
+they come in the row's order)."""
 
 
 class CannotSegment(Exception):
@@ -45,16 +52,28 @@ def layout(lengths: Sequence[int]) -> Blocks:
     blocks: list[Block] = []
     order: list[Tensor] = []
     while by_length:
-        longest = lengths[by_length[0]]
+        first = by_length[0]
+        longest = lengths[first]
         group = [at for at in by_length if lengths[at] >= SIMILAR * longest]
-        by_length = by_length[len(group) :]
-        offsets = torch.arange(longest)
-        begins = torch.tensor([starts[at] for at in group])[:, None]
-        real = offsets < torch.tensor([lengths[at] for at in group])[:, None]
-        rows = (begins + offsets).masked_fill(~real, 0)
-        blocks.append((rows, real.flatten().nonzero().squeeze(1)))
-        order.append(rows[real])
-    return tuple(blocks), torch.cat(order).argsort()
+        if longest >= ALONE or len(group) == 1:
+            del by_length[0]
+            blocks.append((starts[first], starts[first + 1]))
+            order.append(torch.arange(starts[first], starts[first + 1]))
+        else:
+            by_length = by_length[len(group) :]
+            rows, real = _stacked([starts[at] for at in group], [lengths[at] for at in group])
+            blocks.append((rows, real.flatten().nonzero().squeeze(1)))
+            order.append(rows[real])
+    places = torch.cat(order).argsort()
+    in_order = bool((places == torch.arange(len(places))).all())
+    return tuple(blocks), None if in_order else places
+
+
+def _stacked(starts: Sequence[int], lengths: Sequence[int]) -> tuple[Tensor, Tensor]:
+    """Row positions of some examples [examples, longest], and which of them are real."""
+    offsets = torch.arange(max(lengths))
+    real = offsets < torch.tensor(lengths)[:, None]
+    return (torch.tensor(starts)[:, None] + offsets).masked_fill(~real, 0), real
 
 
 def segment_attention(
@@ -78,34 +97,45 @@ def segment_attention(
     if blocks is None or strange or attention_mask is not None or query.shape[0] != 1:
         raise CannotSegment(f"blocks given: {blocks is not None}; unknown terms: {strange}")
     shared = query.shape[1] // key.shape[1]
-    q, k, v = (states[0].transpose(0, 1) for states in (query, key, value))
+    q, k, v = query[0], key[0], value[0]
+    if shared > 1:
+        k, v = k.repeat_interleave(shared, 0), v.repeat_interleave(shared, 0)
     outputs = []
-    for rows, real in blocks[0]:
-        window = _window(rows, sliding_window)
+    for block in blocks[0]:
+        parts = [_taken(states, block) for states in (q, k, v)]
+        window = _window(parts[0], sliding_window)
         part = scaled_dot_product_attention(
-            _stack(q, rows),
-            _stack(k, rows).repeat_interleave(shared, 1),
-            _stack(v, rows).repeat_interleave(shared, 1),
+            *parts,
             attn_mask=window,
             dropout_p=dropout,
             is_causal=window is None,
             scale=scaling,
         )
-        outputs.append(part.transpose(1, 2).flatten(0, 1).index_select(0, real))
-    return torch.cat(outputs).index_select(0, blocks[1])[None], None
+        outputs.append(_real(part.transpose(1, 2).flatten(0, 1), block))
+    out = torch.cat(outputs) if len(outputs) > 1 else outputs[0]
+    return (out if blocks[1] is None else out.index_select(0, blocks[1]))[None], None
 
 
-def _stack(states: Tensor, rows: Tensor) -> Tensor:
-    """Take [N, heads, width] to [examples, heads, longest, width]."""
-    taken = states.index_select(0, rows.flatten())
-    return taken.view(*rows.shape, *states.shape[1:]).transpose(1, 2)
+def _taken(states: Tensor, block: Block) -> Tensor:
+    """Take [heads, N, width] to [examples, heads, longest, width]."""
+    rows = block[0]
+    if isinstance(rows, int):
+        return states[None, :, rows : block[1]]
+    taken = states.index_select(1, rows.flatten())
+    return taken.view(len(states), *rows.shape, -1).transpose(0, 1)
 
 
-def _window(rows: Tensor, sliding_window: int | None) -> Tensor | None:
-    longest = rows.shape[1]
+def _real(outputs: Tensor, block: Block) -> Tensor:
+    """Leave out what was filled up: [examples · longest, heads, width] to the real ones."""
+    real = block[1]
+    return outputs if isinstance(real, int) else outputs.index_select(0, real)
+
+
+def _window(query: Tensor, sliding_window: int | None) -> Tensor | None:
+    longest = query.shape[-2]
     if sliding_window is None or longest <= sliding_window:
         return None
-    back = torch.arange(longest, device=rows.device)
+    back = torch.arange(longest, device=query.device)
     distance = back[:, None] - back[None, :]
     return (distance >= 0) & (distance < sliding_window)
 
