@@ -11,13 +11,9 @@ from __future__ import annotations
 
 import fcntl
 import os
-import shutil
-import tempfile
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
-from dataclasses import asdict, dataclass
 from pathlib import Path
-from statistics import fmean
 from typing import Any
 
 import numpy as np
@@ -25,29 +21,25 @@ import numpy as np
 from metier.core import ledger
 from metier.core.errors import Busy, InputError, OutOfMemory, OutOfSpace
 from metier.core.objective import Objective
-from metier.core.progress import Progress, TaskProgress
+from metier.core.progress import Progress
 from metier.core.records import DataVersion, TuneRun
 from metier.core.types import Example, Json, digest
 from metier.core.workspace import Workspace
-from metier.models import reward
 from metier.models.base import Base, load_base
 from metier.tune.algorithms import make
 from metier.tune.algorithms.base import Algorithm, Ground
 from metier.tune.config import TuneConfig
 from metier.tune.diagnostics import close
 from metier.tune.diagnostics.types import Facts
-from metier.tune.forecast.deciding import Held, wants_checkpointing
 from metier.tune.inspect.template import require_template
-from metier.tune.loop import checkpoints, memory, trainer
-from metier.tune.loop.best import By
-from metier.tune.loop.live import Live, Rhythm
-from metier.tune.loop.tracking import Gate, Tracker
-from metier.tune.loop.watch import Sample, Watch, compared_by, sample_of
+from metier.tune.loop import checkpoints, memory
+from metier.tune.loop.tracking import Gate
+from metier.tune.loop.watch import compared_by, sample_of
 from metier.tune.methods.start import record_start
-from metier.tune.methods.trainable import begin, export, learning_rate, trainable
+from metier.tune.methods.trainable import begin, learning_rate
 from metier.tune.methods.types import Beginning
-from metier.tune.packing import parity
 from metier.tune.packing import plan as packing
+from metier.tune.training import Job, Seen, train
 
 SILENT = Progress()
 FOLDER = "tune"
@@ -60,42 +52,6 @@ FREE = {
     "disk_gb",
     "mlflow",
 }
-LAST_STEPS = 10
-# Series of validation that the run's record tells beside the loss, at the step that is kept.
-VALIDATED = {f"validation_{name}" for name in ("token_accuracy", "pair_accuracy")} | {
-    f"validation_pair_accuracy_{end}" for end in ("low", "high")
-}
-
-
-@dataclass(frozen=True)
-class _Seen:
-    """What is seen of a run while it trains: the sample it answers, what makes a validation the
-    best, what is known of it beforehand, and what a tracking server must pass."""
-
-    sample: Sample | None
-    by: By
-    facts: Facts
-    gate: Gate | None
-
-
-@dataclass(frozen=True)
-class _Job:
-    """One run's ingredients."""
-
-    config: TuneConfig
-    ws: Workspace
-    beginning: Beginning
-    run: TuneRun
-    algorithm: Algorithm
-    folder: Path
-    task: TaskProgress
-    seen: _Seen
-    pause: int | None = None
-
-    @property
-    def base(self) -> Base:
-        """The base with the tokenizer that is trained with."""
-        return self.beginning.base
 
 
 def tune(
@@ -152,21 +108,30 @@ def tune(
         kept[ledger.PART] = len(rows)
     if part_of is not None:
         kept[ledger.TRIAL_OF] = part_of
+    usual = str(base.model.config._attn_implementation)
     run = _find_or_start(config, version, ws, base, kept, resume)
     record_start(ws, run, beginning)
     folder = ws.work_dir / FOLDER / run.id
     by = compared_by(config, sample)
     facts = close.known_of(algorithm, config, _rates(config, base), by)
-    seen = _Seen(sample, by, facts, gate)
+    seen = Seen(sample, by, facts, gate)
     with _alone(folder, run), _state_on_failure(ws, run, facts):
         plan = packing.plan(algorithm.lengths, config.batch_tokens, config.epochs, config.seed)
         with progress.task("tune", total=len(plan.steps), unit="step") as task:
             pause = _pause_step(pause_at, len(plan.steps))
-            job = _Job(config, ws, beginning, run, algorithm, folder, task, seen, pause)
+            job = Job(config, ws, beginning, run, algorithm, folder, task, seen, usual, pause)
             with memory.enough_memory(
                 config, memory.load_of(config, algorithm.lengths, plan.steps)
             ):
-                return _train(job, plan)
+                return train(job, plan)
+
+
+def _pause_step(pause_at: float | None, steps: int) -> int | None:
+    """The step to pause at; None where the run is to be trained to its end."""
+    if pause_at is None:
+        return None
+    step = max(1, round(pause_at * steps)) if pause_at < 1 else int(pause_at)
+    return step if step < steps else None
 
 
 def _rows(version: DataVersion, ws: Workspace, only: Sequence[str] | None) -> list[Example]:
@@ -273,167 +238,3 @@ def _record_stop(
     }
     with checkpoints.room_on_disk("recording that the run stopped"):
         ledger.finish_run(ws, run.id, state, None, summary)
-
-
-def _train(job: _Job, plan: packing.Plan) -> TuneRun:
-    config, base, algorithm = job.config, job.base, job.algorithm
-    usual = base.model.config._attn_implementation
-    per_step = [sum(algorithm.lengths[index] for index in step) for step in plan.steps]
-    tracker = (
-        Tracker(config.mlflow, job.run, job.seen.gate, job.task.note) if config.mlflow else None
-    )
-    live = Live(job.ws, job.run.id, job.task, per_step, [tracker] if tracker else [])
-    if _is_past(job):
-        return _paused(job, plan)
-    rhythm = Rhythm(config, plan, algorithm.validates, job.seen.by, job.pause)
-    held = Held.now()
-    with trainable(job.beginning, config) as model:
-        found = parity.check(model, algorithm.probes, usual)
-        if found.note:
-            job.task.note(found.note)
-        algorithm.prepare(model, found.mode, job.folder)
-        twice = wants_checkpointing(config, model, algorithm, found.mode)
-        if twice:
-            trainer.use_checkpointing(model)
-        lr = job.seen.facts.lr
-        checkpoints.check_budget(
-            trainer.checkpoint_bytes(model), algorithm.validates, trainer.most_bytes(config)
-        )
-        args = trainer.arguments(config, job.folder, len(plan.steps), lr)
-        watch = Watch(base, job.seen.sample, found.mode, usual) if job.seen.sample else None
-        work = trainer.Work(algorithm, plan, watch, job.seen.by)
-        packed = trainer.PackedTrainer(model, base.tokenizer, work, config, args, [rhythm, live])
-        resumed_at = _run(packed, job, live)
-        if rhythm.paused:
-            return _paused(job, plan)
-        summary = _summary(job, plan, found, packed, live) | {"lr": lr, "resumed_at": resumed_at}
-        _load_best(job, packed)
-        limit = min(config.max_tokens, base.max_tokens)
-        facts = close.with_gain(job.seen.facts, algorithm, packed.model, limit)
-        adapter = _keep(job, packed)
-        summary |= held.summary(twice)
-    shown = close.findings(job.ws, job.run.id, facts)
-    for one in shown:
-        if one.level != "good":
-            job.task.note(f"{one.name.replace('_', ' ')}: {one.says} {one.advice}".strip())
-    summary["findings"] = [one.json() for one in shown]
-    if tracker is not None:
-        tracker.end("done", summary)
-    run = ledger.finish_run(job.ws, job.run.id, "done", adapter, summary)
-    for left in job.folder.glob("*checkpoint-*"):
-        shutil.rmtree(left, ignore_errors=True)
-    return run
-
-
-def _pause_step(pause_at: float | None, steps: int) -> int | None:
-    """The step to pause at; None where the run is to be trained to its end."""
-    if pause_at is None:
-        return None
-    step = max(1, round(pause_at * steps)) if pause_at < 1 else int(pause_at)
-    return step if step < steps else None
-
-
-def _is_past(job: _Job) -> bool:
-    """Say whether the run has come to where it is to pause, or further."""
-    if job.pause is None:
-        return False
-    found = checkpoints.newest(job.folder).path
-    return found is not None and checkpoints.step_of(found) >= job.pause
-
-
-def _paused(job: _Job, plan: packing.Plan) -> TuneRun:
-    found = checkpoints.newest(job.folder).path
-    step = checkpoints.step_of(found) if found else 0
-    summary = {**job.run.summary, "paused_at": step, "planned_steps": len(plan.steps)}
-    return ledger.finish_run(job.ws, job.run.id, "interrupted", None, summary)
-
-
-def _run(packed: trainer.PackedTrainer, job: _Job, live: Live) -> int:
-    """Train to the end; returns the step it was taken up at (0: the beginning)."""
-    found = checkpoints.newest(job.folder)
-    for problem in found.passed_over:
-        job.task.note(f"passed over a damaged checkpoint: {problem}")
-    step = 0
-    if found.path is not None:
-        step = checkpoints.step_of(found.path)
-        job.task.note(f"going on from step {step} of {job.run.id}")
-        job.task.advance(step)
-    elif job.algorithm.validates:
-        packed.evaluate()
-    try:
-        packed.train(resume_from_checkpoint=str(found.path) if found.path else None)
-    finally:
-        live.flush()
-    return step
-
-
-def _load_best(job: _Job, packed: trainer.PackedTrainer) -> None:
-    best = packed.state.best_global_step
-    if best is not None and best != packed.state.global_step:
-        trainer.load_weights(packed.model, checkpoints.at_step(job.folder, best))
-
-
-def _keep(job: _Job, packed: trainer.PackedTrainer) -> str:
-    with checkpoints.room_on_disk("keeping the tuned weights"):
-        folder = Path(tempfile.mkdtemp(prefix="export-", dir=job.folder))
-        try:
-            head = reward.detach(packed.model)
-            export(packed.model, job.beginning, job.config, folder)
-            if head is not None:
-                reward.save_head(head, folder)
-            return job.ws.artifacts.put_tree(folder)
-        finally:
-            shutil.rmtree(folder, ignore_errors=True)
-
-
-def _summary(
-    job: _Job,
-    plan: packing.Plan,
-    found: parity.Parity,
-    packed: trainer.PackedTrainer,
-    live: Live,
-) -> dict[str, Json]:
-    series = {(p.name, p.step): p.value for p in ledger.metric_points(job.ws, job.run.id)}
-    losses = [entry["loss"] for entry in packed.state.log_history if "loss" in entry]
-    best = packed.state.best_global_step or -1
-    lengths = job.algorithm.lengths
-    done = plan.steps[packed.state.global_step - live.steps : packed.state.global_step]
-    tokens = sum(lengths[index] for step in done for index in step)
-    weights = [(p.numel(), p.requires_grad) for p in packed.model.parameters()]
-    return {
-        "steps": packed.state.global_step,
-        "planned_steps": len(plan.steps),
-        "final_train_loss": fmean(losses[-LAST_STEPS:]),
-        "validation_loss_before": series.get(("validation_loss", 0)),
-        "validation_loss": series.get(("validation_loss", best)),
-        **{
-            name: value
-            for (name, step), value in series.items()
-            if step == best and name in VALIDATED
-        },
-        "best_step": packed.state.best_global_step,
-        **_task_metric(job, series, best),
-        "stopped_early": packed.state.global_step < len(plan.steps),
-        "layout": found.mode,
-        "parity": {k: v for k, v in asdict(found)["differences"].items() if v == v},
-        "fill": round(packing.fill(plan, lengths, job.config.batch_tokens), 4),
-        "tokens_per_s": round(tokens / live.seconds, 1) if live.seconds else None,
-        "train_seconds": round(live.seconds, 2),
-        "trained_parameters": sum(n for n, trained in weights if trained),
-        "parameters": sum(n for n, _ in weights),
-        **job.algorithm.summary(),
-    }
-
-
-def _task_metric(job: _Job, series: dict[tuple[str, int], float], best: int) -> dict[str, Json]:
-    """Return the task's metric on the sample, before and with the weights that are kept."""
-    if job.seen.sample is None:
-        return {}
-    name = job.seen.sample.metric
-    ends = {"": "value", "_low": "low", "_high": "high", "_n": "n"}
-
-    def at(step: int) -> dict[str, Json]:
-        found = {word: series.get((f"validation_{name}{end}", step)) for end, word in ends.items()}
-        return {word: None if value is None else round(value, 4) for word, value in found.items()}
-
-    return {"task_metric": name, "task_metric_before": at(0), "task_metric_at_best": at(best)}

@@ -1,0 +1,197 @@
+"""From a planned run to what it leaves: train, validate, save, keep the best weights.
+
+``run.tune`` settles what is trained, on what, and under which record; here it happens.
+"""
+
+from __future__ import annotations
+
+import shutil
+import tempfile
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from metier.core import ledger
+from metier.core.progress import TaskProgress
+from metier.core.records import TuneRun
+from metier.core.types import Json
+from metier.core.workspace import Workspace
+from metier.models import reward
+from metier.models.base import Base
+from metier.tune.algorithms.base import Algorithm
+from metier.tune.config import TuneConfig
+from metier.tune.diagnostics import close
+from metier.tune.diagnostics.types import Facts
+from metier.tune.forecast.deciding import Held, wants_checkpointing
+from metier.tune.loop import checkpoints, trainer
+from metier.tune.loop.best import By
+from metier.tune.loop.live import Live, Rhythm
+from metier.tune.loop.tracking import Gate, Tracker
+from metier.tune.loop.watch import Sample, Watch
+from metier.tune.methods.trainable import export, trainable
+from metier.tune.methods.types import Beginning
+from metier.tune.packing import parity
+from metier.tune.packing import plan as packing
+from metier.tune.told import summary_of
+
+
+@dataclass(frozen=True)
+class Seen:
+    """What is seen of a run while it trains: the sample it answers, what makes a validation the
+    best, what is known of it beforehand, and what a tracking server must pass."""
+
+    sample: Sample | None
+    by: By
+    facts: Facts
+    gate: Gate | None
+
+
+@dataclass(frozen=True)
+class Job:
+    """One run's ingredients."""
+
+    config: TuneConfig
+    ws: Workspace
+    beginning: Beginning
+    run: TuneRun
+    algorithm: Algorithm
+    folder: Path
+    task: TaskProgress
+    seen: Seen
+    usual: str
+    """How the base's model attends where nothing is packed."""
+    pause: int | None = None
+    """The step to stop at for now (None: the end)."""
+
+    @property
+    def base(self) -> Base:
+        """The base with the tokenizer that is trained with."""
+        return self.beginning.base
+
+
+def train(job: Job, plan: packing.Plan) -> TuneRun:
+    """Train to the end, or to where the job pauses; return the run as it then stands."""
+    if _is_past(job):
+        return _paused(job, plan)
+    tracker = _tracker(job)
+    live = Live(job.ws, job.run.id, job.task, _tokens(job, plan), [tracker] if tracker else [])
+    rhythm = Rhythm(job.config, plan, job.algorithm.validates, job.seen.by, job.pause)
+    held = Held.now()
+    with trainable(job.beginning, job.config) as model:
+        packed, layout, twice = _prepare(job, plan, model, [rhythm, live])
+        resumed_at = _run(packed, job, live)
+        if rhythm.paused:
+            return _paused(job, plan)
+        metric = job.seen.sample.metric if job.seen.sample else None
+        series = {(p.name, p.step): p.value for p in ledger.metric_points(job.ws, job.run.id)}
+        summary = summary_of(series, packed, live, layout, metric)
+        summary |= {"lr": job.seen.facts.lr, "resumed_at": resumed_at}
+        _load_best(job, packed)
+        limit = min(job.config.max_tokens, job.base.max_tokens)
+        facts = close.with_gain(job.seen.facts, job.algorithm, packed.model, limit)
+        adapter = _keep(job, packed)
+        summary |= held.summary(twice)
+    summary["findings"] = _findings(job, facts)
+    if tracker is not None:
+        tracker.end("done", summary)
+    run = ledger.finish_run(job.ws, job.run.id, "done", adapter, summary)
+    for left in job.folder.glob("*checkpoint-*"):
+        shutil.rmtree(left, ignore_errors=True)
+    return run
+
+
+def _prepare(
+    job: Job, plan: packing.Plan, model: Any, callbacks: Sequence[Any]
+) -> tuple[trainer.PackedTrainer, parity.Parity, bool]:
+    """Return the trainer, the layout it packs in, and whether activations are computed twice."""
+    config, base, algorithm = job.config, job.base, job.algorithm
+    layout = parity.check(model, algorithm.probes, job.usual)
+    if layout.note:
+        job.task.note(layout.note)
+    algorithm.prepare(model, layout.mode, job.folder)
+    twice = wants_checkpointing(config, model, algorithm, layout.mode)
+    if twice:
+        trainer.use_checkpointing(model)
+    checkpoints.check_budget(
+        trainer.checkpoint_bytes(model), algorithm.validates, trainer.most_bytes(config)
+    )
+    args = trainer.arguments(config, job.folder, len(plan.steps), job.seen.facts.lr)
+    sample = job.seen.sample
+    watch = Watch(base, sample, layout.mode, job.usual) if sample else None
+    work = trainer.Work(algorithm, plan, watch, job.seen.by)
+    packed = trainer.PackedTrainer(model, base.tokenizer, work, config, args, callbacks)
+    return packed, layout, twice
+
+
+def _tracker(job: Job) -> Tracker | None:
+    if not job.config.mlflow:
+        return None
+    return Tracker(job.config.mlflow, job.run, job.seen.gate, job.task.note)
+
+
+def _tokens(job: Job, plan: packing.Plan) -> list[int]:
+    """Tokens of every step."""
+    return [sum(job.algorithm.lengths[index] for index in step) for step in plan.steps]
+
+
+def _findings(job: Job, facts: Facts) -> list[Json]:
+    """Say what the curves show to the person who waits; return it for the record."""
+    found = close.findings(job.ws, job.run.id, facts)
+    for one in found:
+        if one.level != "good":
+            job.task.note(f"{one.name.replace('_', ' ')}: {one.says} {one.advice}".strip())
+    return [one.json() for one in found]
+
+
+def _is_past(job: Job) -> bool:
+    """Say whether the run has come to where it is to pause, or further."""
+    if job.pause is None:
+        return False
+    found = checkpoints.newest(job.folder).path
+    return found is not None and checkpoints.step_of(found) >= job.pause
+
+
+def _paused(job: Job, plan: packing.Plan) -> TuneRun:
+    found = checkpoints.newest(job.folder).path
+    step = checkpoints.step_of(found) if found else 0
+    summary = {**job.run.summary, "paused_at": step, "planned_steps": len(plan.steps)}
+    return ledger.finish_run(job.ws, job.run.id, "interrupted", None, summary)
+
+
+def _run(packed: trainer.PackedTrainer, job: Job, live: Live) -> int:
+    """Train to the end; returns the step it was taken up at (0: the beginning)."""
+    found = checkpoints.newest(job.folder)
+    for problem in found.passed_over:
+        job.task.note(f"passed over a damaged checkpoint: {problem}")
+    step = 0
+    if found.path is not None:
+        step = checkpoints.step_of(found.path)
+        job.task.note(f"going on from step {step} of {job.run.id}")
+        job.task.advance(step)
+    elif job.algorithm.validates:
+        packed.evaluate()
+    try:
+        packed.train(resume_from_checkpoint=str(found.path) if found.path else None)
+    finally:
+        live.flush()
+    return step
+
+
+def _load_best(job: Job, packed: trainer.PackedTrainer) -> None:
+    best = packed.state.best_global_step
+    if best is not None and best != packed.state.global_step:
+        trainer.load_weights(packed.model, checkpoints.at_step(job.folder, best))
+
+
+def _keep(job: Job, packed: trainer.PackedTrainer) -> str:
+    with checkpoints.room_on_disk("keeping the tuned weights"):
+        folder = Path(tempfile.mkdtemp(prefix="export-", dir=job.folder))
+        try:
+            head = reward.detach(packed.model)
+            export(packed.model, job.beginning, job.config, folder)
+            if head is not None:
+                reward.save_head(head, folder)
+            return job.ws.artifacts.put_tree(folder)
+        finally:
+            shutil.rmtree(folder, ignore_errors=True)
