@@ -9,7 +9,7 @@ from metier.core.objective import Objective
 from metier.core.types import Conversation, Example, ExampleTarget, Json, Provenance
 from metier.sources.chats import chat_shape, read_turns, split_turns
 from metier.sources.config import SourceConfig
-from metier.sources.preferences import COMPLETION_TASKS, is_preference, make_preference
+from metier.sources.preferences import COMPLETION_TASKS, is_preference, make_preference, read_pair
 from metier.sources.targets import make_target
 from metier.sources.types import RAW_LIMIT, BadRow, Row, RowError
 from metier.sources.values import MISSING, as_text, fill, lookup, name_some
@@ -27,11 +27,7 @@ def to_example(
     when no row could be read this way.
     """
     try:
-        conversation, answer = _turns(row, config)
-        prompt = conversation.last_user
-        if not prompt.strip():
-            raise RowError("no_prompt", "the prompt is empty")
-        target = _target(row.values, config, objective, prompt, answer)
+        conversation, target = _asked_and_wanted(row, config, objective)
     except RowError as error:
         raw = repr(dict(row.values))[:RAW_LIMIT]
         return BadRow(row.locator, str(error), raw, error.kind, row.place)
@@ -44,6 +40,19 @@ def to_example(
         split=config.split,
         slices=_slices(row.values, config),
     )
+
+
+def _asked_and_wanted(
+    row: Row, config: SourceConfig, objective: Objective
+) -> tuple[Conversation, ExampleTarget | None]:
+    plain = config.prompt is None and config.target is None
+    pair = read_pair(row.values) if plain and objective.task in COMPLETION_TASKS else None
+    conversation, answer = (pair[0], None) if pair else _turns(row, config)
+    prompt = conversation.last_user
+    if not prompt.strip():
+        raise RowError("no_prompt", "the prompt is empty")
+    wanted = pair[1] if pair else _target(row.values, config, objective, prompt, answer)
+    return conversation, wanted
 
 
 def _turns(row: Row, config: SourceConfig) -> tuple[Conversation, str | None]:

@@ -5,6 +5,11 @@
 
 ``better`` holds one vote per word: 1, a or first for the first answer, 2, b or second for the
 other; anything else (0, tie) is for neither. The majority decides.
+
+Rows in the chat shapes that other trainers read need neither prompt nor target:
+
+    {"input": {"messages": [...]}, "preferred_output": [...], "non_preferred_output": [...]}
+    {"prompt": [...], "chosen": [...], "rejected": [...]}      (TRL; the prompt may stand in both)
 """
 
 from __future__ import annotations
@@ -13,7 +18,8 @@ import re
 from collections.abc import Iterable, Mapping
 
 from metier.core.objective import TaskKind
-from metier.core.types import Json, PreferenceTarget
+from metier.core.types import Conversation, Json, Message, PreferenceTarget
+from metier.sources.chats import read_turns
 from metier.sources.types import RowError
 from metier.sources.values import as_list, as_text
 
@@ -21,6 +27,44 @@ COMPLETION_TASKS: tuple[TaskKind, ...] = ("answer", "summarize", "compose", "cha
 CHOSEN, VOTED = {"chosen", "rejected"}, {"first", "second", "better"}
 FIRST = {"1", "1.0", "a", "first", "left", "model_a", "response1"}
 SECOND = {"2", "2.0", "b", "second", "right", "model_b", "response2"}
+
+
+def read_pair(values: Mapping[str, Json]) -> tuple[Conversation, PreferenceTarget] | None:
+    """Read a row in OpenAI's or TRL's chat shape of preferences; None for any other row.
+
+    Raises RowError (bad_conversation, no_target, no_preference).
+    """
+    parts = _chat_parts(values)
+    if parts is None:
+        return None
+    asked, first, second = (
+        read_turns({"messages": part}, "openai") if part else () for part in parts
+    )
+    if not asked:  # both lists hold the prompt as well
+        asked, other = first[:-1], second[:-1]
+        if asked != other:
+            raise RowError("bad_conversation", "the two conversations differ before the reply")
+        first, second = first[-1:], second[-1:]
+    chosen, rejected = (_one_reply(turns) for turns in (first, second))
+    margin = _margin(values.get("margin"))
+    return Conversation(asked), _preference(chosen, rejected, margin)
+
+
+def _chat_parts(values: Mapping[str, Json]) -> tuple[Json, Json, Json] | None:
+    outputs = [values.get(name) for name in ("preferred_output", "non_preferred_output")]
+    asked = values.get("input")
+    if isinstance(asked, Mapping) and all(isinstance(one, list) for one in outputs):
+        return asked.get("messages"), outputs[0], outputs[1]
+    outputs = [values.get(name) for name in ("chosen", "rejected")]
+    if all(isinstance(one, list) and one and isinstance(one[0], Mapping) for one in outputs):
+        return values.get("prompt"), outputs[0], outputs[1]
+    return None
+
+
+def _one_reply(turns: tuple[Message, ...]) -> str:
+    if len(turns) != 1 or turns[0].role != "assistant":
+        raise RowError("bad_conversation", "a preferred or other answer is not one reply")
+    return turns[0].text
 
 
 def is_preference(names: Iterable[str]) -> bool:
