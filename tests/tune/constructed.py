@@ -12,6 +12,7 @@ from dataclasses import replace
 from typing import Any, Literal
 
 from cases import example
+
 from metier.core import ledger
 from metier.core.objective import Objective
 from metier.core.records import DataVersion
@@ -28,8 +29,9 @@ EXPECTED: Mapping[Story, str] = {
 }
 KINDS = ("billing", "delivery", "returns", "other")
 OBJECTIVE = Objective(task="classify", labels=list(KINDS), instruction="Answer the label.")
-FILLERS = "the my a please with about is it was have some that this still again there".split()
-SYLLABLES = "ba ce di fo gu ha ji ke lo mu na pi re so tu va we xi yo zu".split()
+WORDS = "the my a please with about is it was have some that this still again there"
+SOUNDS = "ba ce di fo gu ha ji ke lo mu na pi re so tu va we xi yo zu"
+FILLERS, SYLLABLES = WORDS.split(), SOUNDS.split()
 
 
 def splits(story: Story, seed: int, rows: int, words: int) -> dict[str, list[Example]]:

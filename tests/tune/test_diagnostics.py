@@ -206,9 +206,7 @@ def test_the_gain_is_the_difference_between_the_own_question_and_anothers() -> N
 def verdict(ws: Workspace, story: Story, seed: int, base: Base, size: dict[str, Any]) -> Any:
     words = 12 if story == "tiny_data" else size["words"]
     held = constructed.version(ws, story, seed, size["rows"], words)
-    changes = size["settings"] | constructed.changes(
-        story, size["lr"], size["settings"]["epochs"]
-    )
+    changes = size["settings"] | constructed.changes(story, size["lr"], size["settings"]["epochs"])
     config = settings(**changes, seed=seed)
     try:
         run = tune(config, held, ws, base, constructed.OBJECTIVE)
@@ -222,8 +220,12 @@ REDUCED: dict[str, Any] = {
     "rows": 160,
     "words": 2,
     "lr": 1e-2,
-    "settings": {"method": {"type": "full"}, "epochs": 6, "batch_tokens": 256,
-                 "eval_task_examples": 0},
+    "settings": {
+        "method": {"type": "full"},
+        "epochs": 6,
+        "batch_tokens": 256,
+        "eval_task_examples": 0,
+    },
 }
 FULL: dict[str, Any] = {
     "rows": 400,

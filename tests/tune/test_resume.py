@@ -53,9 +53,9 @@ DROPOUT = {"method": {"type": "lora", "r": 4, "alpha": 8, "dropout": 0.2}, "chec
 
 
 def process(root: Path, changes: dict[str, Any], step: int = 0, where: str = "nowhere") -> Any:
+    asked = [str(root), str(step), where, json.dumps(changes), str(HERE), str(HERE.parent)]
     done = subprocess.run(
-        [sys.executable, "-c", CHILD, str(root), str(step), where, json.dumps(changes)]
-        + [str(HERE), str(HERE.parent)],
+        [sys.executable, "-c", CHILD, *asked],
         env=os.environ | {"OMP_NUM_THREADS": "1"},
         capture_output=True,
         check=False,

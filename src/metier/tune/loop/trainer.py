@@ -213,7 +213,7 @@ def checkpoint_bytes(model: Any) -> int:
     """Return about how large a checkpoint is: what ``save_weights`` writes, and two moments of
     AdamW for each trained weight."""
     trained = [p.numel() * p.element_size() for p in model.parameters() if p.requires_grad]
-    return 3 * sum(trained) + (1 << 18)
+    return 3 * int(sum(trained)) + (1 << 18)
 
 
 def most_bytes(config: TuneConfig) -> int | None:
