@@ -87,6 +87,11 @@ def test_a_sweep_finds_a_winner_and_adopts_it(tmp_path: Path) -> None:
         assert len(dropped) == 2
         for run in dropped:
             assert not list((session.workspace.work_dir / "tune").glob(f"{run}/checkpoint-*"))
+        # Asked again, nothing is trained.
+        runs = trial_runs(session)
+        again = run_sweep(session)
+        assert (values(again), again.words) == (values(found), found.words)
+        assert trial_runs(session) == runs
         # The winner's run is the project's own, the settings are in the file, the comment stays.
         own = ledger.get_run(session.workspace)
         assert own.summary["adopted_from"] == found.winner.run
@@ -98,22 +103,15 @@ def test_a_sweep_finds_a_winner_and_adopts_it(tmp_path: Path) -> None:
     assert "# by hand" in text
 
 
-def test_a_finished_sweep_is_not_trained_again(tmp_path: Path) -> None:
-    with opened(make_project(tmp_path)) as session:
-        first = run_sweep(session)
-        runs = trial_runs(session)
-        again = run_sweep(session)
-        assert values(again) == values(first)
-        assert again.words == first.words
-        assert trial_runs(session) == runs
-
-
-def test_killed_it_goes_on_to_the_same_results(tmp_path: Path) -> None:
+@pytest.mark.parametrize(
+    "kills", [(7,), pytest.param((3, 11, 6, 2), marks=pytest.mark.slow)], ids=["once", "often"]
+)
+def test_killed_it_goes_on_to_the_same_results(tmp_path: Path, kills: tuple[int, ...]) -> None:
     with opened(make_project(tmp_path / "whole")) as session:
         whole = values(run_sweep(session))
         count = len(trial_runs(session))
     file = make_project(tmp_path / "killed")
-    for steps in (3, 11):
+    for steps in kills:
         process = child(file, steps)
         _, told = process.communicate(timeout=300)
         assert process.returncode == -signal.SIGKILL, told.decode()
@@ -123,7 +121,8 @@ def test_killed_it_goes_on_to_the_same_results(tmp_path: Path) -> None:
         assert len(trial_runs(session)) == count  # no trial was begun a second time
 
 
-def test_workers_share_a_sweep(tmp_path: Path, database_url: str) -> None:
+@pytest.mark.slow
+def test_processes_share_a_sweep(tmp_path: Path, database_url: str) -> None:
     file = make_project(tmp_path, store=database_url)
     with opened(file) as session, pytest.raises(NotFound):
         run_sweep(session, join=True, wait_s=0)
@@ -139,53 +138,6 @@ def test_workers_share_a_sweep(tmp_path: Path, database_url: str) -> None:
         )
         measured = [one.evaluation for trial in found.trials for one in trial.measured.values()]
         assert sorted(measured) == sorted(one.id for one in reports)  # each piece was done once
-
-
-def test_a_rate_at_which_the_loss_runs_away_ends_one_trial(tmp_path: Path) -> None:
-    sweep = SWEEP | {"space": {"lr": {"values": [1e-3, 0.99]}}, "finalists": 1}
-    with opened(make_project(tmp_path, sweep)) as session:
-        from metier.journey import sweeping
-
-        train = sweeping._Work.train
-
-        def diverges(self, trial, share):  # type: ignore[no-untyped-def]
-            if trial.settings["lr"] == 0.99:
-                raise InputError("a finite training loss", got="NaN at step 3")
-            return train(self, trial, share)
-
-        with pytest.MonkeyPatch.context() as patch:
-            patch.setattr(sweeping._Work, "train", diverges)
-            found = run_sweep(session)
-        failed = next(one for one in found.trials if one.failed)
-        assert failed.settings == {"lr": 0.99}
-        assert "NaN at step 3" in str(failed.failed)
-        assert found.settings == {"lr": 1e-3}
-
-
-def test_settings_in_turn_build_on_the_best_before(tmp_path: Path) -> None:
-    space = {"lr": {"values": [1e-4, 1e-2]}, "r": {"values": [4, 8]}}
-    sweep = SWEEP | {"space": space, "order": "in_turn", "finalists": 1}
-    with opened(make_project(tmp_path, sweep)) as session:
-        found = run_sweep(session)
-        rate = max(
-            (one for one in found.trials if one.bracket == 0),
-            key=lambda one: (len(one.measured), one.last.estimate.value if one.last else 0),
-        ).settings["lr"]
-        later = [one for one in found.trials if one.bracket == 1]
-        assert [dict(one.settings) for one in later] == [{"lr": rate, "method.r": 8}]
-
-
-def test_later_brackets_are_suggested_by_optuna_and_new(tmp_path: Path) -> None:
-    space = {"lr": {"type": "log", "low": 1e-4, "high": 3e-2}}
-    budget = {"type": "runs", "at_most": 4}
-    sweep = SWEEP | {
-        "space": space, "trials": 4, "brackets": 2, "finalists": 1, "budget": budget,
-    }  # fmt: skip
-    with opened(make_project(tmp_path, sweep)) as session:
-        found = run_sweep(session)
-        rates = [float(one.settings["lr"]) for one in found.trials]
-        assert len(set(rates)) == 4
-        assert all(1e-4 <= rate <= 3e-2 for rate in rates)
 
 
 def test_money_that_does_not_pay_for_one_look_is_refused(

@@ -27,7 +27,7 @@ from metier.tune.sweep.space import DIGITS, grid
 from metier.tune.sweep.store import SweepStore
 
 POLL_S = 1.0
-TRIES = 50
+TRIES = 8
 Options = Mapping[str, Sequence[Json] | LogRange]
 FAILS = (InputError, ConfigError, OutOfMemory)
 """What ends one trial and not the sweep: a rate at which the loss runs away, a batch that does not
@@ -157,8 +157,8 @@ def _do(sweeping: Sweeping, piece: Piece) -> None:
         estimate=value.estimate,
         loss=run.summary.get("validation_loss"),
         evaluation=value.evaluation,
-        train_s=round(trained - began, 3),
-        measure_s=round(time.monotonic() - trained, 3),
+        train_s=round(trained - began, 6),
+        measure_s=round(time.monotonic() - trained, 6),
     )
     sweeping.store.measured(trial, run.id, found)
 

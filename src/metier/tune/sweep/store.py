@@ -7,8 +7,9 @@ tables stand beside metier's, on SQLite and PostgreSQL alike; neither touches th
 
 from __future__ import annotations
 
-import warnings
+import math
 from collections.abc import Mapping, Sequence
+from contextlib import suppress
 from typing import TYPE_CHECKING, Any
 
 from metier.core.codec import dumps, loads, to_json
@@ -25,6 +26,14 @@ if TYPE_CHECKING:
 PREFIX = "metier:"
 PLAN, RESULT = "plan", "result"
 PER_MILLE = 1000
+STATES: dict[str, State] = {
+    "RUNNING": "open",
+    "WAITING": "open",
+    "COMPLETE": "finished",
+    "PRUNED": "dropped",
+    "FAIL": "failed",
+}
+TABLES_LOCK = 0x6F707475  # any constant: names the PostgreSQL advisory lock
 
 
 class SweepStore:
@@ -152,26 +161,21 @@ class SweepStore:
             self._storage.set_trial_user_attr(self._id(trial), "run", run)
 
     def end(self, trial: Trial, state: State, why: str | None = None) -> None:
-        """Note how a trial ended: ``finished``, ``dropped`` at a rung, or ``failed`` with why."""
-        from optuna.trial import TrialState
+        """Note how a trial ended: ``finished``, ``dropped`` at a rung, or ``failed`` with why.
 
-        if trial.state != "open":
-            return
-        states = {
-            "finished": TrialState.COMPLETE,
-            "dropped": TrialState.PRUNED,
-            "failed": TrialState.FAIL,
-        }
+        Another worker may have come to the same and noted it first.
+        """
+        from optuna.exceptions import UpdateFinishedTrialError
+
         last = trial.last
         values = [last.estimate.value] if last and state != "failed" else None
-        if values and values[0] != values[0]:
+        if values and math.isnan(values[0]):  # Optuna takes no NaN as a trial's value
             state, values = "failed", None
-        with self._db.errors("ending a trial"):
+        with self._db.errors("ending a trial"), suppress(UpdateFinishedTrialError):
             number = self._id(trial)
             if why is not None:
                 self._storage.set_trial_user_attr(number, "failed", why)
-            self._storage.set_trial_user_attr(number, "ended", state)
-            self._storage.set_trial_state_values(number, states[state], values)
+            self._storage.set_trial_state_values(number, _optuna_state(state), values)
 
     def _id(self, trial: Trial) -> int:
         study = self._study._study_id
@@ -216,8 +220,14 @@ def _trial(found: Any) -> Trial:
         run=kept.get("run"),
         measured=dict(sorted(measured.items())),
         failed=kept.get("failed"),
-        state=kept.get("ended", "open"),
+        state=STATES[found.state.name],
     )
+
+
+def _optuna_state(state: State) -> Any:
+    from optuna.trial import TrialState
+
+    return next(TrialState[name] for name, ours in STATES.items() if ours == state)
 
 
 def _distribution(options: Sequence[Json] | LogRange) -> Any:
@@ -236,33 +246,44 @@ def _param(options: Sequence[Json] | LogRange, value: Json) -> Json:
 
 
 def _storage(db: Database) -> RDBStorage:
-    """Optuna's tables in this database; made on first use, by several processes at once too."""
+    """Optuna's tables in this database, made on first use."""
     import optuna
     from optuna.storages import RDBStorage
-    from sqlalchemy.exc import DBAPIError
 
     optuna.logging.set_verbosity(optuna.logging.ERROR)
     # Writers wait for one another, as metier's own do; "IMMEDIATE": from their first write on.
     sqlite = {"connect_args": {"timeout": LOCK_TIMEOUT_S, "isolation_level": "IMMEDIATE"}}
     how: dict[str, Any] = sqlite if db.is_sqlite else {"pool_pre_ping": True}
-    url = db.url.render_as_string(hide_password=False)
-
-    def made() -> RDBStorage:
+    _make_tables(db)
+    with db.errors("opening Optuna's tables"):
         # Both use Alembic, whose table holds metier's revision: Optuna is to leave it alone.
-        return RDBStorage(url, engine_kwargs=dict(how), skip_compatibility_check=True)
-
-    with warnings.catch_warnings(), db.errors("opening Optuna's tables"):
-        warnings.simplefilter("ignore")
-        try:
-            storage = made()
-        except DBAPIError:  # another process made the tables between look and write
-            storage = made()
+        storage = RDBStorage(
+            db.url.render_as_string(hide_password=False),
+            engine_kwargs=how,
+            skip_compatibility_check=True,
+            skip_table_creation=True,
+        )
     try:
         _check_tables(storage)
     except BaseException:
         _close(storage)
         raise
     return storage
+
+
+def _make_tables(db: Database) -> None:
+    """Make what is missing of Optuna's tables; workers that begin together wait for one."""
+    from optuna.storages._rdb.models import BaseModel
+    from sqlalchemy import inspect, text
+
+    with db.errors("reading the database"), db.engine.connect() as connection:
+        there = set(inspect(connection).get_table_names())
+    if there >= set(BaseModel.metadata.tables):
+        return
+    with db.session() as session:  # on SQLite a writing session is alone
+        if not db.is_sqlite:
+            session.execute(text(f"SELECT pg_advisory_xact_lock({TABLES_LOCK})"))
+        BaseModel.metadata.create_all(session.connection())
 
 
 def _check_tables(storage: RDBStorage) -> None:
