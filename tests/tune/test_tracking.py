@@ -97,6 +97,21 @@ def test_a_check_of_every_message_to_an_allowed_server(workspace: Workspace, mlf
     assert gate.counts["track.example.com", "mlflow"] == 2
 
 
+def test_how_a_run_stopped_is_told(workspace: Workspace) -> None:
+    ends: list[str] = []
+
+    class Told:
+        def end(self, state: str, summary: Any) -> None:
+            ends.append(state)
+
+    for error in (KeyboardInterrupt(), ValueError()):
+        with pytest.raises(type(error)), tracking.told_to(Told()):  # type: ignore[arg-type]
+            raise error
+    with tracking.told_to(None):
+        pass
+    assert ends == ["interrupted", "failed"]
+
+
 def test_settings_are_told_flat_and_without_words_of_the_project() -> None:
     config = {"lr": 1e-3, "method": {"type": "lora", "r": 4}, "system": "x", "identity": "y"}
     assert tracking.flat(config) == {"lr": "0.001", "method.type": "lora", "method.r": "4"}

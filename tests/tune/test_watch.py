@@ -9,7 +9,7 @@ import torch
 from cases import OBJECTIVE, example, examples, settings, version
 
 from metier.core import ledger
-from metier.core.errors import ConfigError, OutOfMemory, UserError
+from metier.core.errors import ConfigError, InputError, OutOfMemory, UserError
 from metier.core.records import TuneRun
 from metier.core.types import CompletionTarget, LabelTarget
 from metier.core.workspace import Workspace
@@ -184,3 +184,18 @@ def test_a_budget_that_is_too_small_is_said_before_the_first_step(workspace: Wor
     with pytest.raises(ConfigError, match="3 checkpoints"):
         run_tune(workspace, disk_gb=1e-4)
     assert run_tune(workspace, disk_gb=0.01, keep_checkpoints=50, checkpoint_every=1).adapter
+
+
+# -- another model's tokenizer -------------------------------------------------------------------
+
+
+def test_a_tokenizer_with_more_tokens_than_the_base_has_rows_is_refused(
+    workspace: Workspace,
+) -> None:
+    base = tiny_base()
+    assert base.tokenizer.add_tokens(["parcel"]) == 1
+    with pytest.raises(InputError, match="its embedding has") as caught:
+        tune(settings(), version(workspace), workspace, base, OBJECTIVE)
+    assert "'parcel'" in caught.value.got
+    assert "belong to the base's weights" in caught.value.remedy
+    assert ledger.get_run(workspace).state == "failed"

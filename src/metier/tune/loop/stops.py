@@ -1,10 +1,12 @@
-"""A loss that is no number: which examples of the batch, and what to do about it."""
+"""What training cannot go on with: a loss that is no number, a token that the model has not."""
 
 from __future__ import annotations
 
 from collections.abc import Sequence
+from typing import Any
 
 from metier.core.errors import InputError
+from metier.tune.types import Encoded
 
 
 class NotFinite(InputError):
@@ -32,3 +34,19 @@ def not_finite(
     )
     error.bad, error.of, error.step = tuple(bad), len(finite), step
     return error
+
+
+def require_vocabulary(model: Any, tokenizer: Any, examples: Sequence[Encoded]) -> None:
+    """Raise InputError where an example has a token that the model has no embedding for."""
+    weight = getattr(model.get_input_embeddings(), "weight", None)
+    rows = len(tokenizer) if weight is None else int(weight.shape[0])
+    for example in examples:
+        worst = max(example.input_ids)
+        if worst >= rows:
+            raise InputError(
+                f"tokens that the base knows: its embedding has {rows} rows",
+                got=f"token {worst} ({tokenizer.convert_ids_to_tokens(worst)!r}) in "
+                f"{example.example_id}; the tokenizer has {len(tokenizer)} tokens",
+                remedy="put the tokenizer files that belong to the base's weights beside them: "
+                "these are another model's, or have had tokens added",
+            )

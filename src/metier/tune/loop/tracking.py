@@ -11,11 +11,11 @@ from __future__ import annotations
 import math
 import os
 import time
-from collections.abc import Callable, Mapping, Sequence
-from contextlib import suppress
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager, suppress
 from typing import Any, Protocol
 
-from metier.core.errors import ConfigError, MetierError
+from metier.core.errors import ConfigError, MetierError, OutOfMemory, OutOfSpace
 from metier.core.records import MetricPoint, RunState, TuneRun
 from metier.core.types import Json
 
@@ -34,6 +34,8 @@ STATES: dict[RunState, str] = {
     "interrupted": "KILLED",
     "running": "RUNNING",
 }
+INTERRUPTIONS = (KeyboardInterrupt, SystemExit, OutOfSpace, OutOfMemory)
+"""What a run can be continued after."""
 Note = Callable[[str], None]
 
 
@@ -161,3 +163,14 @@ def _client(uri: str) -> Any:
 
 def _is_number(value: Json) -> bool:
     return isinstance(value, int | float) and not isinstance(value, bool)
+
+
+@contextmanager
+def told_to(tracker: Tracker | None) -> Iterator[None]:
+    """Tell MLflow when a run stops half-way."""
+    try:
+        yield
+    except BaseException as error:
+        if tracker is not None:
+            tracker.end("interrupted" if isinstance(error, INTERRUPTIONS) else "failed", {})
+        raise
