@@ -35,8 +35,8 @@ class Reading:
 
     ``start`` before any step; ``reference`` what is to be beaten: guessing replies by their
     frequency, or the start where that is lower or replies do not repeat; ``noise`` the standard
-    error of a short window's mean; ``peak`` the highest of these ``late_share`` how much of the whole fall came in the second half of
-    the learning rate spent.
+    error of a short window's mean, ``peak`` the highest of these; ``late_share`` how much of the
+    whole fall came in the second half of the learning rate spent.
     """
 
     steps: int
