@@ -23,6 +23,7 @@ def test_a_paused_run_ends_like_one_that_was_not(workspace: Workspace) -> None:
     paused = tune(settings(), found, workspace, base, OBJECTIVE, pause_at=3)
     assert (paused.state, paused.adapter) == ("interrupted", None)
     assert paused.summary["paused_at"] == 3
+    assert paused.summary["validation_loss"] > 0
     assert len(losses(workspace, paused.id)) == 3
     later = tune(settings(), found, workspace, base, OBJECTIVE, resume=paused.id, pause_at=0.5)
     assert later.summary["paused_at"] == later.summary["planned_steps"] // 2

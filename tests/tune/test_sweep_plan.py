@@ -13,7 +13,7 @@ from metier.core.types import Estimate
 from metier.tune.config import TuneConfig
 from metier.tune.sweep import budget, rungs
 from metier.tune.sweep.config import Around, LogRange, Money, SweepConfig, Time, Values
-from metier.tune.sweep.halving import Measured, Piece, Trial, best, losers, rank, todo
+from metier.tune.sweep.halving import Measured, Piece, Trial, best, cut, losers, rank, todo
 from metier.tune.sweep.planning import make_plan
 from metier.tune.sweep.space import resolve, with_settings
 
@@ -156,6 +156,19 @@ def test_equal_values_go_by_loss_and_where_less_is_better_the_order_turns() -> N
     assert [one.number for one in rank([high, low], 0)] == [1, 0]
     assert [one.number for one in rank(trials(0.1, 0.4), 0, higher=False)] == [0, 1]
     assert [one.number for one in rank(trials(float("nan"), 0.4), 0)] == [1, 0]
+
+
+def test_what_the_metric_does_not_tell_apart_goes_by_the_loss() -> None:
+    """Intervals reach 0.1 to both sides: 0.9 is clear of the rest, 0.1 is clearly out."""
+    worth = {0: (0.50, 3.0), 1: (0.45, 1.0), 2: (0.40, 2.0), 3: (0.90, 9.0), 4: (0.10, 0.1)}
+    found = [
+        replace(one, measured={0: measured(0, value, loss=loss)})
+        for one, (value, loss) in zip(trials(*range(5)), worth.values(), strict=True)
+    ]
+    assert [one.number for one in cut(found, 0, 2)] == [3, 1]
+    assert [one.number for one in cut(found, 0, 3)] == [3, 1, 2]
+    without = [replace(one, measured={0: measured(0, worth[one.number][0])}) for one in found]
+    assert [one.number for one in cut(without, 0, 3)] == [3, 0, 1]
 
 
 def test_the_best_is_looked_for_among_those_trained_furthest() -> None:

@@ -82,7 +82,7 @@ def train(job: Job, plan: packing.Plan) -> TuneRun:
         packed, layout, twice = _prepare(job, plan, model, [rhythm, live])
         resumed_at = _run(packed, job, live)
         if rhythm.paused:
-            return _paused(job, plan)
+            return _paused(job, plan, packed)
         metric = job.seen.sample.metric if job.seen.sample else None
         series = {(p.name, p.step): p.value for p in ledger.metric_points(job.ws, job.run.id)}
         summary = summary_of(series, packed, live, layout, metric)
@@ -152,10 +152,16 @@ def _is_past(job: Job) -> bool:
     return found is not None and checkpoints.step_of(found) >= job.pause
 
 
-def _paused(job: Job, plan: packing.Plan) -> TuneRun:
+def _paused(job: Job, plan: packing.Plan, packed: trainer.PackedTrainer | None = None) -> TuneRun:
+    """Note where the run stands; its validation loss there is measured beside the run's own
+    rhythm, which a pause does not change."""
     found = checkpoints.newest(job.folder).path
     step = checkpoints.step_of(found) if found else 0
     summary = {**job.run.summary, "paused_at": step, "planned_steps": len(plan.steps)}
+    if packed is not None and job.algorithm.validates:
+        packed.model.eval()
+        with packed.compute_loss_context_manager():
+            summary["validation_loss"] = job.algorithm.validate(packed.model)["loss"]
     return ledger.finish_run(job.ws, job.run.id, "interrupted", None, summary)
 
 

@@ -83,6 +83,33 @@ def rank(trials: Sequence[Trial], rung: int, *, higher: bool = True) -> list[Tri
     return sorted((one for one in trials if rung in one.measured), key=key)
 
 
+def cut(trials: Sequence[Trial], rung: int, keep: int, *, higher: bool = True) -> list[Trial]:
+    """Return the ``keep`` trials that go on from a rung, best first.
+
+    Who stands clearly above the last place goes on, who stands clearly below it does not. Those
+    between, whose intervals touch that of the last place, are not told apart by the metric: of
+    them the ones with the lower validation loss go on. Early in a run, when few answers are right
+    yet, that may be all of them; the loss sees that the right answer has become likelier sooner
+    than the metric does.
+    """
+    ordered = rank(trials, rung, higher=higher)
+    if keep >= len(ordered):
+        return ordered
+    line = ordered[keep - 1].measured[rung].estimate
+    near = [one for one in ordered if _touch(one.measured[rung].estimate, line)]
+    losses = {one.number: one.measured[rung].loss for one in near}
+    if any(loss is None or math.isnan(loss) for loss in losses.values()):
+        return ordered[:keep]
+    above = [one for one in ordered[:keep] if one.number not in losses]
+    by_loss = sorted(near, key=lambda one: (losses[one.number], one.number))
+    going = {one.number for one in (*above, *by_loss[: keep - len(above)])}
+    return [one for one in ordered if one.number in going]
+
+
+def _touch(a: Estimate, b: Estimate) -> bool:
+    return a.low <= b.high and b.low <= a.high
+
+
 def standing(
     trials: Sequence[Trial], rungs: Sequence[Rung], *, higher: bool = True
 ) -> list[list[Trial] | None]:
@@ -93,7 +120,7 @@ def standing(
         if here is None or not _complete(here, index):
             found.append(None)
         else:
-            found.append(rank(here, index, higher=higher)[: rung.trials])
+            found.append(cut(here, index, rung.trials, higher=higher))
     return found
 
 
