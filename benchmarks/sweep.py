@@ -37,8 +37,9 @@ from real_data import RESULTS, machine, revision
 from metier.core import ledger
 from metier.core.objective import Objective
 from metier.core.records import DataVersion, TuneRun
-from metier.core.types import Conversation, Estimate, Example, LabelTarget, Provenance
+from metier.core.types import Conversation, Estimate, Example, LabelTarget, Provenance, Score
 from metier.core.workspace import Workspace
+from metier.scoring import Resampling, make_metric
 from metier.tune.config import TuneConfig
 from metier.tune.sweep.config import SweepConfig
 from metier.tune.sweep.halving import Measured, Trial, best, todo
@@ -52,6 +53,7 @@ SHARES = (1 / 16, 1 / 8, 1 / 4, 1 / 2, 1.0)
 LABELS, TRAIN, VALIDATION = 8, 600, 300
 FEWEST = 90
 """Rows of a label that is taken."""
+METRIC = "f1_macro"
 BUDGET = 4
 """Full runs that the sweep and random search may cost."""
 TODAY_LR = 2e-4
@@ -294,9 +296,16 @@ def swept(seed: int, found: Measurements, config: SweepConfig) -> tuple[float, f
 
 
 def _measured(rung: int, line: dict[str, Any]) -> Measured:
-    value, n = line["f1"], line["n"]
-    estimate = Estimate(value, value, value, n, n)  # the scheduler looks at the value only
-    return Measured(rung, line["step"], line["steps"], estimate, None, "", 0.0, 0.0)
+    loss = line.get("validation_loss")
+    return Measured(rung, line["step"], line["steps"], _f1(line), loss, "", 0.0, 0.0)
+
+
+def _f1(line: dict[str, Any]) -> Estimate:
+    """F1 of the stored answers with the interval that the product would give it."""
+    pairs = enumerate(zip(line["truth"], line["given"], strict=True))
+    records = [Score(str(i), None, str(truth), str(given)) for i, (truth, given) in pairs]
+    metric = make_metric(METRIC, objective=Objective(task="classify", labels="from-data"))
+    return metric(records, Resampling(resamples=500))
 
 
 def _seconds(seed: int, trial: Trial, found: Measurements) -> float:
