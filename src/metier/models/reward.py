@@ -152,12 +152,13 @@ class RewardModel:
 
         device = next(self.model.parameters()).device
         ids = pad_sequence([torch.tensor(row) for row in rows], batch_first=True).to(device)
+        ends = sorted({len(row) - 1 for row in rows})
         lengths = torch.tensor([len(row) for row in rows], device=device)
         real = (torch.arange(ids.shape[1], device=device) < lengths[:, None]).long()
-        ends, which = (lengths - 1).unique(return_inverse=True)
+        which = [ends.index(len(row) - 1) for row in rows]
         with torch.no_grad():
             inputs = {"input_ids": ids, "attention_mask": real}
-            states = hidden_states(self.model, inputs, ends)
+            states = hidden_states(self.model, inputs, torch.tensor(ends, device=device))
             values = self.head(states[torch.arange(len(rows)), which].float())
         return [float(value) for value in values[:, 0]]
 

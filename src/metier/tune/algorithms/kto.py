@@ -109,7 +109,7 @@ class JudgedReplies:
         weights = torch.tensor(self._weights(self.train, one.items)).to(losses)
         loss = (losses * weights).sum() / step.weight
         sizes = [len(self.train.items[index].wanted) for index in one.items]
-        fine = torch.isfinite(losses.detach()).split(sizes)
+        fine = torch.split(torch.isfinite(losses.detach()), sizes)
         ids = [self.train.items[index].tree.example_id for index in one.items]
         series = self._series(self.train, one.items, ratios.detach().cpu())
         shares = {name: value / step.weight for name, value in series.items()}
@@ -128,7 +128,7 @@ class JudgedReplies:
             losses, ratios = self._measure(model, part, "validation", Judged(few, laid, point))
             total += float(losses.sum(dtype=torch.float64))
             sizes = [len(part.items[index].wanted) for index in few]
-            both = [pair for pair in ratios.split(sizes) if len(pair) == 2]
+            both = [pair for pair in torch.split(ratios, sizes) if len(pair) == 2]
             right += sum(bool(pair[0] > pair[1]) for pair in both)
             pairs += len(both)
         values = {"loss": total / sum(len(item.wanted) for item in part.items), "kl": point}

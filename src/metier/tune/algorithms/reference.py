@@ -63,7 +63,7 @@ def replies_log_probs(model: Any, trees: Sequence[prefix.Tree], manner: prefix.M
         with precision(model):
             found, _ = prefix.log_probs(model, passes.to_device(one, device_of(model)))
         sizes = [len(trees[index].replies) for index in batch]
-        for index, part in zip(batch, found.float().cpu().split(sizes), strict=True):
+        for index, part in zip(batch, torch.split(found.float().cpu(), sizes), strict=True):
             sums[index] = part
     model.train(training)
     return torch.cat(sums) if sums else torch.empty(0)
