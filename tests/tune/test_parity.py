@@ -129,6 +129,93 @@ def test_a_model_that_carries_state_across_examples_is_padded_and_told() -> None
     torch.testing.assert_close(together.sum(1)[1], alone.sum(), atol=1e-4, rtol=1e-4)
 
 
+LINEAR = {
+    "mamba2": {"num_heads": 4, "head_dim": 16, "expand": 2, "n_groups": 1, "chunk_size": 8},
+    "rwkv": {"attention_hidden_size": 32, "context_length": 64},
+    "lfm2": {"layer_types": ["conv", "full_attention"], "conv_L_cache": 3, "block_ff_dim": 64},
+    "qwen3_next": {
+        "layer_types": ["linear_attention", "full_attention"],
+        "linear_num_key_heads": 2,
+        "linear_num_value_heads": 2,
+        "linear_key_head_dim": 8,
+        "linear_value_head_dim": 8,
+        "num_experts": 2,
+        "num_experts_per_tok": 1,
+        "moe_intermediate_size": 16,
+        "shared_expert_intermediate_size": 16,
+    },
+    "gemma3_text": {"sliding_window": 6, "layer_types": ["sliding_attention", "full_attention"]},
+    "gemma2": {"sliding_window": 6, "query_pre_attn_scalar": 8},
+}
+
+
+@pytest.mark.parametrize("kind", LINEAR)
+def test_linear_attention_and_windows_are_packed_right_or_not_at_all(kind: str) -> None:
+    config = AutoConfig.for_model(
+        kind,
+        vocab_size=400,
+        hidden_size=32,
+        intermediate_size=64,
+        num_hidden_layers=2,
+        num_attention_heads=4,
+        num_key_value_heads=2,
+        pad_token_id=3,
+        **{"head_dim": 8} | LINEAR[kind],
+    )
+    torch.manual_seed(0)
+    model = AutoModelForCausalLM.from_config(config).float().eval()
+    examples, usual = encoded((23, 31)), model.config._attn_implementation
+    found = parity.check(model, examples, usual)
+    packed = torch.cat([x.flatten() for x in losses(model, [examples], found.mode, usual)])
+    alone = torch.cat(
+        [x.flatten() for x in losses(model, [[one] for one in examples], "padded", usual)]
+    )
+    if found.mode == "padded":
+        # It fired: what it found is more than rounding.
+        assert "padding instead" in found.note
+        seen = {mode: value for mode, value in found.differences.items() if value == value}
+        assert all(v > found.tolerance or found.leaks[m] > 2e-6 for m, v in seen.items())
+    else:
+        torch.testing.assert_close(packed, alone, atol=WITHIN, rtol=WITHIN)
+
+
+def test_a_leak_as_small_as_rounding_is_found() -> None:
+    # A short convolution: only the first two tokens see the example before, and hardly.
+    config = AutoConfig.for_model(
+        "lfm2",
+        vocab_size=400,
+        hidden_size=32,
+        num_hidden_layers=2,
+        num_attention_heads=4,
+        num_key_value_heads=2,
+        pad_token_id=3,
+        **LINEAR["lfm2"],
+    )
+    torch.manual_seed(0)
+    model = AutoModelForCausalLM.from_config(config).float().eval()
+    found = parity.check(model, encoded((23, 31)), "sdpa")
+    assert found.mode == "padded"
+    assert found.differences["segments"] < found.tolerance
+    assert "through from another example" in found.note
+
+
+def losses(
+    model: Any, parts: list[list[Encoded]], mode: PassMode, usual: str
+) -> list[torch.Tensor]:
+    """Losses of the supervised tokens, example by example."""
+    passes.use(model, mode, usual)
+    found = []
+    with torch.no_grad():
+        for part in parts:
+            one = passes.lay_out(part, mode, pad_id=3)
+            each, _ = passes.token_losses(model, one)
+            found += [
+                each[(one.owners == at) & (one.targets != passes.IGNORED)]
+                for at in range(len(part))
+            ]
+    return found
+
+
 class ForgetsPositions(nn.Module):
     """A Llama that lets no position through: every packed row is one long text to it."""
 

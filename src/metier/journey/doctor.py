@@ -32,7 +32,7 @@ class Finding:
 
 def examine(directory: Path) -> list[Finding]:
     """Run every check; none changes anything but a project's first opening of its workspace."""
-    return [*_machine(directory), _accelerator(), _tiny_base(), *_project(directory)]
+    return [*_machine(directory), _accelerator(), _kernels(), _tiny_base(), *_project(directory)]
 
 
 def _machine(directory: Path) -> Iterator[Finding]:
@@ -60,6 +60,12 @@ def _accelerator() -> Finding:
         return Finding("note", "accelerator", "none: tuning runs on the CPU in fp32")
     device = torch.cuda.get_device_properties(0)
     return Finding("ok", "accelerator", f"{device.name}, {device.total_memory / GIB:.0f} GiB")
+
+
+def _kernels() -> Finding:
+    from metier.tune.kernels.choice import choose, this_machine
+
+    return Finding("ok", "training kernels", choose(this_machine()).sentence)
 
 
 def _tiny_base() -> Finding:

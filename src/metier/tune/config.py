@@ -131,6 +131,8 @@ class Sft(Section):
     loss_share: Literal["tokens", "fields"] = "tokens"
     """What weighs the same in the loss: every supervised token, or (structured tasks) every field
     of the reply, so that a label of two tokens is not drowned by a text of forty."""
+    turns: Literal["all", "last"] = "all"
+    """Which assistant turns are learned: all (but those of weight 0), or only the last."""
     replay: Replay | None = None
     """General examples mixed in against forgetting; absent: none."""
     boilerplate: Literal["refuse", "allow"] = "refuse"
@@ -289,6 +291,9 @@ class TuneConfig(Section):
     gradient_checkpointing: bool | Literal["auto"] = "auto"
     """Compute activations twice to hold fewer: slower, less memory; auto: only where the forecast
     says that it does not fit otherwise."""
+    attention: Literal["auto", "sdpa", "varlen", "flash", "flex"] = "auto"
+    """Kernel for the attention of packed rows: auto (what the machine does best), or a named one;
+    all but sdpa need a GPU."""
     schedule: Schedule = Schedule()
     """How the learning rate moves over the run."""
     weight_decay: float = Field(default=0.0, ge=0)

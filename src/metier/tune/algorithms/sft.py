@@ -35,7 +35,9 @@ def make(ground: Ground) -> SupervisedTokens:
     Raises InputError when there is nothing to learn from or the loss would be on the wrong tokens,
     ConfigError for a share of the loss that the task does not have.
     """
-    speak = spoken(ground.objective, ground.version.labels, ground.system)
+    algorithm = ground.config.algorithm
+    turns = algorithm.turns if isinstance(algorithm, Sft) else "all"
+    speak = spoken(ground.objective, ground.version.labels, ground.system, turns)
     tokenizer, limit, task = ground.base.tokenizer, ground.max_tokens, ground.task
     weigh = _weigh(ground)
     train = encode(ground.rows, speak, tokenizer, limit, task, weigh)

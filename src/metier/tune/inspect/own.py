@@ -90,7 +90,9 @@ def inspect_all(
 def _encoded(
     examples: Iterable[Example], own: Own, task: TaskProgress | None
 ) -> tuple[list[Row], Encodings]:
-    speak = spoken(own.objective, own.labels, own.system)
+    algorithm = own.config.algorithm
+    turns = algorithm.turns if isinstance(algorithm, Sft) else "all"
+    speak = spoken(own.objective, own.labels, own.system, turns)
     encoded = encode(examples, speak, own.base.tokenizer, own.max_tokens, task)
     return own_rows(encoded.examples, encoded, frame_of(own.base.tokenizer)), encoded
 

@@ -12,6 +12,7 @@ import math
 from collections import defaultdict
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
+from functools import partial
 from pathlib import Path
 from types import MappingProxyType
 from typing import Any
@@ -22,8 +23,10 @@ from transformers import TrainerControl
 from trl import SFTConfig, SFTTrainer
 
 from metier.models import reward
-from metier.tune.algorithms.base import Algorithm
+from metier.tune.algorithms.base import Algorithm, Step
 from metier.tune.config import TuneConfig
+from metier.tune.devices.share import Outcome, run_step
+from metier.tune.devices.world import ALONE, World
 from metier.tune.loop import checkpoints, state
 from metier.tune.loop.best import By, is_best
 from metier.tune.loop.stops import not_finite
@@ -44,6 +47,7 @@ class Work:
     plan: packing.Plan
     watch: Watch | None = None
     by: By = field(default_factory=By)
+    world: World = ALONE
 
 
 class PackedTrainer(SFTTrainer):  # type: ignore[misc]
@@ -65,7 +69,7 @@ class PackedTrainer(SFTTrainer):  # type: ignore[misc]
         from transformers import PrinterCallback
 
         self.algorithm, self.plan, self.config = work.algorithm, work.plan, config
-        self.watch, self.by = work.watch, work.by
+        self.watch, self.by, self.world = work.watch, work.by, work.world
         # TRL asks for a Dataset to look at; the steps come from ``get_train_dataloader``.
         shown = Dataset.from_dict({"input_ids": [list(work.algorithm.probes[0].input_ids)]})
         super().__init__(
@@ -92,12 +96,18 @@ class PackedTrainer(SFTTrainer):  # type: ignore[misc]
     def training_step(
         self, model: Any, inputs: dict[str, Any], num_items_in_batch: Any = None
     ) -> torch.Tensor:
-        """Run one optimiser step's passes; returns the step's loss.
+        """Run one optimiser step's passes, or this process's share; returns the step's loss.
 
         Raises InputError naming the examples when that loss is not finite.
         """
         model.train()
-        step = self.algorithm.step(model, inputs["batch"], self.state.global_step)
+        run, number = partial(self._run_passes, model), self.state.global_step
+        loss, self._series = run_step(
+            self.world, model, self.algorithm, inputs["batch"], number, run
+        )
+        return torch.tensor(loss, device=self.args.device)
+
+    def _run_passes(self, model: Any, step: Step) -> Outcome:
         total = torch.zeros((), device=self.args.device)
         series = defaultdict(float, {OWN + name: value for name, value in step.series.items()})
         for one in step.passes:
@@ -110,8 +120,7 @@ class PackedTrainer(SFTTrainer):  # type: ignore[misc]
             total += part.loss.detach()
             for name, value in part.series.items():
                 series[OWN + name] += value
-        self._series = dict(series)
-        return total
+        return total.item(), dict(series)
 
     def log(self, logs: dict[str, float], *args: Any, **kwargs: Any) -> None:
         """Log what transformers logs, with the algorithm's own series beside the training loss."""
@@ -124,12 +133,18 @@ class PackedTrainer(SFTTrainer):  # type: ignore[misc]
     def evaluate(
         self, eval_dataset: Any = None, ignore_keys: Any = None, metric_key_prefix: str = "eval"
     ) -> dict[str, float]:
-        """Measure the validation split as the algorithm does, and replies by the task's metric."""
+        """Measure the validation split as the algorithm does, and replies by the task's metric.
+
+        Where every process has the whole model the leader measures, and tells the others.
+        """
         self.model.eval()
-        with self.compute_loss_context_manager():
-            found = self.algorithm.validate(self.model)
-            if self.watch is not None:
-                found = {**found, **self.watch(self.model)}
+        found: dict[str, float] = {}
+        if self.world.leads or self.world.sharded:
+            with self.compute_loss_context_manager():
+                found = self.algorithm.validate(self.model)
+                if self.watch is not None:
+                    found = {**found, **self.watch(self.model)}
+        found = self.world.told(found)
         self.model.train()
         metrics = {f"eval_{name}": value for name, value in found.items()}
         self.log(dict(metrics))
@@ -146,6 +161,8 @@ class PackedTrainer(SFTTrainer):  # type: ignore[misc]
         return True
 
     def _save_checkpoint(self, model: Any, trial: Any) -> None:
+        if not self.world.leads:
+            return
         root = Path(self.args.output_dir)
         room = checkpoints.Room(
             self.config.keep_checkpoints,
@@ -273,7 +290,7 @@ def arguments(config: TuneConfig, folder: Path, steps: int, lr: float) -> SFTCon
         dataloader_pin_memory=False,
         remove_unused_columns=False,
         dataset_kwargs={"skip_prepare_dataset": True},
-        optim="adamw_torch",
+        optim="adamw_torch_fused",
         logging_steps=1,
         logging_nan_inf_filter=False,
         save_strategy="no",

@@ -15,11 +15,15 @@ attention takes something not known here, raises ``CannotSegment``: metier then 
 from __future__ import annotations
 
 from collections.abc import Sequence
+from itertools import pairwise
 from typing import Any
 
 import torch
 from torch import Tensor
 from torch.nn.functional import scaled_dot_product_attention
+
+from metier.tune.kernels.choice import Attention
+from metier.tune.kernels.packed import attend
 
 NAME = "metier_segments"
 # A block takes examples down to this share of its longest.
@@ -39,6 +43,15 @@ Blocks = tuple[tuple[Block, ...], Tensor | None]
 they come in the row's order)."""
 
 
+_kernel: Attention = "sdpa"
+
+
+def use_kernel(kind: Attention) -> None:
+    """Compute rows by this kernel from now on, in this process."""
+    global _kernel
+    _kernel = kind
+
+
 class CannotSegment(Exception):
     """This model's attention cannot be computed example by example."""
 
@@ -48,6 +61,8 @@ def layout(lengths: Sequence[int]) -> Blocks:
     starts = [0]
     for length in lengths:
         starts.append(starts[-1] + length)
+    if _kernel != "sdpa":
+        return tuple(pairwise(starts)), None
     by_length = sorted(range(len(lengths)), key=lambda at: -lengths[at])
     blocks: list[Block] = []
     order: list[Tensor] = []
@@ -96,8 +111,11 @@ def segment_attention(
     strange = [name for name in UNKNOWN_TERMS if terms.get(name) is not None]
     if blocks is None or strange or attention_mask is not None or query.shape[0] != 1:
         raise CannotSegment(f"blocks given: {blocks is not None}; unknown terms: {strange}")
-    shared = query.shape[1] // key.shape[1]
     q, k, v = query[0], key[0], value[0]
+    lengths = _lengths(blocks) if _kernel != "sdpa" and not dropout else None
+    if lengths is not None:
+        return attend(_kernel, (q, k, v), lengths, scaling, sliding_window)[None], None
+    shared = len(q) // len(k)
     if shared > 1:
         k, v = k.repeat_interleave(shared, 0), v.repeat_interleave(shared, 0)
     outputs = []
@@ -114,6 +132,16 @@ def segment_attention(
         outputs.append(_real(part.transpose(1, 2).flatten(0, 1), block))
     out = torch.cat(outputs) if len(outputs) > 1 else outputs[0]
     return (out if blocks[1] is None else out.index_select(0, blocks[1]))[None], None
+
+
+def _lengths(blocks: Blocks) -> tuple[int, ...] | None:
+    """Return the examples' lengths where they lie in the row one after another."""
+    if blocks[1] is not None:
+        return None
+    spans = [block for block in blocks[0] if isinstance(block[0], int)]
+    if len(spans) != len(blocks[0]):
+        return None
+    return tuple(int(end) - int(begin) for begin, end in spans)
 
 
 def _taken(states: Tensor, block: Block) -> Tensor:
