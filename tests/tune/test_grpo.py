@@ -4,12 +4,13 @@ from __future__ import annotations
 
 from typing import Any
 
+import preference_cases
 import pytest
 import torch
 from cases import LABELS, examples, settings, version
 
 from metier.core import ledger
-from metier.core.errors import ConfigError, InputError
+from metier.core.errors import ConfigError, InputError, NotFound
 from metier.core.objective import Objective
 from metier.core.progress import Progress
 from metier.core.workspace import Workspace
@@ -134,3 +135,19 @@ def test_what_cannot_be_rewarded_is_refused(workspace: Workspace) -> None:
     with pytest.raises(InputError, match="room for 2000 tokens"):
         make(ground(workspace, max_new_tokens=2000))
     assert LABELS
+
+
+def test_a_reward_model_rewards_what_its_people_preferred(workspace: Workspace) -> None:
+    judged = tune(
+        preference_cases.preferring("reward"),
+        preference_cases.version(workspace),
+        workspace,
+        tiny_base(),
+        preference_cases.CHAT,
+    )
+    made = ground(workspace, reward=[{"type": "model", "run": judged.id, "weight": 2.0}])
+    algorithm, model = ready(made)
+    step = algorithm.step(model, (0, 1), 0)
+    assert step.series["reward_spread"] > 0
+    with pytest.raises(NotFound, match="run_unknown"):
+        make(ground(workspace, reward=[{"type": "model", "run": "run_unknown"}]))

@@ -94,7 +94,9 @@ class OwnReplies:
         )
         self._mode: PassMode = "padded"
         # How the model attends when it writes; in training it attends as the layout asks.
-        self._usual = str(ground.base.model.config._attn_implementation)
+        # Where only items are counted, as in a forecast, there is no model yet.
+        model = ground.base.model
+        self._usual = "sdpa" if model is None else str(model.config._attn_implementation)
 
     @property
     def identity(self) -> Json:
