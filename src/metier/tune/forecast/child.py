@@ -35,6 +35,8 @@ from metier.tune.forecast.memory import RUNTIME
 from metier.tune.forecast.probe import ProbeRequest
 from metier.tune.forecast.types import PassLoad
 from metier.tune.forecast.work import VALIDATION_PASS_TOKENS
+from metier.tune.kernels.applied import applied
+from metier.tune.kernels.choice import choose, this_machine
 from metier.tune.loop import trainer
 from metier.tune.loop.watch import Sample, Watch, compared_by, sample_of
 from metier.tune.methods.trainable import begin, export, learning_rate, trainable
@@ -73,7 +75,8 @@ def _probe(request: ProbeRequest, ws: Workspace, base: Base, folder: Path) -> No
     ground, replies = _ground(request, config, ws, base, rows)
     algorithm, sample = make(ground), sample_of(ground)
     usual = base.model.config._attn_implementation
-    with trainable(beginning, config) as model:
+    kernels = choose(this_machine(), config.attention)
+    with trainable(beginning, config) as model, applied(kernels, model):
         found = parity.check(model, algorithm.probes, usual)
         algorithm.prepare(model, found.mode, folder)
         say("ready", layout=found.mode, rows_share=share)
