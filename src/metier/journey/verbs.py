@@ -34,6 +34,7 @@ from metier.journey.session import (
 from metier.journey.trust import trust_of
 from metier.scoring import Assumptions, HeldOut, Need, needs
 from metier.scoring.goals.looks import look_level
+from metier.tune.devices.world import ALONE, World
 
 if TYPE_CHECKING:
     from metier.data.build import BuildResult
@@ -109,8 +110,13 @@ def measure_baselines(
     return as_job(session, "baseline", config, work, lambda _: bench.version.id)
 
 
-def tune_base(session: Session, version: str = ledger.LATEST, *, restart: bool = False) -> TuneRun:
-    """Fine-tune the project's base on a version; a stopped run goes on unless ``restart``."""
+def tune_base(
+    session: Session, version: str = ledger.LATEST, *, restart: bool = False, world: World = ALONE
+) -> TuneRun:
+    """Fine-tune the project's base on a version; a stopped run goes on unless ``restart``.
+
+    Of several processes (``world``) that all call this, the leader's is the job on record.
+    """
     from metier.privacy.egress import Egress
     from metier.tune.run import tune
 
@@ -130,8 +136,11 @@ def tune_base(session: Session, version: str = ledger.LATEST, *, restart: bool =
             progress=session.progress,
             resume=not restart,
             gate=Egress(project.privacy, session.workspace.audit),
+            world=world,
         )
 
+    if not world.leads:
+        return work(None)
     config: Json = {"version": found.id, "restart": restart}
     run = as_job(session, "tune", config, work, lambda run: run.id)
     keep_actual(session, run)

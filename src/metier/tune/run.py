@@ -29,6 +29,8 @@ from metier.models.base import Base, load_base
 from metier.tune.algorithms import make
 from metier.tune.algorithms.base import Algorithm, Ground
 from metier.tune.config import TuneConfig
+from metier.tune.devices.allowed import require_divisible
+from metier.tune.devices.world import ALONE, RankLost, World
 from metier.tune.diagnostics import close
 from metier.tune.diagnostics.types import Facts
 from metier.tune.inspect.template import require_template
@@ -49,6 +51,7 @@ FREE = {
     "checkpoint_every",
     "micro_batch_tokens",  # the losses of a step's passes add up, however it is cut
     "gradient_checkpointing",
+    "attention",
     "disk_gb",
     "mlflow",
 }
@@ -68,6 +71,7 @@ def tune(
     gate: Gate | None = None,
     pause_at: float | None = None,
     part_of: str | None = None,
+    world: World = ALONE,
 ) -> TuneRun:
     """Fine-tune ``base`` on the version's training split and store what comes of it.
 
@@ -81,7 +85,8 @@ def tune(
     ``pause_at`` (optimiser steps, or below 1 a share of them) leaves a longer run there as
     ``interrupted`` with a checkpoint of that step; a later call goes on as if it had not stopped,
     because everything is planned for the whole length. ``part_of`` names the sweep that the run
-    is a trial of: it is never taken for the latest run.
+    is a trial of: it is never taken for the latest run. ``world`` is this process's place among
+    several that all make this call, each on its device; only its leader writes.
 
     Raises:
         InputError: nothing to learn from, a loss on the wrong tokens (see ``metier inspect``), a
@@ -90,7 +95,9 @@ def tune(
         OutOfSpace: the disk is full; the checkpoints before are kept.
         OutOfMemory: a pass does not fit; says which setting to change, and the run goes on with it.
         Busy: another process is working on the same run.
+        RankLost: another process of ``world`` is gone; the run can be gone on with.
     """
+    require_divisible(config, world)
     base = load_base(base) if isinstance(base, str) else base
     require_template(base.tokenizer)
     rows = _rows(version, ws, only)
@@ -109,17 +116,21 @@ def tune(
     if part_of is not None:
         kept[ledger.TRIAL_OF] = part_of
     usual = str(base.model.config._attn_implementation)
-    run = _find_or_start(config, version, ws, base, kept, resume)
-    record_start(ws, run, beginning)
+    started = _find_or_start(config, version, ws, base, kept, resume) if world.leads else None
+    if started is not None:
+        record_start(ws, started, beginning)
+    run: TuneRun = world.told(started)
     folder = ws.work_dir / FOLDER / run.id
     by = compared_by(config, sample)
     facts = close.known_of(algorithm, config, _rates(config, base), by)
     seen = Seen(sample, by, facts, gate)
-    with _alone(folder, run), _state_on_failure(ws, run, facts):
+    with _leading(world, ws, folder, run, facts):
         plan = packing.plan(algorithm.lengths, config.batch_tokens, config.epochs, config.seed)
         with progress.task("tune", total=len(plan.steps), unit="step") as task:
             pause = _pause_step(pause_at, len(plan.steps))
-            job = Job(config, ws, beginning, run, algorithm, folder, task, seen, usual, pause)
+            job = Job(
+                config, ws, beginning, run, algorithm, folder, task, seen, usual, pause, world
+            )
             with memory.enough_memory(
                 config, memory.load_of(config, algorithm.lengths, plan.steps)
             ):
@@ -194,6 +205,18 @@ def _find_or_start(
 
 
 @contextmanager
+def _leading(
+    world: World, ws: Workspace, folder: Path, run: TuneRun, facts: Facts
+) -> Iterator[None]:
+    """Hold the run and record how it stops, in the process that leads."""
+    if not world.leads:
+        yield
+        return
+    with _alone(folder, run), _state_on_failure(ws, run, facts):
+        yield
+
+
+@contextmanager
 def _alone(folder: Path, run: TuneRun) -> Iterator[None]:
     """Hold the run's folder; the lock goes with the process, however that ends."""
     folder.mkdir(parents=True, exist_ok=True)
@@ -218,7 +241,7 @@ def _state_on_failure(ws: Workspace, run: TuneRun, facts: Facts) -> Iterator[Non
     """Record how the run stopped. What can be continued is ``interrupted``, the rest ``failed``."""
     try:
         yield
-    except (KeyboardInterrupt, SystemExit, OutOfSpace, OutOfMemory) as error:
+    except (KeyboardInterrupt, SystemExit, OutOfSpace, OutOfMemory, RankLost) as error:
         _record_stop(ws, run, "interrupted", error, facts)
         raise
     except Exception as error:

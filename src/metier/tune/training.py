@@ -21,13 +21,17 @@ from metier.models import reward
 from metier.models.base import Base
 from metier.tune.algorithms.base import Algorithm
 from metier.tune.config import TuneConfig
+from metier.tune.devices.world import ALONE, World
 from metier.tune.diagnostics import close
 from metier.tune.diagnostics.types import Facts
 from metier.tune.forecast.deciding import Held, wants_checkpointing
+from metier.tune.kernels.applied import applied
+from metier.tune.kernels.choice import choose, this_machine
 from metier.tune.loop import checkpoints, trainer
 from metier.tune.loop.best import By
-from metier.tune.loop.live import Live, Rhythm
-from metier.tune.loop.tracking import Gate, Tracker
+from metier.tune.loop.live import Live, Rhythm, Unheard
+from metier.tune.loop.stops import require_vocabulary
+from metier.tune.loop.tracking import Gate, Tracker, told_to
 from metier.tune.loop.watch import Sample, Watch
 from metier.tune.methods.trainable import export, trainable
 from metier.tune.methods.types import Beginning
@@ -63,6 +67,7 @@ class Job:
     """How the base's model attends where nothing is packed."""
     pause: int | None = None
     """The step to stop at for now (None: the end)."""
+    world: World = ALONE
 
     @property
     def base(self) -> Base:
@@ -75,18 +80,26 @@ def train(job: Job, plan: packing.Plan) -> TuneRun:
     if _is_past(job):
         return _paused(job, plan)
     tracker = _tracker(job)
-    live = Live(job.ws, job.run.id, job.task, _tokens(job, plan), [tracker] if tracker else [])
+    told = Live if job.world.leads else Unheard
+    live = told(job.ws, job.run.id, job.task, _tokens(job, plan), [tracker] if tracker else [])
     rhythm = Rhythm(job.config, plan, job.algorithm.validates, job.seen.by, job.pause)
     held = Held.now()
-    with trainable(job.beginning, job.config) as model:
+    kernels = choose(this_machine(), job.config.attention)
+    with trainable(job.beginning, job.config) as model, applied(kernels, model) as used:
         packed, layout, twice = _prepare(job, plan, model, [rhythm, live])
-        resumed_at = _run(packed, job, live)
+        with told_to(tracker):
+            resumed_at = _run(packed, job, live)
         if rhythm.paused:
+            if tracker is not None:
+                tracker.end("interrupted", {})
             return _paused(job, plan, packed)
+        if not job.world.leads:
+            return job.run
         metric = job.seen.sample.metric if job.seen.sample else None
         series = {(p.name, p.step): p.value for p in ledger.metric_points(job.ws, job.run.id)}
         summary = summary_of(series, packed, live, layout, metric)
-        summary |= {"lr": job.seen.facts.lr, "resumed_at": resumed_at}
+        summary |= {"devices": job.world.size, "sharded": job.world.sharded}
+        summary |= {"lr": job.seen.facts.lr, "resumed_at": resumed_at, "kernels": used}
         _load_best(job, packed)
         limit = min(job.config.max_tokens, job.base.max_tokens)
         facts = close.with_gain(job.seen.facts, job.algorithm, packed.model, limit)
@@ -106,6 +119,7 @@ def _prepare(
 ) -> tuple[trainer.PackedTrainer, parity.Parity, bool]:
     """Return the trainer, the layout it packs in, and whether activations are computed twice."""
     config, base, algorithm = job.config, job.base, job.algorithm
+    require_vocabulary(model, base.tokenizer, algorithm.probes)
     layout = parity.check(model, algorithm.probes, job.usual)
     if layout.note:
         job.task.note(layout.note)
@@ -119,13 +133,13 @@ def _prepare(
     args = trainer.arguments(config, job.folder, len(plan.steps), job.seen.facts.lr)
     sample = job.seen.sample
     watch = Watch(base, sample, layout.mode, job.usual) if sample else None
-    work = trainer.Work(algorithm, plan, watch, job.seen.by)
+    work = trainer.Work(algorithm, plan, watch, job.seen.by, job.world)
     packed = trainer.PackedTrainer(model, base.tokenizer, work, config, args, callbacks)
     return packed, layout, twice
 
 
 def _tracker(job: Job) -> Tracker | None:
-    if not job.config.mlflow:
+    if not job.config.mlflow or not job.world.leads:
         return None
     return Tracker(job.config.mlflow, job.run, job.seen.gate, job.task.note)
 
@@ -162,6 +176,8 @@ def _paused(job: Job, plan: packing.Plan, packed: trainer.PackedTrainer | None =
         packed.model.eval()
         with packed.compute_loss_context_manager():
             summary["validation_loss"] = job.algorithm.validate(packed.model)["loss"]
+    if not job.world.leads:
+        return job.run
     return ledger.finish_run(job.ws, job.run.id, "interrupted", None, summary)
 
 

@@ -9,6 +9,9 @@ import typer
 from metier.apps.cli.frame import HERE, AsJson, Directory, say, session, show, table
 
 if TYPE_CHECKING:
+    from pathlib import Path
+
+    from metier.core.records import TuneRun
     from metier.journey.session import Session
 
 app = typer.Typer()
@@ -23,18 +26,27 @@ def tune(
     cancel: bool = typer.Option(False, "--cancel", help="Cancel the hosted job under way."),
     explain: bool = typer.Option(False, "--explain", help="Say why each setting is what it is."),
     dry_run: bool = typer.Option(False, "--dry-run", help="Plan the run; train nothing."),
+    devices: int = typer.Option(1, min=1, help="Devices of this machine to tune on."),
+    shard: bool = typer.Option(False, "--shard", help="Each device holds a part of the weights."),
     as_json: AsJson = False,
 ) -> None:
     """Fine-tune the base model. Interrupted, the same command goes on from the last checkpoint."""
     from metier.journey.handlers import enqueue
     from metier.journey.hosted import cancel_at_host
+    from metier.journey.several import Several, tune_on_devices
     from metier.journey.verbs import tune_base
+    from metier.tune.devices.world import is_launched
 
+    if is_launched():
+        return _as_one_of_several(directory, version, restart, shard, as_json)
     with session(directory) as opened:
         if explain:
             return _explain(opened, as_json)
         if dry_run:
             return _plan(opened, version, as_json)
+        if devices > 1 or shard:
+            line = _line(directory, version, restart, shard, as_json)
+            raise typer.Exit(tune_on_devices(opened, version, Several(devices, shard, line)))
         if cancel:
             gone = cancel_at_host(opened)
             show(gone, as_json, lambda: say(f"cancelled the hosted job of {gone.id}"))
@@ -44,7 +56,35 @@ def tune(
             show(job, as_json, lambda: say(f"queued {job.id}; `metier worker` runs it"))
             return
         run = tune_base(opened, version, restart=restart)
+    _show_run(run, as_json)
 
+
+def _as_one_of_several(
+    directory: Path, version: str, restart: bool, shard: bool, as_json: bool
+) -> None:
+    """Tune in one of the processes that ``--devices`` or torchrun started; the first one speaks."""
+    from metier.config import find_project
+    from metier.journey.session import open_session
+    from metier.journey.verbs import tune_base
+    from metier.tune.devices.world import joined
+
+    with joined(shard) as world:
+        if world.leads:
+            with session(directory) as opened:
+                run = tune_base(opened, version, restart=restart, world=world)
+            return _show_run(run, as_json)
+        with open_session(find_project(directory)) as opened:
+            tune_base(opened, version, restart=restart, world=world)
+
+
+def _line(directory: Path, version: str, restart: bool, shard: bool, as_json: bool) -> list[str]:
+    """Return the words that start the same tune in a process of its own."""
+    flags = {"--restart": restart, "--shard": shard, "--json": as_json}
+    where = ["tune", "--project", str(directory), "--version", version]
+    return where + [flag for flag, given in flags.items() if given]
+
+
+def _show_run(run: TuneRun, as_json: bool) -> None:
     def text() -> None:
         say(f"run {run.id}: {run.state}, adapter {run.adapter}")
         for key, value in run.summary.items():

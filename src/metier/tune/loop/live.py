@@ -137,6 +137,14 @@ class Live(TrainerCallback):  # type: ignore[misc]
         self._flushed = time.monotonic()
 
 
+class Unheard(Live):
+    """Of a process that does not lead: keeps time, and leaves the telling to the leader."""
+
+    def flush(self) -> None:
+        """Forget the values held."""
+        self._points, self._flushed = [], time.monotonic()
+
+
 @dataclass
 class _Since:
     """Steps since the last time that speed was written down."""
