@@ -1,7 +1,11 @@
+from collections import Counter
+
 from hypothesis import given
 from hypothesis import strategies as st
 
-from metier.tune.packing.plan import alike, fill, pack, plan, split
+from metier.tune.packing.passes import lay_out
+from metier.tune.packing.plan import alike, cut, fill, pack, plan, split
+from metier.tune.types import Encoded, PassMode
 
 LENGTHS = st.lists(st.integers(1, 300), min_size=1, max_size=200)
 
@@ -66,3 +70,24 @@ def test_padded_passes_waste_less_than_half(lengths: list[int], most: int) -> No
         longest = max(lengths[index] for index in part)
         assert min(lengths[index] for index in part) * 2 >= longest
         assert len(part) == 1 or len(part) * longest <= most
+
+
+@given(
+    st.lists(st.integers(2, 60), min_size=1, max_size=20),
+    st.integers(16, 200),
+    st.sampled_from(["segments", "blocks", "padded"]),
+)
+def test_however_a_step_is_cut_every_supervised_token_counts_once(
+    sizes: list[int], most: int, mode: PassMode
+) -> None:
+    made = [
+        Encoded(str(at), list(range(size)), [place % 3 == at % 3 for place in range(size)])
+        for at, size in enumerate(sizes)
+    ]
+    lengths = [one.tokens for one in made]
+    parts = cut(range(len(made)), lengths, mode, most, 2 * most)
+    laid = [lay_out([made[at] for at in part], mode) for part in parts]
+    counted = Counter(name for one in laid for name in one.example_ids)
+    assert counted == {one.example_id: 1 for one in made}
+    assert sum(float(one.weights.sum()) for one in laid) == sum(e.supervised_tokens for e in made)
+    assert sum(one.tokens for one in laid) == sum(lengths)
