@@ -36,7 +36,7 @@ def sweep(
     out: Annotated[Path | None, typer.Option(help="Write a page of the trials here.")] = None,
     as_json: AsJson = False,
 ) -> None:
-    """Search the settings in [sweep] by successive halving on validation rows.
+    """Search settings by successive halving on validation rows; the section sweep says which.
 
     Interrupted, the same command goes on; no finished trial is trained again. The test set is not
     touched.
