@@ -93,6 +93,17 @@ def test_after_a_rise_a_model_that_only_guesses_was_hurt_by_the_rate_not_by_the_
     assert names(series(falls(0.6), falls(0.6)), deaf)[0] == "only_guesses"
 
 
+def test_a_loss_held_up_far_above_guessing_is_the_rates_fault_where_that_is_high() -> None:
+    stuck = series(falls(1.5, pace=40), falls(1.5, pace=40))
+    high = replace(USUAL, lr=0.3, gain=Gain(0.0, -0.1, 0.1, 100))
+    (found,) = diagnose(stuck, high)
+    assert found.name == "lr_too_high"
+    assert "stays at 1.49" in found.says
+    assert found.evidence["loss_of_guessing"] == 0.6
+    # At a usual rate something else is wrong.
+    assert names(stuck, replace(high, lr=1e-3)) == ["only_guesses"]
+
+
 def test_a_loss_that_does_not_move_wants_a_higher_rate() -> None:
     slow = replace(USUAL, lr=1e-6)
     still = diagnose(series(falls(4.98), falls(4.98)), slow)

@@ -50,24 +50,36 @@ def rate_too_high(reading: Reading, facts: Facts) -> Finding | None:
     """Only steps that are too long make the loss on the very rows that are trained on climb well
     above where it began: neither wrong labels nor too little data can. Well is by more than chance
     (4 standard errors) and a tenth. A rise that passes and leaves no harm is let be; said is one
-    that doubles the loss, lasts a tenth of the run, or after which the model only guesses."""
+    that doubles the loss, lasts a tenth of the run, or after which the model only guesses.
+
+    Without a rise: how often each reply occurs is learned at any rate whose steps are not too
+    long, whatever the data. A loss that no longer falls, half as high again as that costs, at well
+    (3 times) above the usual rate, is held up by its own steps."""
     climbed = reading.peak > 1.1 * reading.start + 4 * reading.noise
     doubled = reading.peak > 2 * reading.start + 4 * reading.noise
     harmed = climbed and (reading.above_share >= 0.1 or reading.guessed)
     runaway = facts.stopped_by == "not_finite" and len(facts.bad) == facts.of > 1
-    if not (doubled or harmed or runaway):
+    if not (doubled or harmed or runaway or _held_up(reading, facts)):
         return None
     usual = facts.usual_lr
     lower = min(facts.lr / 10, usual) if usual else facts.lr / 10
+    what = (
+        f"The training loss climbed from {reading.start:.3g} to {reading.peak:.3g} (around step "
+        f"{reading.peak_step})"
+        if climbed or runaway
+        else f"The training loss stays at {reading.train_end:.3g}, where knowing how often each "
+        f"reply occurs costs {facts.blind_loss:.3g}"
+    )
     return Finding(
         "lr_too_high",
         "problem",
-        f"The training loss climbed from {reading.start:.3g} to {reading.peak:.3g} (around step "
-        f"{reading.peak_step}): the steps are too long, the learning rate is too high.",
+        f"{what}: the steps are too long, the learning rate is too high.",
         {
             "loss_before": round(reading.start, 4),
             "highest_loss": round(reading.peak, 4),
             "step": reading.peak_step,
+            "loss_at_end": round(reading.train_end, 4),
+            "loss_of_guessing": _rounded(facts.blind_loss),
             "share_of_run_above_start": round(reading.above_share, 3),
             "lr": facts.lr,
             "usual_lr": usual,
@@ -310,6 +322,13 @@ def healthy(reading: Reading, facts: Facts) -> Finding:
             "n": facts.validation_examples,
         },
     )
+
+
+def _held_up(reading: Reading, facts: Facts) -> bool:
+    blind, usual = facts.blind_loss, facts.usual_lr
+    if blind is None or usual is None or facts.lr < 3 * usual or reading.fall < NOTHING:
+        return False
+    return min(reading.train_end, reading.end) > 1.5 * blind and not _still_falling(reading)
 
 
 def _deaf(reading: Reading, facts: Facts) -> bool:
