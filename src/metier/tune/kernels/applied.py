@@ -9,6 +9,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import replace
+from importlib import import_module
 from typing import Any
 
 import torch
@@ -70,9 +71,7 @@ def _liger(model: Any) -> None:
 
     The loss stays ours: it is of supervised tokens only, and its head runs on those alone.
     """
-    from liger_kernel.transformers import _apply_liger_kernel_to_instance
-
+    # By name: the package is on no machine without a GPU.
+    apply = import_module("liger_kernel.transformers")._apply_liger_kernel_to_instance
     inner = model.get_base_model() if hasattr(model, "get_base_model") else model
-    _apply_liger_kernel_to_instance(
-        model=inner, fused_linear_cross_entropy=False, cross_entropy=False
-    )
+    apply(model=inner, fused_linear_cross_entropy=False, cross_entropy=False)

@@ -74,7 +74,8 @@ class Norm(torch.autograd.Function):
         squares = torch.linalg.vector_norm(x, dim=-1, keepdim=True).square_()
         inverse = squares.div_(x.shape[-1]).add_(eps).rsqrt_()
         ctx.save_for_backward(x, weight, inverse)
-        return (x * inverse).mul_(weight)
+        out: Tensor = (x * inverse).mul_(weight)
+        return out
 
     @staticmethod
     def backward(ctx: Any, *gradients: Tensor) -> tuple[Tensor | None, ...]:
@@ -106,19 +107,19 @@ def _low_rank(module: nn.Module) -> Callable[..., Tensor] | None:
     """Our forward for a plain LoRA layer; None for any other module."""
     from peft.tuners.lora.layer import Linear
 
-    if type(module) is not Linear or len(module.active_adapters) != 1:
+    layer: Any = module
+    if type(module) is not Linear or len(layer.active_adapters) != 1:
         return None
-    name = module.active_adapters[0]
-    base: Any = module.base_layer
-    if name not in module.lora_A or module.lora_variant or type(base) is not nn.Linear:
+    name, base = layer.active_adapters[0], layer.base_layer
+    if name not in layer.lora_A or layer.lora_variant or type(base) is not nn.Linear:
         return None
-    parts: list[Any] = [base, module.lora_A[name], module.lora_B[name]]
+    parts: list[Any] = [base, layer.lora_A[name], layer.lora_B[name]]
     plain = (
         all(part.weight.dtype == torch.float32 for part in parts)
         and not any(part.bias is not None for part in parts[1:])
         and not any(parameter.requires_grad for parameter in base.parameters())
-        and isinstance(module.lora_dropout[name], nn.Identity)
-        and not module.fan_in_fan_out
+        and isinstance(layer.lora_dropout[name], nn.Identity)
+        and not layer.fan_in_fan_out
     )
     return partial(_adapted, module, module.forward, *parts, name) if plain else None
 

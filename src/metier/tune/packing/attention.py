@@ -120,10 +120,12 @@ def segment_attention(
         k, v = k.repeat_interleave(shared, 0), v.repeat_interleave(shared, 0)
     outputs = []
     for block in blocks[0]:
-        parts = [_taken(states, block) for states in (q, k, v)]
-        window = _window(parts[0], sliding_window)
+        asked = _taken(q, block)
+        window = _window(asked, sliding_window)
         part = scaled_dot_product_attention(
-            *parts,
+            asked,
+            _taken(k, block),
+            _taken(v, block),
             attn_mask=window,
             dropout_p=dropout,
             is_causal=window is None,
