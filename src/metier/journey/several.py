@@ -8,7 +8,6 @@ from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 
 from metier.core import ledger
-from metier.core.errors import InputError
 from metier.core.workspace import Workspace
 from metier.journey.session import Session
 from metier.tune.devices.allowed import require
@@ -21,7 +20,6 @@ class Several:
     """How many devices, and the words after ``metier`` that each process is started with."""
 
     devices: int
-    sharded: bool
     arguments: Sequence[str]
 
 
@@ -34,11 +32,9 @@ def tune_on_devices(session: Session, version: str, several: Several) -> int:
         RankLost: a process died; the run is left interrupted, to be gone on with.
     """
     config = session.project.tune
-    require(config, sharded=several.sharded)
+    require(config)
     require_devices(several.devices)
     ledger.get_version(session.workspace, version)
-    if several.sharded and several.devices == 1:
-        raise InputError("--shard with --devices 2 or more", got="--devices 1")
     with _none_left_running(session.workspace):
         return launch(several.arguments, several.devices)
 

@@ -27,7 +27,6 @@ def tune(
     explain: bool = typer.Option(False, "--explain", help="Say why each setting is what it is."),
     dry_run: bool = typer.Option(False, "--dry-run", help="Plan the run; train nothing."),
     devices: int = typer.Option(1, min=1, help="Devices of this machine to tune on."),
-    shard: bool = typer.Option(False, "--shard", help="Each device holds a part of the weights."),
     as_json: AsJson = False,
 ) -> None:
     """Fine-tune the base model. Interrupted, the same command goes on from the last checkpoint."""
@@ -38,15 +37,15 @@ def tune(
     from metier.tune.devices.world import is_launched
 
     if is_launched():
-        return _as_one_of_several(directory, version, restart, shard, as_json)
+        return _as_one_of_several(directory, version, restart, as_json)
     with session(directory) as opened:
         if explain:
             return _explain(opened, as_json)
         if dry_run:
             return _plan(opened, version, as_json)
-        if devices > 1 or shard:
-            line = _line(directory, version, restart, shard, as_json)
-            raise typer.Exit(tune_on_devices(opened, version, Several(devices, shard, line)))
+        if devices > 1:
+            line = _line(directory, version, restart, as_json)
+            raise typer.Exit(tune_on_devices(opened, version, Several(devices, line)))
         if cancel:
             gone = cancel_at_host(opened)
             show(gone, as_json, lambda: say(f"cancelled the hosted job of {gone.id}"))
@@ -59,16 +58,14 @@ def tune(
     _show_run(run, as_json)
 
 
-def _as_one_of_several(
-    directory: Path, version: str, restart: bool, shard: bool, as_json: bool
-) -> None:
+def _as_one_of_several(directory: Path, version: str, restart: bool, as_json: bool) -> None:
     """Tune in one of the processes that ``--devices`` or torchrun started; the first one speaks."""
     from metier.config import find_project
     from metier.journey.session import open_session
     from metier.journey.verbs import tune_base
     from metier.tune.devices.world import joined
 
-    with joined(shard) as world:
+    with joined() as world:
         if world.leads:
             with session(directory) as opened:
                 run = tune_base(opened, version, restart=restart, world=world)
@@ -77,9 +74,9 @@ def _as_one_of_several(
             tune_base(opened, version, restart=restart, world=world)
 
 
-def _line(directory: Path, version: str, restart: bool, shard: bool, as_json: bool) -> list[str]:
+def _line(directory: Path, version: str, restart: bool, as_json: bool) -> list[str]:
     """Return the words that start the same tune in a process of its own."""
-    flags = {"--restart": restart, "--shard": shard, "--json": as_json}
+    flags = {"--restart": restart, "--json": as_json}
     where = ["tune", "--project", str(directory), "--version", version]
     return where + [flag for flag, given in flags.items() if given]
 

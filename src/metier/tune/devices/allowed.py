@@ -8,27 +8,23 @@ from metier.tune.devices.world import World
 
 ALGORITHMS = ("sft", "pretrain")
 METHODS = ("full", "lora")
-SHARDED = ("lora",)
 
 
 def require_divisible(config: TuneConfig, world: World) -> None:
     """Raise ConfigError for an algorithm or method that has not been shown to work divided."""
-    if world.size == 1:
-        return
-    require(config, sharded=world.sharded)
+    if world.size > 1:
+        require(config)
 
 
-def require(config: TuneConfig, *, sharded: bool) -> None:
+def require(config: TuneConfig) -> None:
     """The same, for the process that launches the others."""
-    methods = SHARDED if sharded else METHODS
-    what = "with --shard" if sharded else "on several devices"
     for name, type_, known in (
         ("algorithm", config.algorithm.type, ALGORITHMS),
-        ("method", config.method.type, methods),
+        ("method", config.method.type, METHODS),
     ):
         if type_ not in known:
             raise ConfigError(
-                f"[tune] {name} = {' or '.join(known)} {what}",
+                f"[tune] {name} = {' or '.join(known)} on several devices",
                 got=f"{name} = {type_!r}",
                 remedy="tune it on one device: leave --devices out",
             )

@@ -51,7 +51,7 @@ def launch(arguments: Sequence[str], devices: int) -> int:
         try:
             start("-m", "metier", *arguments)
         except ChildFailedError as error:
-            return _told_or_lost(error.failures, devices)
+            return told_or_lost(error.failures, devices)
     return 0
 
 
@@ -73,7 +73,7 @@ def _settings(devices: int, logs: str) -> Any:
     )
 
 
-def _told_or_lost(failures: Mapping[int, Any], devices: int) -> int:
+def told_or_lost(failures: Mapping[int, Any], devices: int) -> int:
     """Of the processes that failed, those apart which only lost the others."""
     codes = {rank: failure.exitcode for rank, failure in failures.items()}
     first = {rank: code for rank, code in codes.items() if code != RankLost.exit_code} or codes

@@ -1,0 +1,55 @@
+"""FSDP2: each process holds a part of every weight, and its gradients and optimiser state.
+
+The whole of a decoder layer is put together only while that layer computes (Zhao et al. 2023,
+arXiv 2304.11277; ``torch.distributed.fsdp.fully_shard``), forward and again on the way back.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from typing import Any
+
+from torch import Tensor
+from torch.distributed.device_mesh import init_device_mesh
+from torch.distributed.fsdp import FSDPModule, fully_shard
+from torch.distributed.tensor import DTensor
+
+from metier.tune.algorithms.base import device_of
+from metier.tune.devices.world import World
+
+
+def shard(model: Any, world: World) -> None:
+    """Divide the model's weights among the processes, in place: by decoder layer, then the rest.
+
+    Gradients of the processes are added up, not averaged: each divides its loss by the weight of
+    the whole step. All processes must run the same number of passes.
+    """
+    mesh = init_device_mesh(device_of(model).type, (world.size,))
+    for layer in decoder_layers(model):
+        fully_shard(layer, mesh=mesh)
+    fully_shard(model, mesh=mesh)
+    for module in model.modules():
+        if isinstance(module, FSDPModule):
+            module.set_gradient_divide_factor(1.0)
+            module.set_force_sum_reduction_for_comms(True)  # gloo knows no scaled sum
+
+
+def decoder_layers(model: Any) -> Iterator[Any]:
+    """The modules that transformers says must stay whole: a model's decoder layers."""
+    inner = model.get_base_model() if hasattr(model, "get_base_model") else model
+    names = frozenset(inner._no_split_modules or ())
+    return (module for module in inner.modules() if type(module).__name__ in names)
+
+
+def held(model: Any) -> int:
+    """Count the weights that this process holds."""
+    return sum(_local(parameter).numel() for parameter in model.parameters())
+
+
+def whole(tensor: Tensor) -> Tensor:
+    """Return all of a tensor, of which each process holds a part; every process must ask."""
+    return tensor.full_tensor() if isinstance(tensor, DTensor) else tensor
+
+
+def _local(tensor: Tensor) -> Tensor:
+    return tensor.to_local() if isinstance(tensor, DTensor) else tensor
