@@ -19,6 +19,7 @@ the old rule for regressions (Peduzzi et al. 1996, J Clin Epidemiol 49(12))."""
 FEW_PER_REPLY = 10
 CLOSED_SET = 0.5
 """Replies are a closed set where there are at most this many different ones per example."""
+SOME_STEPS = 30
 NOTHING = 0.02
 """A share too small to call movement."""
 
@@ -52,9 +53,10 @@ def rate_too_high(reading: Reading, facts: Facts) -> Finding | None:
     (4 standard errors) and a tenth. A rise that passes and leaves no harm is let be; said is one
     that doubles the loss, lasts a tenth of the run, or after which the model only guesses.
 
-    Without a rise: how often each reply occurs is learned at any rate whose steps are not too
-    long, whatever the data. A loss that no longer falls, half as high again as that costs, at well
-    (3 times) above the usual rate, is held up by its own steps."""
+    Without a rise: how often each reply occurs is learned within some tens of steps (Adam's
+    moments remember ten) at any rate whose steps are not too long, whatever the data. A loss that
+    is half as high again after ``SOME_STEPS``, at well (3 times) above the usual rate, is held up
+    by its own steps."""
     climbed = reading.peak > 1.1 * reading.start + 4 * reading.noise
     doubled = reading.peak > 2 * reading.start + 4 * reading.noise
     harmed = climbed and (reading.above_share >= 0.1 or reading.guessed)
@@ -168,9 +170,9 @@ def only_guesses(reading: Reading, facts: Facts) -> Finding | None:
     return Finding(
         "only_guesses",
         "problem",
-        f"After {reading.steps} steps the model knows how often each reply occurs and nothing of "
-        f"the questions: {_no_gain(facts)}, and the training loss is that of guessing "
-        f"({reading.train_end:.3g}).",
+        f"After {reading.steps} steps the model knows at best how often each reply occurs and "
+        f"nothing of the questions: {_no_gain(facts)}. The training loss is "
+        f"{reading.train_end:.3g}; guessing costs {reading.reference:.3g}.",
         _gain_evidence(reading, facts),
         f"Train longer (epochs = {3 * facts.epochs:g}). If then only the training loss falls, the "
         "labels are unrelated to the inputs: read 20 rows.",
@@ -326,9 +328,9 @@ def healthy(reading: Reading, facts: Facts) -> Finding:
 
 def _held_up(reading: Reading, facts: Facts) -> bool:
     blind, usual = facts.blind_loss, facts.usual_lr
-    if blind is None or usual is None or facts.lr < 3 * usual or reading.fall < NOTHING:
+    if blind is None or usual is None or facts.lr < 3 * usual or reading.steps < SOME_STEPS:
         return False
-    return min(reading.train_end, reading.end) > 1.5 * blind and not _still_falling(reading)
+    return min(reading.train_end, reading.end) > 1.5 * blind
 
 
 def _deaf(reading: Reading, facts: Facts) -> bool:
