@@ -76,7 +76,9 @@ def _settings(devices: int, logs: str) -> Any:
 def told_or_lost(failures: Mapping[int, Any], devices: int) -> int:
     """Of the processes that failed, those apart which only lost the others."""
     codes = {rank: failure.exitcode for rank, failure in failures.items()}
-    first = {rank: code for rank, code in codes.items() if code != RankLost.exit_code} or codes
+    # Once one process has ended, the agent stops the others with SIGTERM.
+    after = (RankLost.exit_code, -signal.SIGTERM)
+    first = {rank: code for rank, code in codes.items() if code not in after} or codes
     if TOLD in first.values():
         return TOLD
     rank, code = next(iter(sorted(first.items())))
