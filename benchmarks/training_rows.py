@@ -70,7 +70,8 @@ def _word_tokenizer(words: int) -> Any:
     )
     tokenizer.chat_template = (
         "{% for m in messages %}{% if m['role'] == 'assistant' %}{% generation %}"
-        "{{ m['content'] }} <|im_end|>{% endgeneration %}{% else %}<|im_start|> {{ m['content'] }} <|im_end|> "
+        "{{ m['content'] }} <|im_end|>{% endgeneration %}{% else %}"
+        "<|im_start|> {{ m['content'] }} <|im_end|> "
         "<|im_start|> {% endif %}{% endfor %}"
     )
     return tokenizer

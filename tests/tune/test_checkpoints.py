@@ -112,6 +112,7 @@ def test_the_newest_and_the_best_are_kept(tmp_path: Path) -> None:
 
 # -- a budget ------------------------------------------------------------------------------------
 
+
 def saved(root: Path, steps: range) -> int:
     for step in steps:
         save(root, step, fill)

@@ -144,7 +144,7 @@ class Pretrain(Section):
 
     type: Literal["pretrain"] = "pretrain"
     """Which algorithm this table sets up."""
-    texts: list[str] = []
+    texts: list[str] = Field(default=[])
     """Text, Markdown or JSONL (text) files to read; empty: the texts of the version's rows."""
     window: int = Field(default=512, ge=16)
     """Longest window in tokens that a text is cut into (never above max_tokens)."""

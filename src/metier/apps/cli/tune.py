@@ -44,6 +44,7 @@ def tune(
         if dry_run:
             return _plan(opened, version, as_json)
         if devices > 1:
+            _refuse_beside_devices({"--queue": queue, "--cancel": cancel})
             line = _line(directory, version, restart, as_json)
             raise typer.Exit(tune_on_devices(opened, version, Several(devices, line)))
         if cancel:
@@ -72,6 +73,12 @@ def _as_one_of_several(directory: Path, version: str, restart: bool, as_json: bo
             return _show_run(run, as_json)
         with open_session(find_project(directory)) as opened:
             tune_base(opened, version, restart=restart, world=world)
+
+
+def _refuse_beside_devices(given: dict[str, bool]) -> None:
+    flag = next((name for name, is_given in given.items() if is_given), None)
+    if flag is not None:
+        raise typer.BadParameter(f"{flag} goes with a tune on one device; leave --devices out")
 
 
 def _line(directory: Path, version: str, restart: bool, as_json: bool) -> list[str]:

@@ -114,9 +114,7 @@ class LocalCompleter:
         ends = _stops(sampling.stop) if sampling.stop else None
         return self.fill(conversations, sampling, ends)
 
-    def sample(
-        self, conversations: Sequence[Conversation], sampling: Sampling
-    ) -> list[Sampled]:
+    def sample(self, conversations: Sequence[Conversation], sampling: Sampling) -> list[Sampled]:
         """Like ``complete``, with the very tokens: what learning from own replies needs."""
         how = self._decoding(sampling, None, None)
         work = self._prepare(conversations, sampling.max_tokens)

@@ -6,8 +6,8 @@ from metier.core.errors import ConfigError
 from metier.tune.config import TuneConfig
 from metier.tune.devices.world import World
 
-ALGORITHMS = ("sft", "pretrain")
-METHODS = ("full", "lora")
+ALGORITHMS = ("sft",)
+METHODS = ("lora",)
 
 
 def require_divisible(config: TuneConfig, world: World) -> None:

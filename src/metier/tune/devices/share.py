@@ -120,7 +120,7 @@ def add_gradients(parameters: Sequence[Tensor]) -> None:
         flat = torch.cat([grad.flatten() for grad in bucket])
         with connected():
             distributed.all_reduce(flat)
-        parts = flat.split([grad.numel() for grad in bucket])
+        parts = torch.split(flat, [grad.numel() for grad in bucket])
         for grad, part in zip(bucket, parts, strict=True):
             grad.copy_(part.view_as(grad))
 
