@@ -24,6 +24,7 @@ from metier.core.errors import (
     IntegrityError,
     ModelUnavailable,
     NotFound,
+    OutOfMemory,
     OutOfSpace,
     Overloaded,
     TimedOut,
@@ -92,6 +93,7 @@ def client(session: Session, gateway: BrokenGateway) -> Iterator[TestClient]:
         (Busy("a"), 409, "invalid_request_error", None),
         (NotFound("a"), 404, "invalid_request_error", "model_not_found"),
         (OutOfSpace("a"), 507, "server_error", "out_of_space"),
+        (OutOfMemory("a"), 503, "server_error", "unavailable"),
     ],
 )
 @pytest.mark.parametrize("stream", [False, True])
@@ -118,7 +120,7 @@ def test_every_kind_of_user_error_is_mapped() -> None:
     """A new kind needs a line above."""
     assert {kind.__name__ for kind in UserError.__subclasses__() if "core" in kind.__module__} == {
         "ConfigError", "InputError", "ModelUnavailable", "NotFound", "Busy", "EgressRefused",
-        "OutOfSpace", "Overloaded", "TimedOut", "Draining", "IntegrityError",
+        "OutOfMemory", "OutOfSpace", "Overloaded", "TimedOut", "Draining", "IntegrityError",
     }  # fmt: skip
 
 
