@@ -41,6 +41,10 @@ test-full: $(VENV)/.installed-dev system  ## Every test, at full size
 bench: $(VENV)/.installed-dev  ## Benchmarks beside named peers; appends to benchmarks/RESULTS.md
 	$(BIN)/python benchmarks/evaluation.py
 	$(BIN)/python benchmarks/real_data.py
+	$(BIN)/python benchmarks/training.py
+	$(BIN)/python benchmarks/preferences.py
+	$(BIN)/python benchmarks/forecast.py
+	$(BIN)/python benchmarks/replay.py
 
 check: $(VENV)/.installed-dev  ## Lint, format, types
 	$(BIN)/ruff check .
