@@ -1,6 +1,6 @@
 """Forgetting and its price: with and without replay, and LoRA beside full tuning.
 
-    python benchmarks/replay.py                appended to RESULTS.md (about 10 minutes, 2 cores)
+    python benchmarks/replay.py                appended to RESULTS.md (about 10 minutes)
     python benchmarks/replay.py --print        printed only
     python benchmarks/replay.py --small        a few examples and steps: whether it runs at all
 
@@ -41,10 +41,10 @@ class Way:
     method: str
     replay: float = 0.0
     scale: float = 1.0
-    rows: int = 1500
-    tested: int = 500
+    rows: int = 900
+    tested: int = 400
     items: int = 590
-    epochs: float = 4.0
+    epochs: float = 3.0
 
     @property
     def plain(self) -> str:
