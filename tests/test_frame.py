@@ -21,6 +21,7 @@ FOUNDATIONS = [
     "similarity",
     "scoring",
     "retrieval",
+    "people",
     "queue",
     "registry",
 ]

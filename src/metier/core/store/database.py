@@ -23,7 +23,7 @@ from sqlalchemy.orm import Session, sessionmaker
 from metier.core.errors import Busy, IntegrityError, MetierError, UserError, disk_full
 from metier.core.store.tables import Base
 
-HEAD = "v0005"
+HEAD = "v0006"
 """Newest migration; a test holds it equal to the newest file in ``migrations/versions``."""
 MIGRATIONS = Path(__file__).parent / "migrations"
 LOCK_TIMEOUT_S = 30.0

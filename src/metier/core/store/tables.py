@@ -413,7 +413,167 @@ class QueueItemRow(Base):
     seconds: Mapped[float | None]
     note: Mapped[str | None]
     sealed_id: Mapped[str | None] = mapped_column(ForeignKey("sealed_rows.id"))
-    __table_args__ = (Index("uq_queue_items_subject", "queue", "subject_id", unique=True),)
+    role: Mapped[str] = mapped_column(server_default="work")
+    shown: Mapped[dict[str, Any] | None]
+    expected: Mapped[dict[str, Any] | None]
+    wanted: Mapped[int] = mapped_column(server_default="1")
+    taken: Mapped[int] = mapped_column(server_default="0")
+    __table_args__ = (
+        Index("uq_queue_items_subject", "queue", "subject_id", unique=True),
+        Index("ix_queue_items_next", "queue", "state", "priority", "created_at", "id"),
+    )
+
+
+class QueueRow(Base):
+    """A queue, and how it was made."""
+
+    __tablename__ = "queues"
+    name: Mapped[str] = mapped_column(primary_key=True)
+    created_at: Mapped[datetime]
+    created_by: Mapped[str]
+    kind: Mapped[str]
+    title: Mapped[str]
+    state: Mapped[str]
+    wanted: Mapped[int]
+    blind: Mapped[bool]
+    suggest: Mapped[bool]
+    lease_s: Mapped[float]
+    version_id: Mapped[str | None]
+    guideline: Mapped[str | None]
+    form: Mapped[dict[str, Any] | None]
+    selection: Mapped[dict[str, Any] | None]
+    settings: Mapped[dict[str, Any] | None]
+    people: Mapped[list[Any]]
+
+
+class AssignmentRow(Base):
+    """One person's place at one item. The unique keys are what keeps an item from getting too many
+    answers, or two of one person."""
+
+    __tablename__ = "assignments"
+    id: Mapped[str] = mapped_column(primary_key=True)
+    item_id: Mapped[str] = mapped_column(ForeignKey("queue_items.id"))
+    queue: Mapped[str]
+    person: Mapped[str]
+    place: Mapped[int]
+    state: Mapped[str]
+    created_at: Mapped[datetime]
+    lease_until: Mapped[datetime | None]
+    draft: Mapped[dict[str, Any] | None]
+    answer: Mapped[dict[str, Any] | None]
+    answered_at: Mapped[datetime | None]
+    seconds: Mapped[float | None]
+    comment: Mapped[str]
+    flags: Mapped[list[Any]]
+    guideline_number: Mapped[int | None]
+    counts: Mapped[bool]
+    sealed_id: Mapped[str | None] = mapped_column(ForeignKey("sealed_rows.id"))
+    __table_args__ = (
+        Index("uq_assignments_place", "item_id", "place", unique=True),
+        Index("uq_assignments_person", "item_id", "person", unique=True),
+        Index("ix_assignments_mine", "queue", "person", "state", "answered_at"),
+        Index("ix_assignments_leases", "queue", "state", "lease_until"),
+    )
+
+
+class GuidelineRow(Base):
+    """One version of a guideline; an example in it may come from an adjudication."""
+
+    __tablename__ = "guidelines"
+    id: Mapped[str] = mapped_column(primary_key=True)
+    name: Mapped[str]
+    number: Mapped[int]
+    created_at: Mapped[datetime]
+    created_by: Mapped[str]
+    text: Mapped[str]
+    examples: Mapped[list[Any]]
+    __table_args__ = (Index("uq_guidelines_number", "name", "number", unique=True),)
+
+
+class AdjudicationRow(Base):
+    """The answer that holds for an item on which people disagreed, and why."""
+
+    __tablename__ = "adjudications"
+    item_id: Mapped[str] = mapped_column(ForeignKey("queue_items.id"), primary_key=True)
+    queue: Mapped[str] = mapped_column(index=True)
+    created_at: Mapped[datetime]
+    created_by: Mapped[str]
+    method: Mapped[str]
+    answer: Mapped[dict[str, Any]]
+    reason: Mapped[str]
+
+
+class HarmRow(Base):
+    """A reply that a reviewer thinks could do harm. One that is not resolved blocks a release."""
+
+    __tablename__ = "harms"
+    id: Mapped[str] = mapped_column(primary_key=True)
+    created_at: Mapped[datetime]
+    queue: Mapped[str] = mapped_column(index=True)
+    item_id: Mapped[str] = mapped_column(ForeignKey("queue_items.id"))
+    assignment_id: Mapped[str] = mapped_column(ForeignKey("assignments.id"))
+    candidate: Mapped[str]
+    person: Mapped[str]
+    words: Mapped[str]
+    resolved_at: Mapped[datetime | None]
+    resolved_by: Mapped[str | None]
+    resolution: Mapped[str | None]
+
+
+class PersonRow(Base):
+    """Someone with an account, or a guest of one panel. ``password`` is an argon2 hash."""
+
+    __tablename__ = "people"
+    id: Mapped[str] = mapped_column(primary_key=True)
+    created_at: Mapped[datetime]
+    name: Mapped[str]
+    role: Mapped[str]
+    email: Mapped[str | None] = mapped_column(unique=True)
+    password: Mapped[str | None]
+    fields: Mapped[list[Any]]
+    issuer: Mapped[str | None]
+    subject: Mapped[str | None]
+    queue: Mapped[str | None]
+    disabled_at: Mapped[datetime | None]
+    __table_args__ = (Index("uq_people_subject", "issuer", "subject", unique=True),)
+
+
+class LoginRow(Base):
+    """A session of a person in a browser; only the SHA-256 of its random secret is kept."""
+
+    __tablename__ = "logins"
+    hash: Mapped[str] = mapped_column(primary_key=True)
+    person_id: Mapped[str] = mapped_column(ForeignKey("people.id"), index=True)
+    created_at: Mapped[datetime]
+    seen_at: Mapped[datetime]
+    expires_at: Mapped[datetime]
+    ended_at: Mapped[datetime | None]
+
+
+class LoginFailureRow(Base):
+    """A login that failed; ``who`` is a keyed hash of the e-mail or the address it came from."""
+
+    __tablename__ = "login_failures"
+    id: Mapped[str] = mapped_column(primary_key=True)
+    who: Mapped[str] = mapped_column(index=True)
+    at: Mapped[datetime]
+
+
+class InvitationRow(Base):
+    """A link by which one person joins, once; only the SHA-256 of its secret is kept."""
+
+    __tablename__ = "invitations"
+    id: Mapped[str] = mapped_column(primary_key=True)
+    hash: Mapped[str] = mapped_column(unique=True)
+    created_at: Mapped[datetime]
+    created_by: Mapped[str]
+    role: Mapped[str]
+    email: Mapped[str | None]
+    queue: Mapped[str | None]
+    expires_at: Mapped[datetime]
+    used_at: Mapped[datetime | None]
+    used_by: Mapped[str | None]
+    revoked_at: Mapped[datetime | None]
 
 
 class CaseRow(Base):
@@ -538,6 +698,8 @@ class ApiKeyRow(Base):
     created_at: Mapped[datetime]
     expires_at: Mapped[datetime | None]
     revoked_at: Mapped[datetime | None]
+    scopes: Mapped[list[Any] | None]
+    created_by: Mapped[str | None]
 
 
 class AuditRow(Base):
