@@ -20,7 +20,9 @@ from fastapi.routing import APIRoute
 from jinja2 import Environment, FileSystemLoader, StrictUndefined
 
 from metier import __version__
+from metier.apps.http.pages.allowed import person_of
 from metier.apps.http.pages.line import stand_line
+from metier.apps.http.pages.nav import navigation
 from metier.core.errors import InputError, UserError
 from metier.journey.report import numbers
 from metier.journey.session import Session
@@ -29,14 +31,6 @@ from metier.serve.gateway import Gateway
 T = TypeVar("T")
 Row = dict[str, Any]
 STATIC = Path(__file__).parent / "static"
-NAV = (
-    ("/", "Overview"),
-    ("/runs", "Runs"),
-    ("/compare", "Compare"),
-    ("/try", "Try it"),
-    ("/label", "Label"),
-    ("/interactions", "Replies"),
-)
 HEADERS = {
     "Content-Security-Policy": "default-src 'self'; object-src 'none'; base-uri 'none'; "
     "form-action 'self'; frame-ancestors 'none'",
@@ -118,14 +112,13 @@ def refuse_foreign(request: Request) -> None:
 
 def show(request: Request, template: str, *, http_status: int = 200, **values: Any) -> HTMLResponse:
     """Render a template; a page's layout takes project, navigation and where we stand."""
-    site = site_of(request)
+    site, person = site_of(request), person_of(request)
     frame = {
         "project": site.session.project.project.name,
         "metier_version": __version__,
-        "nav": NAV,
-        "here": "/" + request.url.path.strip("/").partition("/")[0],
+        "nav": navigation(person, request.url.path),
         "partial": is_partial(request),
-        "stand": stand_line(site.session),
+        "stand": stand_line(site.session) if person.may("look") else "",
     }
     page = templates.get_template(template).render(frame | values)
     return HTMLResponse(page, http_status)
