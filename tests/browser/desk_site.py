@@ -22,6 +22,7 @@ from fastapi.testclient import TestClient
 
 from evaluate_fakes import FakeCompleter, row
 from metier.apps.http.pages import STATIC, make_pages
+from metier.apps.http.pages.csrf import MACHINE, make_token
 from metier.config import load_project
 from metier.core import ledger
 from metier.core.records import DataVersion, Interaction, MetricPoint, Release, TuneRun
@@ -335,7 +336,9 @@ def make_app(session: Session, gateway: FakeGateway | None) -> FastAPI:
 
 def client_of(session: Session, gateway: FakeGateway | None = None) -> TestClient:
     """A client that posts as the pages themselves do."""
-    return TestClient(make_app(session, gateway), headers={"Origin": ORIGIN})
+    token = make_token(session.workspace, MACHINE)
+    headers = {"Origin": ORIGIN, "X-CSRF-Token": token}
+    return TestClient(make_app(session, gateway), headers=headers)
 
 
 @contextmanager

@@ -21,6 +21,7 @@ from jinja2 import Environment, FileSystemLoader, StrictUndefined
 
 from metier import __version__
 from metier.apps.http.pages.allowed import person_of
+from metier.apps.http.pages.csrf import hidden, token_of
 from metier.apps.http.pages.line import stand_line
 from metier.apps.http.pages.nav import navigation
 from metier.core.errors import InputError, UserError
@@ -113,11 +114,14 @@ def refuse_foreign(request: Request) -> None:
 def show(request: Request, template: str, *, http_status: int = 200, **values: Any) -> HTMLResponse:
     """Render a template; a page's layout takes project, navigation and where we stand."""
     site, person = site_of(request), person_of(request)
+    token = token_of(request, site.session.workspace)
     frame = {
         "project": site.session.project.project.name,
         "metier_version": __version__,
         "nav": navigation(person, request.url.path),
         "partial": is_partial(request),
+        "csrf": hidden(token),
+        "csrf_token": token,
         "stand": stand_line(site.session) if person.may("look") else "",
     }
     page = templates.get_template(template).render(frame | values)

@@ -14,6 +14,7 @@ from metier.apps.http.pages import (
     runs,
     talk,
 )
+from metier.apps.http.pages.csrf import check_token
 from metier.apps.http.pages.frame import Site
 from metier.journey.session import Session
 from metier.serve.gateway import Gateway
@@ -31,7 +32,11 @@ def make_pages(session: Session, gateway: Gateway | None = None) -> APIRouter:
     def remember(request: Request) -> None:
         request.state.site = site
 
-    pages = APIRouter(dependencies=[Depends(remember)], include_in_schema=False)
+    async def check(request: Request) -> None:
+        await check_token(request, session.workspace)
+
+    own = [Depends(remember), Depends(check)]
+    pages = APIRouter(dependencies=own, include_in_schema=False)
     for page in PAGES:
         pages.include_router(page.router)
     return pages

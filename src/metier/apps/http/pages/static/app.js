@@ -11,6 +11,13 @@ function say(text, ok) {
   if (ok) setTimeout(() => box.remove(), 4000);
 }
 
+// Every request of htmx carries the page's token (see pages/csrf.py); fetch takes it from here too.
+const csrfToken = () => document.querySelector("meta[name=csrf-token]").content;
+
+document.addEventListener("htmx:configRequest", (event) => {
+  event.detail.headers["X-CSRF-Token"] = csrfToken();
+});
+
 document.addEventListener("htmx:beforeSwap", (event) => {
   const answer = event.detail.xhr;
   if (answer.status >= 400 && (answer.getResponseHeader("content-type") || "").includes("html")) {
