@@ -98,8 +98,8 @@ def test_errors_are_pages_in_words_and_notices_for_htmx(client: TestClient) -> N
     assert page.status_code == 404 and "<h1>That did not work</h1>" in page.text
     part = client.get("/runs/run_nothing", headers={"HX-Request": "true"})
     assert part.status_code == 404 and part.text.startswith('<div class="notice">')
-    wrong = client.get("/interactions?page=0")
-    assert wrong.status_code == 422 and "page: Input should be greater" in wrong.text
+    wrong = client.get("/interactions?which=nothing")
+    assert wrong.status_code == 422 and "which: Input should be" in wrong.text
 
 
 def test_vendored_libraries_keep_their_licence_and_source() -> None:

@@ -81,13 +81,13 @@ def test_a_history_that_is_none_is_refused() -> None:
 
 def test_replies_are_filtered_and_counted(desk: Session) -> None:
     site = Site(desk)
-    view = list_view(site, "bad", "", 1)
+    view = list_view(site, "bad", "")
     assert {one["name"]: one["count"] for one in view["filters"]} == {
         "all": 14, "bad": 5, "unsure": 5, "said": 5,
     }  # fmt: skip
     assert len(view["rows"]) == 5 and view["rows"][0]["by"] == "v1"
     assert view["rows"][0]["answered"].startswith("billing · ")
-    found = list_view(site, "all", "order 3107", 1)
+    found = list_view(site, "all", "order 3107")
     assert [row["asked"] for row in found["rows"]] == [
         "You charged me twice for one order (order 3107)"
     ]

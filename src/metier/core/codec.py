@@ -238,6 +238,12 @@ def read_examples(source: IO[bytes], batch_rows: int = 1024) -> Iterator[Example
         yield from (Example(**row) for row in _rows_of(batch, kinds))
 
 
+def examples_of(table: Any) -> list[Example]:
+    """Read the examples of an Arrow table that has the columns ``write_examples`` writes."""
+    kinds = dict(zip(EXAMPLE_COLUMNS, _EXAMPLE_KINDS, strict=True))
+    return [Example(**row) for row in _rows_of(table, kinds)]
+
+
 def _to_parquet(rows: Iterable[Any], columns: Sequence[str]) -> bytes:
     sink = io.BytesIO()
     _write_parquet(rows, columns, sink)

@@ -14,7 +14,7 @@ from itertools import islice
 from metier.core import ledger
 from metier.core.errors import InputError, NotFound
 from metier.core.ledger import QuarantineContent, Quarantined
-from metier.core.records import FEEDBACK
+from metier.core.records import FEEDBACK, DataVersion
 from metier.core.steps import Drop
 from metier.core.types import SPLITS, Example
 from metier.core.workspace import Workspace
@@ -60,6 +60,20 @@ def reasons(ws: Workspace) -> list[ReasonCount]:
     counts = Counter((row.step, row.reason) for row in list_rows(ws))
     ranked = sorted(counts.items(), key=lambda item: (-item[1], item[0]))
     return [ReasonCount(step, reason, rows) for (step, reason), rows in ranked]
+
+
+def page_rows(
+    ws: Workspace, reason: str | None = None, *, after: str = "", limit: int = 50
+) -> list[Quarantined]:
+    """Return what ``list_rows`` does, a page at a time: those after the id ``after``."""
+    version, digests = _sources(ws)
+    return ledger.page_quarantine(ws, version, digests, reason=reason, after=after, limit=limit)
+
+
+def count_rows(ws: Workspace) -> list[ReasonCount]:
+    """Return what ``reasons`` does, counted by the database."""
+    counts = ledger.count_out(ws, *_sources(ws))
+    return [ReasonCount(step, reason, rows) for (step, reason), rows in counts.items()]
 
 
 def show(ws: Workspace, key: str, *, actor: str | None = None) -> QuarantineContent:
@@ -159,11 +173,23 @@ def _current(ws: Workspace, rows: list[Quarantined]) -> list[Quarantined]:
     except NotFound:
         return rows
     kept = {one.example_id for one in ledger.list_members(ws, version) if one.split in SPLITS}
-    digests = [source["digest"] for source in version.card.get("sources", [])]
-    digests += [FEEDBACK] if "cases" in version.card else []
+    digests = _digests(version)
     return [
         row
         for row in rows
         if row.example_id not in kept
         and any(Example.make_id(digest, row.locator) == row.example_id for digest in digests)
     ]
+
+
+def _sources(ws: Workspace) -> tuple[DataVersion | None, list[str]]:
+    try:
+        version = ledger.get_version(ws)
+    except NotFound:
+        return None, []
+    return version, _digests(version)
+
+
+def _digests(version: DataVersion) -> list[str]:
+    digests = [source["digest"] for source in version.card.get("sources", [])]
+    return [*digests, FEEDBACK] if "cases" in version.card else digests

@@ -53,6 +53,13 @@ from metier.core.ledger.interactions import (
     save_interactions,
 )
 from metier.core.ledger.probes import latest_probe, list_probes, save_probe
+from metier.core.ledger.replies import (
+    ReplyFilter,
+    ReplyPage,
+    count_replies,
+    page_interactions,
+)
+from metier.core.ledger.rows import RowPage, Sought, find_rows, page_rows
 from metier.core.ledger.runs import (
     PART,
     TRIAL_OF,
@@ -77,6 +84,13 @@ from metier.core.ledger.versions import (
     save_version,
     with_rows,
 )
+from metier.core.ledger.waiting import (
+    count_doubted,
+    count_out,
+    open_of,
+    page_quarantine,
+    page_suspects,
+)
 
 __all__ = [
     "LATEST",
@@ -87,15 +101,23 @@ __all__ = [
     "Noted",
     "QuarantineContent",
     "Quarantined",
+    "ReplyFilter",
+    "ReplyPage",
+    "RowPage",
+    "Sought",
     "add_changes",
     "add_feedback",
     "add_quarantine",
     "add_suspects",
     "close_suspects",
     "count_changes",
+    "count_doubted",
     "count_interactions",
+    "count_out",
     "count_quarantine",
+    "count_replies",
     "find_changed",
+    "find_rows",
     "finish_cycle",
     "finish_run",
     "get_evaluation",
@@ -126,8 +148,13 @@ __all__ = [
     "newest_quarantine",
     "open_change",
     "open_changes",
+    "open_of",
     "open_quarantine",
     "open_suspect",
+    "page_interactions",
+    "page_quarantine",
+    "page_rows",
+    "page_suspects",
     "record_metrics",
     "record_source",
     "restore_quarantine",

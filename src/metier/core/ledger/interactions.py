@@ -43,7 +43,7 @@ def save_interactions(
 def get_interaction(ws: Workspace, interaction_id: str) -> Interaction:
     """Find a reply by its whole id. Raises NotFound."""
     with ws.db.reading() as session:
-        return _interaction(_get(session, interaction_id))
+        return read_interaction(_get(session, interaction_id))
 
 
 def get_interactions(ws: Workspace, ids: Sequence[str]) -> dict[str, Interaction]:
@@ -53,7 +53,7 @@ def get_interactions(ws: Workspace, ids: Sequence[str]) -> dict[str, Interaction
         for start in range(0, len(ids), 500):
             part = InteractionRow.id.in_(ids[start : start + 500])
             for row in session.scalars(select(InteractionRow).where(part)):
-                found[row.id] = _interaction(row)
+                found[row.id] = read_interaction(row)
     return found
 
 
@@ -65,7 +65,7 @@ def list_interactions(
     if release_id is not None:
         query = query.where(InteractionRow.release_id == release_id)
     with ws.db.reading() as session:
-        return [_interaction(row) for row in session.scalars(query.limit(limit))]
+        return [read_interaction(row) for row in session.scalars(query.limit(limit))]
 
 
 def count_interactions(ws: Workspace) -> dict[str | None, int]:
@@ -186,7 +186,8 @@ def _columns(one: Interaction, sealed_id: str | None) -> dict[str, Any]:
     }
 
 
-def _interaction(row: InteractionRow) -> Interaction:
+def read_interaction(row: InteractionRow) -> Interaction:
+    """The reply that a row holds."""
     changes = {
         "asked": from_json(Conversation, {"messages": row.asked}),
         "replies": tuple(row.replies),

@@ -131,7 +131,7 @@ def list_versions(ws: Workspace) -> list[DataVersion]:
 
 def load_split(ws: Workspace, version: DataVersion | str, split: str) -> list[Example]:
     """The examples of one split, in the order they were frozen in. Raises NotFound."""
-    return examples_from_parquet(ws.artifacts.get_bytes(_split_of(ws, version, split)))
+    return examples_from_parquet(ws.artifacts.get_bytes(split_artifact(ws, version, split)))
 
 
 def iter_split(ws: Workspace, version: DataVersion | str, split: str) -> Iterator[Example]:
@@ -139,7 +139,7 @@ def iter_split(ws: Workspace, version: DataVersion | str, split: str) -> Iterato
 
     Raises NotFound, or IntegrityError before the first row when the stored bytes were changed.
     """
-    digest = _split_of(ws, version, split)
+    digest = split_artifact(ws, version, split)
     if not ws.artifacts.verify(digest):
         ws.artifacts.get_bytes(digest)  # says what is wrong with it
     with ws.artifacts.open(digest) as source:
@@ -161,7 +161,8 @@ def with_rows(ws: Workspace, version: DataVersion | str) -> DataVersion:
     return found
 
 
-def _split_of(ws: Workspace, version: DataVersion | str, split: str) -> str:
+def split_artifact(ws: Workspace, version: DataVersion | str, split: str) -> str:
+    """The digest of the Parquet file of a version's split. Raises NotFound."""
     found = with_rows(ws, version)
     if split not in found.splits:
         raise NotFound(f"a split of {found.id}", got=split, remedy=nearest(split, found.splits))

@@ -19,7 +19,6 @@ from metier.core.audit import current_actor
 from metier.core.errors import InputError, NotFound, nearest
 from metier.core.ledger import Noted
 from metier.core.objective import Objective
-from metier.core.records import DataVersion
 from metier.core.types import Example, FieldsTarget, Json, LabelsTarget, LabelTarget
 from metier.core.workspace import Workspace
 from metier.data.quality.decide import (
@@ -82,6 +81,32 @@ def open_suspects(ws: Workspace, kind: str | None = None) -> list[SuspectRow]:
     ]
 
 
+def page_suspects(
+    ws: Workspace, kind: str | None = None, *, after: str = "", limit: int = 50
+) -> list[SuspectRow]:
+    """Return what ``open_suspects`` does, a page at a time; ``after`` is the first id in ``ids`` of
+    the row that came last."""
+    try:
+        version = ledger.get_version(ws)
+    except NotFound:
+        return []
+    found = ledger.page_suspects(ws, version, reason=kind, after=after, limit=limit)
+    return [_suspect(*one) for one in found]
+
+
+def count_open(ws: Workspace) -> tuple[int, dict[str, int]]:
+    """Return how many rows of the latest version wait, and how many for each reason."""
+    try:
+        return ledger.count_doubted(ws, ledger.get_version(ws))
+    except NotFound:
+        return 0, {}
+
+
+def _suspect(example_id: str, split: str, noted: Sequence[Noted]) -> SuspectRow:
+    ids, reasons = tuple(one.id for one in noted), tuple(one.why for one in noted)
+    return SuspectRow(example_id, ids, reasons, split)
+
+
 def count_kinds(rows: Sequence[SuspectRow]) -> dict[str, int]:
     """Return how many rows are doubted for each reason, most frequent first."""
     counts = Counter(reason for row in rows for reason in set(row.reasons))
@@ -94,7 +119,7 @@ def show_suspect(ws: Workspace, key: str, *, actor: str | None = None) -> Doubte
     Raises NotFound.
     """
     row = find_suspect(ws, key)
-    noted = {one.id: one for one in ledger.list_suspects(ws, closed=True)}
+    noted = {one.id: one for one in _noted(ws, row)}
     evidence = {
         noted[one].why: ledger.open_suspect(ws, noted[one], actor=actor, purpose=PURPOSE)
         for one in row.ids
@@ -102,8 +127,15 @@ def show_suspect(ws: Workspace, key: str, *, actor: str | None = None) -> Doubte
     return Doubted(_example(ws, row), row.split, evidence)
 
 
+def _noted(ws: Workspace, row: SuspectRow) -> list[Noted]:
+    return ledger.open_of(ws, ledger.get_version(ws), [row.example_id])[0][2]
+
+
 def find_suspect(ws: Workspace, key: str) -> SuspectRow:
     """Return the open row whose id, or one of whose suspicions' ids, begins with ``key``."""
+    exact = _waiting(ws, key)
+    if exact is not None:
+        return exact
     rows = open_suspects(ws)
     found = [r for r in rows if key and any(one.startswith(key) for one in (r.example_id, *r.ids))]
     if len(found) == 1:
@@ -234,6 +266,15 @@ def _store(ws: Workspace, row: SuspectRow, decision: Decision, worker: str) -> N
         ws.audit.append(worker, "suspect.decide", row.example_id, detail, session=session)
 
 
+def _waiting(ws: Workspace, example_id: str) -> SuspectRow | None:
+    """The open row with exactly this id: found without listing the others."""
+    try:
+        found = ledger.open_of(ws, ledger.get_version(ws), [example_id])
+    except NotFound:
+        return None
+    return _suspect(*found[0]) if found else None
+
+
 def _sides(ws: Workspace) -> dict[str, str]:
     try:
         version = ledger.get_version(ws)
@@ -243,8 +284,7 @@ def _sides(ws: Workspace) -> dict[str, str]:
 
 
 def _example(ws: Workspace, row: SuspectRow) -> Example:
-    version: DataVersion = ledger.get_version(ws)
-    for one in ledger.load_split(ws, version, row.split):
-        if one.id == row.example_id:
-            return one
+    found = ledger.find_rows(ws, ledger.get_version(ws), [row.example_id])
+    if row.example_id in found:
+        return found[row.example_id][1]
     raise NotFound("a row of the latest version", got=row.example_id, remedy="build the data again")

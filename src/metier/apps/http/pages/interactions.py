@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import Annotated, Literal, get_args
+from dataclasses import replace
+from typing import Annotated, Literal
 
 from fastapi import APIRouter, Query, Request, Response
 
@@ -11,7 +12,6 @@ from metier.apps.http.pages.frame import Here, PageRoute, Row, Site, show
 from metier.apps.http.pages.lineage import trace_rows
 from metier.apps.http.pages.react import react_view
 from metier.apps.http.pages.words import (
-    is_bad,
     reason_words,
     release_names,
     reply_value,
@@ -45,10 +45,10 @@ def interactions_page(
     site: Here,
     which: Which = "all",
     q: Annotated[str, Query(max_length=200)] = "",
-    page: Annotated[int, Query(ge=1)] = 1,
+    before: Annotated[str, Query(max_length=80)] = "",
 ) -> Response:
     """List served replies, newest first."""
-    return show(request, "interactions.html.j2", **list_view(site, which, q, page))
+    return show(request, "interactions.html.j2", **list_view(site, which, q, before))
 
 
 @router.get("/interactions/{key}")
@@ -57,34 +57,32 @@ def interaction_page(request: Request, site: Here, key: str) -> Response:
     return show(request, "interaction.html.j2", **reply_view(site, key))
 
 
-def list_view(site: Site, which: Which, words: str, page: int) -> Row:
-    """Return one page of the replies that pass the filter, and how many pass each."""
+def list_view(site: Site, which: Which, words: str, before: str = "") -> Row:
+    """Return one page of the replies that pass the filter, those before the id ``before``, and how
+    many pass each filter (with words nobody counts: that would read every reply)."""
     session = site.session
     ws, config = session.workspace, session.project.feedback
-    objective = session.project.objective
-    replies = ledger.list_interactions(ws)
+    filters = reply_filters(config)
+    page = ledger.page_interactions(
+        ws, replace(filters[which], words=words), before=before, limit=PAGE
+    )
+    counts: dict[str, int] = {}
+    if not words:
+        counts = {name: ledger.count_replies(ws, one) for name, one in filters.items()}
     said: dict[str, list[Feedback]] = {}
-    for one in ledger.list_feedback(ws):
+    for one in ledger.list_feedback(ws, [one.id for one in page.rows]):
         said.setdefault(one.interaction_id, []).append(one)
-    found = [one for one in reversed(replies) if words.casefold() in _text(one).casefold()]
-    passing = {
-        name: [one for one in found if passes(name, one, said.get(one.id, []), config)]
-        for name in get_args(Which)
-    }
-    chosen = passing[which]
-    start = (page - 1) * PAGE
     names = release_names(ws)
     return {
         "filters": [
-            {"name": name, "words": title, "count": len(passing[name])}
+            {"name": name, "words": title, "count": counts.get(name)}
             for name, title in FILTERS.items()
         ],
         "which": which,
         "q": words,
-        "page": page,
-        "total": len(chosen),
-        "served": len(replies),
-        "more": start + PAGE < len(chosen),
+        "before": before,
+        "next": page.before,
+        "served": ledger.count_replies(ws) if words else counts["all"],
         "low": config.low_confidence,
         "rows": [
             reply_row(
@@ -92,22 +90,21 @@ def list_view(site: Site, which: Which, words: str, page: int) -> Row:
                 said.get(one.id, []),
                 config,
                 names.get(one.release_id or "", one.model),
-                reply_value(objective, (), one.replies[0]) if one.replies else "",
+                reply_value(session.project.objective, (), one.replies[0]) if one.replies else "",
             )
-            for one in chosen[start : start + PAGE]
+            for one in page.rows
         ],
     }
 
 
-def passes(
-    which: Which, reply: Interaction, said: Sequence[Feedback], config: FeedbackConfig
-) -> bool:
-    """Say whether a reply belongs under a filter."""
-    if which == "bad":
-        return any(is_bad(config, one) for one in said)
-    if which == "unsure":
-        return reply.confidence is not None and reply.confidence < config.low_confidence
-    return which == "all" or bool(said)
+def reply_filters(config: FeedbackConfig) -> dict[Which, ledger.ReplyFilter]:
+    """Return what each filter of the list asks of the store."""
+    return {
+        "all": ledger.ReplyFilter(),
+        "bad": ledger.ReplyFilter(bad_when=config.bad_when),
+        "unsure": ledger.ReplyFilter(confidence_below=config.low_confidence),
+        "said": ledger.ReplyFilter(said=True),
+    }
 
 
 def reply_row(
@@ -124,7 +121,7 @@ def reply_row(
         "asked": numbers.short(reply.asked.last_user, CLIP),
         "answered": numbers.short(one_line(value), CLIP),
         "confidence": numbers.number(reply.confidence),
-        "unsure": passes("unsure", reply, said, config),
+        "unsure": reply.confidence is not None and reply.confidence < config.low_confidence,
         "said": said_rows(config, said),
     }
 
@@ -160,7 +157,3 @@ def reply_view(site: Site, key: str) -> Row:
         "up": trace_rows(ws, key, "up"),
         "down": trace_rows(ws, key, "down"),
     }
-
-
-def _text(reply: Interaction) -> str:
-    return "\n".join((reply.asked.text, *reply.replies))
