@@ -48,9 +48,7 @@ def quadratic_kappa(
     low, high = round(scale[0]), round(scale[1])
     size = high - low + 1
     places = [_places(values, low, high) for values in (ours, theirs)]
-    steps = np.arange(size, dtype=np.float64)
-    cost = (steps[:, None] - steps[None, :]) ** 2
-    return _kappa(records, places[0], places[1], cost, resampling)
+    return _kappa(records, places[0], places[1], costs_between(size), resampling)
 
 
 def kappa(
@@ -76,13 +74,12 @@ def pairwise_kappa(
     size = high - low + 1
     columns = [_places([row[j] for row in rows], low, high) for j in range(len(rows[0]))]
     pairs = list(combinations(columns, 2))
-    steps = np.arange(size, dtype=np.float64)
-    reduce = _kappa_of((steps[:, None] - steps[None, :]) ** 2)
-    width = size * size
+    cost = costs_between(size)
+    reduce, width = kappa_of(cost), 1 + 2 * size
     cells = [
-        (item, number * width + a[item] * size + b[item], 1.0)
+        (item, number * width + column, amount)
         for number, (a, b) in enumerate(pairs)
-        for item in range(len(rows))
+        for item, column, amount in kappa_cells(a, b, cost)
     ]
 
     def mean(sums: FloatArray) -> FloatArray:
@@ -116,25 +113,43 @@ def _kappa(
     cost: FloatArray,
     resampling: Resampling,
 ) -> Estimate:
-    size = len(cost)
-    cells = [(i, a * size + b, 1.0) for i, (a, b) in enumerate(zip(ours, theirs, strict=True))]
-    sums = Sums.of(records, cells, size * size, _kappa_of(cost))
+    cells = kappa_cells(ours, theirs, cost)
+    sums = Sums.of(records, cells, 1 + 2 * len(cost), kappa_of(cost))
     return estimate(sums, resampling, CORRELATION)
 
 
-def _kappa_of(cost: FloatArray) -> Callable[[FloatArray], FloatArray]:
-    """Return kappa [resamples] from counts [resamples, size * size]: 1 - observed / chance."""
+def kappa_cells(
+    ours: Sequence[int], theirs: Sequence[int], cost: FloatArray
+) -> list[tuple[int, int, float]]:
+    """Return the cells (item, column, amount) that ``kappa_of`` reduces: what the item's miss
+    costs, then each side's choice. The whole table of pairs is not needed, which for many labels
+    is most of it."""
+    size = len(cost)
+    return [
+        cell
+        for item, (a, b) in enumerate(zip(ours, theirs, strict=True))
+        for cell in ((item, 0, float(cost[a, b])), (item, 1 + a, 1.0), (item, 1 + size + b, 1.0))
+    ]
+
+
+def kappa_of(cost: FloatArray) -> Callable[[FloatArray], FloatArray]:
+    """Return kappa [resamples] from sums [resamples, 1 + 2 * size]: 1 - observed / chance."""
     size = len(cost)
 
     def reduce(sums: FloatArray) -> FloatArray:
-        table = sums.reshape(-1, size, size)
-        total = table.sum(axis=(1, 2))
-        chance = table.sum(axis=2)[:, :, None] * table.sum(axis=1)[:, None, :]
-        seen = (table * cost).sum(axis=(1, 2))
-        expected = (chance * cost).sum(axis=(1, 2)) / total
-        return np.asarray(np.where(expected > 0, 1 - seen / expected, np.nan), dtype=np.float64)
+        ours, theirs = sums[:, 1 : 1 + size], sums[:, 1 + size :]
+        expected = np.sum((ours @ cost) * theirs, axis=1) / ours.sum(axis=1)
+        some = expected > 1e-12
+        worth = 1 - sums[:, 0] / np.where(some, expected, 1.0)
+        return np.asarray(np.where(some, worth, np.nan), dtype=np.float64)
 
     return reduce
+
+
+def costs_between(size: int) -> FloatArray:
+    """Return the squares of the distances between the places of a scale [size, size]."""
+    steps = np.arange(size, dtype=np.float64)
+    return np.asarray((steps[:, None] - steps[None, :]) ** 2, dtype=np.float64)
 
 
 def _places(values: Sequence[float], low: int, high: int) -> list[int]:
