@@ -1,12 +1,20 @@
-"""What people are asked to look at: items, leases, answers."""
+"""What people are asked to look at: queues, items, leases, answers."""
 
-from metier.queue.clear import clear_text
+from metier.queue.assignments import (
+    EDITABLE,
+    get_assignment,
+    iter_answers,
+    keep_draft,
+    pass_on,
+    recent,
+    submit,
+)
+from metier.queue.clear import (
+    clear_text,
+)
 from metier.queue.items import (
     LEASE_S,
     STATES,
-    Item,
-    ItemState,
-    NewItem,
     add_items,
     answer_item,
     count_items,
@@ -17,21 +25,101 @@ from metier.queue.items import (
     reopen_item,
     skip_item,
 )
+from metier.queue.leases import (
+    EVERYONE,
+)
+from metier.queue.next import (
+    peek_next,
+    take_next,
+)
+from metier.queue.queues import (
+    change_queue,
+    extend_queue,
+    get_queue,
+    list_queues,
+    make_queue,
+    queue_counts,
+)
+from metier.queue.settle import (
+    SettleMethod,
+    may_see_answers,
+    settle,
+)
+from metier.queue.training import (
+    gold_scores,
+    is_right,
+    told_of,
+    training_state,
+)
+from metier.queue.types import (
+    Assignment,
+    AssignmentState,
+    Counts,
+    Flag,
+    Given,
+    GoldScore,
+    Item,
+    ItemRole,
+    ItemState,
+    NewItem,
+    NewQueue,
+    Queue,
+    QueueKind,
+    QueueState,
+    Told,
+    TrainingState,
+)
 
 __all__ = [
+    "EDITABLE",
+    "EVERYONE",
     "LEASE_S",
     "STATES",
+    "Assignment",
+    "AssignmentState",
+    "Counts",
+    "Flag",
+    "Given",
+    "GoldScore",
     "Item",
+    "ItemRole",
     "ItemState",
     "NewItem",
+    "NewQueue",
+    "Queue",
+    "QueueKind",
+    "QueueState",
+    "SettleMethod",
+    "Told",
+    "TrainingState",
     "add_items",
     "answer_item",
+    "change_queue",
     "clear_text",
     "count_items",
+    "extend_queue",
+    "get_assignment",
     "get_item",
+    "get_queue",
+    "gold_scores",
+    "is_right",
     "items_of",
+    "iter_answers",
+    "keep_draft",
     "list_items",
+    "list_queues",
+    "make_queue",
+    "may_see_answers",
     "next_item",
+    "pass_on",
+    "peek_next",
+    "queue_counts",
+    "recent",
     "reopen_item",
+    "settle",
     "skip_item",
+    "submit",
+    "take_next",
+    "told_of",
+    "training_state",
 ]

@@ -13,9 +13,8 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from contextlib import AbstractContextManager, nullcontext
-from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
-from typing import Any, Literal, cast, get_args
+from typing import Any, cast, get_args
 
 from sqlalchemy import ColumnElement, Select, and_, func, or_, select, text
 from sqlalchemy.orm import Session
@@ -28,49 +27,12 @@ from metier.core.store.tables import QueueItemRow
 from metier.core.types import Json
 from metier.core.workspace import Workspace
 from metier.queue.clear import clear_text
+from metier.queue.types import Item, ItemState, NewItem
 
-ItemState = Literal["open", "leased", "done", "skipped"]
 STATES: tuple[ItemState, ...] = get_args(ItemState)
 LEASE_S = 600.0
 WORKER_CHARACTERS = 200
 _IN = 500  # ids in one IN (...)
-
-
-@dataclass(frozen=True, slots=True)
-class NewItem:
-    """Something to be looked at: ``subject_id`` names it and comes once per queue; higher
-    priorities are handed out first."""
-
-    subject_kind: str
-    subject_id: str
-    reasons: tuple[str, ...] = ()
-    priority: int = 0
-
-
-@dataclass(frozen=True, slots=True)
-class Item:
-    """One item of a queue.
-
-    ``answer`` is what the person said (None until the state is "done"), ``seconds`` the time it
-    took them, ``note`` the reason of a skip. A lease that ended is not shown: such an item is open.
-    """
-
-    id: str
-    created_at: datetime
-    queue: str
-    subject_kind: str
-    subject_id: str
-    reasons: tuple[str, ...]
-    priority: int
-    state: ItemState
-    leased_by: str | None = None
-    lease_until: datetime | None = None
-    answer: Json | None = None
-    answered_by: str | None = None
-    answered_at: datetime | None = None
-    seconds: float | None = None
-    note: str | None = None
-    sealed_id: str | None = None
 
 
 def add_items(
@@ -82,14 +44,14 @@ def add_items(
     the new reasons and the higher priority.
     """
     now = datetime.now(UTC)
-    rows = [_new_row(queue, one, now) for one in subjects]
-    with _session(ws, session) as own:
+    rows = [new_row(queue, one, now) for one in subjects]
+    with writing(ws, session) as own:
         ws.db.insert_new(own, QueueItemRow, rows)
         found = _by_subject(own, queue, [one.subject_id for one in subjects], lock=True)
         for one in subjects:
             _merge(found[one.subject_id], one)
         own.flush()
-        return [_item(found[one.subject_id], now) for one in subjects]
+        return [item_of(found[one.subject_id], now) for one in subjects]
 
 
 def next_item(ws: Workspace, queue: str, worker: str, lease_s: float = LEASE_S) -> Item | None:
@@ -99,10 +61,10 @@ def next_item(ws: Workspace, queue: str, worker: str, lease_s: float = LEASE_S) 
     equals the oldest. No two workers get one item, however many ask at once.
     Raises InputError for a worker's name that is empty or not printable.
     """
-    _check_worker(worker)
+    check_worker(worker)
     now = datetime.now(UTC)
     with ws.db.session() as session:
-        _one_at_a_time(ws, session, f"{queue}\n{worker}")
+        one_at_a_time(ws, session, f"{queue}\n{worker}")
         mine = and_(QueueItemRow.leased_by == worker, *_held(now))
         row = session.scalars(_waiting(queue, mine)).first()
         if row is None:
@@ -111,13 +73,13 @@ def next_item(ws: Workspace, queue: str, worker: str, lease_s: float = LEASE_S) 
             return None
         row.state, row.leased_by = "leased", worker
         row.lease_until = now + timedelta(seconds=lease_s)
-        return _item(row, now)
+        return item_of(row, now)
 
 
 def get_item(ws: Workspace, item_id: str) -> Item:
     """Find an item by its whole id. Raises NotFound."""
     with ws.db.reading() as session:
-        return _item(_row(session, item_id), datetime.now(UTC))
+        return item_of(_row(session, item_id), datetime.now(UTC))
 
 
 def list_items(ws: Workspace, queue: str, state: ItemState | None = None) -> list[Item]:
@@ -125,7 +87,7 @@ def list_items(ws: Workspace, queue: str, state: ItemState | None = None) -> lis
     query = select(QueueItemRow).where(QueueItemRow.queue == queue)
     now = datetime.now(UTC)
     with ws.db.reading() as session:
-        items = [_item(row, now) for row in session.scalars(_in_order(query))]
+        items = [item_of(row, now) for row in session.scalars(_in_order(query))]
     return [one for one in items if state in (None, one.state)]
 
 
@@ -134,7 +96,7 @@ def items_of(ws: Workspace, queue: str, subject_ids: Sequence[str]) -> dict[str,
     now = datetime.now(UTC)
     with ws.db.reading() as session:
         rows = _by_subject(session, queue, subject_ids)
-    return {subject: _item(row, now) for subject, row in rows.items()}
+    return {subject: item_of(row, now) for subject, row in rows.items()}
 
 
 def count_items(ws: Workspace, queue: str) -> dict[ItemState, int]:
@@ -170,20 +132,20 @@ def answer_item(
         InputError: ``value`` is None, or ``seconds`` is not a duration.
     """
     _check_answer(value, seconds)
-    _check_worker(worker)
+    check_worker(worker)
     now = datetime.now(UTC)
-    with _session(ws, session) as own:
+    with writing(ws, session) as own:
         row = _row(own, item_id, lock=True)
         boxed = {"value": value}
         if row.state == "done" and dumps(row.answer) == dumps(boxed):
-            return _item(row, now)
+            return item_of(row, now)
         _refuse_if_held(row, worker, now)
         _audit_change(ws, own, row, worker, boxed)
         if original is not None:
             row.sealed_id = ws.sealed.seal(*original, session=own)
         row.answer, row.seconds, row.note = boxed, seconds, None
         _close(row, "done", worker, now)
-        return _item(row, now)
+        return item_of(row, now)
 
 
 def skip_item(
@@ -195,9 +157,9 @@ def skip_item(
     """
     if not reason.strip():
         raise InputError("a reason why the item is skipped", got="none", remedy="say it in words")
-    _check_worker(worker)
+    check_worker(worker)
     now = datetime.now(UTC)
-    with _session(ws, session) as own:
+    with writing(ws, session) as own:
         row = _row(own, item_id, lock=True)
         _refuse_if_held(row, worker, now)
         if row.state == "done":
@@ -206,9 +168,9 @@ def skip_item(
                 got=f"{item_id}, which {row.answered_by} answered",
                 remedy="reopen it first",
             )
-        row.note = clear_text(_storable(reason))
+        row.note = clear_text(storable(reason))
         _close(row, "skipped", worker, now)
-        return _item(row, now)
+        return item_of(row, now)
 
 
 def reopen_item(
@@ -218,9 +180,9 @@ def reopen_item(
 
     Raises NotFound, or Busy when someone else holds it.
     """
-    _check_worker(worker)
+    check_worker(worker)
     now = datetime.now(UTC)
-    with _session(ws, session) as own:
+    with writing(ws, session) as own:
         row = _row(own, item_id, lock=True)
         _refuse_if_held(row, worker, now)
         if row.state in ("done", "skipped"):
@@ -228,14 +190,16 @@ def reopen_item(
             ws.audit.append(worker, "queue.reopen", row.id, detail, session=own)
         row.answer = row.seconds = row.note = row.sealed_id = None
         _close(row, "open", None, None)
-        return _item(row, now)
+        return item_of(row, now)
 
 
-def _session(ws: Workspace, session: Session | None) -> AbstractContextManager[Session]:
+def writing(ws: Workspace, session: Session | None) -> AbstractContextManager[Session]:
+    """The session given, or a transaction of its own."""
     return ws.db.session() if session is None else nullcontext(session)
 
 
-def _new_row(queue: str, one: NewItem, now: datetime) -> Mapping[str, Any]:
+def new_row(queue: str, one: NewItem, now: datetime, wanted: int = 1) -> Mapping[str, Any]:
+    """The columns of a new item, of which ``wanted`` people answer unless it says otherwise."""
     return {
         "id": new_id("item"),
         "created_at": now,
@@ -244,7 +208,13 @@ def _new_row(queue: str, one: NewItem, now: datetime) -> Mapping[str, Any]:
         "subject_id": one.subject_id,
         "reasons": list(dict.fromkeys(one.reasons)),
         "priority": one.priority,
+        "rank": -one.priority,
         "state": "open",
+        "role": one.role,
+        "shown": one.shown,
+        "expected": one.expected,
+        "wanted": one.wanted if one.wanted is not None else wanted,
+        "twin_of": one.twin_of,
     }
 
 
@@ -255,6 +225,7 @@ def _merge(row: QueueItemRow, one: NewItem) -> None:
     if merged != row.reasons:
         row.reasons = merged
     row.priority = max(row.priority, one.priority)
+    row.rank = -row.priority
 
 
 def _by_subject(
@@ -271,7 +242,7 @@ def _by_subject(
     return found
 
 
-def _one_at_a_time(ws: Workspace, session: Session, key: str) -> None:
+def one_at_a_time(ws: Workspace, session: Session, key: str) -> None:
     """Let a worker who asks twice at once get one item; SQLite sessions wait for each other
     already."""
     if not ws.db.is_sqlite:
@@ -293,7 +264,7 @@ def _waiting(queue: str, which: ColumnElement[bool]) -> Select[QueueItemRow]:
 
 
 def _in_order(query: Select[QueueItemRow]) -> Select[QueueItemRow]:
-    return query.order_by(QueueItemRow.priority.desc(), QueueItemRow.id)
+    return query.order_by(QueueItemRow.rank, QueueItemRow.id)
 
 
 def _row(session: Session, item_id: str, *, lock: bool = False) -> QueueItemRow:
@@ -318,7 +289,8 @@ def _refuse_if_held(row: QueueItemRow, worker: str, now: datetime) -> None:
         )
 
 
-def _check_worker(worker: str) -> None:
+def check_worker(worker: str) -> None:
+    """Raise InputError for a name that is empty, too long or not printable."""
     if not worker.strip() or not worker.isprintable() or len(worker) > WORKER_CHARACTERS:
         raise InputError(
             f"a worker's name of 1 to {WORKER_CHARACTERS} printable characters",
@@ -327,7 +299,7 @@ def _check_worker(worker: str) -> None:
         )
 
 
-def _storable(text: str) -> str:
+def storable(text: str) -> str:
     """A text that every database takes: no NUL, no halves of characters."""
     return text.encode("utf-8", "replace").decode("utf-8").replace("\x00", "")
 
@@ -335,6 +307,11 @@ def _storable(text: str) -> str:
 def _check_answer(value: Json, seconds: float | None) -> None:
     if value is None:
         raise InputError("an answer", got="null", remedy="give one, or skip the item")
+    check_seconds(seconds)
+
+
+def check_seconds(seconds: float | None) -> None:
+    """Raise InputError for what is no duration."""
     if seconds is not None and not 0 <= seconds < float("inf"):
         raise InputError("seconds of 0 or more", got=str(seconds), remedy="leave it out")
 
@@ -365,8 +342,9 @@ def _close(row: QueueItemRow, state: ItemState, worker: str | None, at: datetime
     row.answered_by, row.answered_at = worker, at
 
 
-def _item(row: QueueItemRow, now: datetime) -> Item:
-    ended = row.state == "leased" and not _is_held(row, now)
+def item_of(row: QueueItemRow, now: datetime) -> Item:
+    """The item of a row, as it is at ``now``."""
+    ended = row.state == "leased" and row.leased_by is not None and not _is_held(row, now)
     lease: dict[str, Any] = {"state": "open", "leased_by": None, "lease_until": None}
     return record(
         Item,

@@ -51,7 +51,7 @@ def columns(table: type[Base], record: Any) -> dict[str, Any]:
     return {name: getattr(record, name) for name in names if hasattr(record, name)}
 
 
-def record(kind: type[Record], row: Base, **changes: Any) -> Record:
+def record(kind: type[Record], row: Base, /, **changes: Any) -> Record:
     """The dataclass ``kind`` made of a row's columns of the same names."""
     names = [field.name for field in dataclasses.fields(kind)]
     return kind(**{name: getattr(row, name) for name in names} | changes)

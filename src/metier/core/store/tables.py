@@ -394,7 +394,12 @@ class FeedbackRow(Base):
 
 
 class QueueItemRow(Base):
-    """One thing a person is asked to look at. ``subject_id`` comes once per queue."""
+    """One thing a person is asked to look at. ``subject_id`` comes once per queue.
+
+    ``rank`` is minus the priority, so that one ascending index gives the order in which items are
+    handed out. Where ``wanted`` people answer, ``taken`` places are held or answered; the state is
+    "leased" while all are taken. ``twin_of`` is the subject that a hidden duplicate repeats.
+    """
 
     __tablename__ = "queue_items"
     id: Mapped[str] = mapped_column(primary_key=True)
@@ -418,9 +423,11 @@ class QueueItemRow(Base):
     expected: Mapped[dict[str, Any] | None]
     wanted: Mapped[int] = mapped_column(server_default="1")
     taken: Mapped[int] = mapped_column(server_default="0")
+    rank: Mapped[int] = mapped_column(server_default="0")
+    twin_of: Mapped[str | None]
     __table_args__ = (
         Index("uq_queue_items_subject", "queue", "subject_id", unique=True),
-        Index("ix_queue_items_next", "queue", "state", "priority", "created_at", "id"),
+        Index("ix_queue_items_next", "queue", "role", "state", "rank", "id", "wanted"),
     )
 
 
@@ -448,7 +455,8 @@ class QueueRow(Base):
 
 class AssignmentRow(Base):
     """One person's place at one item. The unique keys are what keeps an item from getting too many
-    answers, or two of one person."""
+    answers, or two of one person. Whoever gave a place back (by a lease that ended, or by passing
+    the item on) keeps the row, under a place below 0."""
 
     __tablename__ = "assignments"
     id: Mapped[str] = mapped_column(primary_key=True)
@@ -471,7 +479,7 @@ class AssignmentRow(Base):
     __table_args__ = (
         Index("uq_assignments_place", "item_id", "place", unique=True),
         Index("uq_assignments_person", "item_id", "person", unique=True),
-        Index("ix_assignments_mine", "queue", "person", "state", "answered_at"),
+        Index("ix_assignments_mine", "queue", "person", "state", "answered_at", "counts"),
         Index("ix_assignments_leases", "queue", "state", "lease_until"),
     )
 

@@ -18,13 +18,17 @@ def upgrade() -> None:
     )
     op.add_column("queue_items", sa.Column("shown", sa.Text(), nullable=True))
     op.add_column("queue_items", sa.Column("expected", sa.Text(), nullable=True))
-    for name, default in (("wanted", "1"), ("taken", "0")):
+    op.add_column("queue_items", sa.Column("twin_of", sa.String(), nullable=True))
+    for name, default in (("wanted", "1"), ("taken", "0"), ("rank", "0")):
         op.add_column(
             "queue_items",
             sa.Column(name, sa.BigInteger(), nullable=False, server_default=default),
         )
+    op.execute("UPDATE queue_items SET rank = -priority")
     op.create_index(
-        "ix_queue_items_next", "queue_items", ["queue", "state", "priority", "created_at", "id"]
+        "ix_queue_items_next",
+        "queue_items",
+        ["queue", "role", "state", "rank", "id", "wanted"],
     )
     _guidelines()
     _invitations()
@@ -182,7 +186,9 @@ def _assignments() -> None:
     )
     op.create_index("ix_assignments_leases", "assignments", ["queue", "state", "lease_until"])
     op.create_index(
-        "ix_assignments_mine", "assignments", ["queue", "person", "state", "answered_at"]
+        "ix_assignments_mine",
+        "assignments",
+        ["queue", "person", "state", "answered_at", "counts"],
     )
     op.create_index("uq_assignments_person", "assignments", ["item_id", "person"], unique=True)
     op.create_index("uq_assignments_place", "assignments", ["item_id", "place"], unique=True)
