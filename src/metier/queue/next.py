@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import random
 from datetime import UTC, datetime
+from math import gcd
 
 from sqlalchemy import ColumnElement, Select, func, select
 from sqlalchemy.orm import Session, aliased
@@ -156,7 +157,22 @@ def _wanted(session: Session, queue: QueueRow, person: str, now: datetime) -> Se
         gold = _candidates(queue.name, person, "gold")
         if session.scalar(gold.limit(1)) is not None:
             return gold
-    return _candidates(queue.name, person, "work")
+    return _in_own_order(queue, person, _candidates(queue.name, person, "work"))
+
+
+def _in_own_order(queue: QueueRow, person: str, query: Select[tuple[str]]) -> Select[tuple[str]]:
+    """With ``settings["order"]`` (a panel's) each person begins with another block of items, and
+    goes through a block in another order; the same person always in the same."""
+    order = (queue.settings or {}).get("order")
+    if not order:
+        return query
+    block, blocks = max(2, int(order["block"])), max(1, int(order["blocks"]))
+    rng = random.Random(f"{queue.name}\n{person}\norder")
+    start = rng.randrange(blocks)
+    step = rng.choice([one for one in range(1, block) if gcd(one, block) == 1])
+    ours = (QueueItemRow.rank // block + start) % blocks
+    within = (QueueItemRow.rank % block) * step % block
+    return query.order_by(None).order_by(ours, within, QueueItemRow.id)
 
 
 def _candidates(queue: str, person: str, role: ItemRole) -> Select[str]:
