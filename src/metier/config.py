@@ -20,6 +20,7 @@ from metier.evaluate.config import EvaluateConfig
 from metier.evaluate.decide_config import DecideConfig
 from metier.feedback.config import FeedbackConfig
 from metier.models.schema_reader import refusals
+from metier.people.config import PeopleConfig
 from metier.privacy.config import PrivacyConfig
 from metier.retrieval.config import RetrievalConfig
 from metier.scoring.tasks import objective_problems
@@ -64,6 +65,8 @@ class Project(Section):
     """Documents that answers may rest on, and how they are searched."""
     privacy: PrivacyConfig = PrivacyConfig()
     """What may leave the machine."""
+    people: PeopleConfig = PeopleConfig()
+    """How people log in, and for how long."""
     serve: ServeConfig = ServeConfig()
     """How replies are given, and to whom."""
     feedback: FeedbackConfig = FeedbackConfig()

@@ -14,7 +14,7 @@ from metier.apps.http.auth import check_bind
 from metier.core.errors import UserError
 from metier.core.store.tables import ApiKeyRow
 from metier.journey.session import Session
-from metier.serve.keys import create_key, revoke_key
+from metier.people.keys import create_key, revoke_key
 from serve_fakes import FakeModel, champion
 
 ASKED = {"model": "champion", "messages": [{"role": "user", "content": "hi"}]}

@@ -19,7 +19,7 @@ def create(
     as_json: AsJson = False,
 ) -> None:
     """Make a key. Its secret is shown once and kept nowhere."""
-    from metier.serve.keys import create_key
+    from metier.people.keys import create_key
 
     with session(directory) as opened:
         key, secret = create_key(opened.workspace, name, days)
@@ -34,7 +34,7 @@ def create(
 @app.command("list")
 def list_all(directory: Directory = HERE, as_json: AsJson = False) -> None:
     """List keys, oldest first, without their secrets."""
-    from metier.serve.keys import list_keys
+    from metier.people.keys import list_keys
 
     with session(directory) as opened:
         found = list_keys(opened.workspace)
@@ -52,7 +52,7 @@ def revoke(
     as_json: AsJson = False,
 ) -> None:
     """Revoke a key at once."""
-    from metier.serve.keys import revoke_key
+    from metier.people.keys import revoke_key
 
     with session(directory) as opened:
         revoked = revoke_key(opened.workspace, key)

@@ -20,7 +20,7 @@ from metier.apps.http.errors import refusal
 from metier.apps.http.served import API, Served, is_loopback
 from metier.core.errors import Draining, UserError
 from metier.core.workspace import Workspace
-from metier.serve.keys import PREFIX, check_key, list_keys
+from metier.people.keys import PREFIX, check_key, list_keys
 
 OPEN = ("/health", "/ready")
 LOOPBACK_NAMES = ("localhost", "127.0.0.1", "[::1]")

@@ -582,6 +582,7 @@ class InvitationRow(Base):
     used_at: Mapped[datetime | None]
     used_by: Mapped[str | None]
     revoked_at: Mapped[datetime | None]
+    person_id: Mapped[str | None]
 
 
 class CaseRow(Base):

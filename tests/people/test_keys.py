@@ -11,7 +11,7 @@ from sqlalchemy import update
 from metier.core.errors import InputError, NotFound
 from metier.core.store.tables import ApiKeyRow
 from metier.core.workspace import Workspace
-from metier.serve import check_key, create_key, list_keys, revoke_key
+from metier.people import check_key, create_key, list_keys, revoke_key
 
 
 def test_a_key_opens_until_it_is_revoked(any_workspace: Workspace) -> None:

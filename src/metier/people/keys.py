@@ -1,7 +1,15 @@
 """API keys: a random secret that is shown once; only its SHA-256 is kept.
 
-key, secret = create_key(ws, "helpdesk", expires_days=90)
+key, secret = create_key(ws, "helpdesk", expires_days=90, scopes=["chat", "feedback"])
 check_key(ws, secret)                                       # the key, or None
+
+scope      opens
+chat       replies, and the list of models
+feedback   saying what was thought of a reply
+queue      the queue of corrections
+annotate   queues, items and answers of people
+tune       tuning runs and their files
+read       everything that only looks
 """
 
 from __future__ import annotations
@@ -10,11 +18,13 @@ import hashlib
 import hmac
 import re
 import secrets
+from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 
 from sqlalchemy import or_, select
 
+from metier.core.audit import current_actor
 from metier.core.errors import InputError, NotFound, nearest
 from metier.core.ids import new_id
 from metier.core.ledger.find import columns, record
@@ -23,18 +33,26 @@ from metier.core.workspace import Workspace
 
 PREFIX = "mk_"
 _SECRET = re.compile(rf"{PREFIX}[A-Za-z0-9_-]{{43}}")
+SCOPES = ("chat", "feedback", "queue", "annotate", "tune", "read")
 _MOST_DAYS = 36_500
 
 
 @dataclass(frozen=True, slots=True)
 class ApiKey:
-    """A key of the API, without its secret. ``expires_at`` None: it does not expire."""
+    """A key of the API, without its secret. ``expires_at`` None: it does not expire; ``scopes``
+    None: it opens everything."""
 
     id: str
     name: str
     created_at: datetime
     expires_at: datetime | None
     revoked_at: datetime | None
+    scopes: tuple[str, ...] | None = None
+    created_by: str | None = None
+
+    def opens(self, scope: str) -> bool:
+        """Whether it may be used for that; "all" is what no single scope covers."""
+        return self.scopes is None or scope in self.scopes
 
     @property
     def live(self) -> bool:
@@ -44,12 +62,23 @@ class ApiKey:
 
 
 def create_key(
-    ws: Workspace, name: str, expires_days: float | None = None, *, actor: str | None = None
+    ws: Workspace,
+    name: str,
+    expires_days: float | None = None,
+    *,
+    scopes: Sequence[str] | None = None,
+    actor: str | None = None,
 ) -> tuple[ApiKey, str]:
     """Make a key; returns it and its secret (256 random bits), which cannot be had again.
 
-    Raises InputError for an empty name, one that a live key has, or a time that is not positive.
+    ``scopes`` None: it opens everything. Raises InputError for an empty name, one that a live key
+    has, a time that is not positive, or a scope that is none.
     """
+    for one in scopes or ():
+        if one not in SCOPES:
+            raise InputError("a scope of a key", got=repr(one), remedy=nearest(one, SCOPES))
+    held = tuple(sorted(set(scopes))) if scopes else None
+    by = actor or current_actor()
     if not name.strip() or len(name) > 100:
         raise InputError("a name of 1 to 100 characters", got=repr(name[:100]))
     if expires_days is not None and not 0 < expires_days <= _MOST_DAYS:
@@ -57,16 +86,17 @@ def create_key(
     now = datetime.now(UTC)
     secret = PREFIX + secrets.token_urlsafe(32)
     until = None if expires_days is None else now + timedelta(days=expires_days)
-    key = ApiKey(new_id("apikey"), name, now, until, None)
+    key = ApiKey(new_id("apikey"), name, now, until, None, held, by)
     with ws.db.session() as session:
         same = session.scalars(select(ApiKeyRow).where(ApiKeyRow.name == name))
-        if any(record(ApiKey, row).live for row in same):
+        if any(_key(row).live for row in same):
             raise InputError(
                 "a name that no other key has", got=repr(name), remedy="revoke that one first"
             )
-        session.add(ApiKeyRow(hash=_hash(secret), **columns(ApiKeyRow, key)))
+        listed = {"scopes": None if held is None else list(held)}
+        session.add(ApiKeyRow(hash=_hash(secret), **columns(ApiKeyRow, key) | listed))
         detail = {"name": name, "expires_at": None if until is None else until.isoformat()}
-        ws.audit.append(actor, "key.create", key.id, detail, session=session)
+        ws.audit.append(by, "key.create", key.id, detail | listed, session=session)
     return key, secret
 
 
@@ -74,7 +104,7 @@ def list_keys(ws: Workspace) -> list[ApiKey]:
     """All keys, oldest first, revoked and expired ones too."""
     with ws.db.reading() as session:
         rows = session.scalars(select(ApiKeyRow).order_by(ApiKeyRow.id))
-        return [record(ApiKey, row) for row in rows]
+        return [_key(row) for row in rows]
 
 
 def revoke_key(ws: Workspace, key: str, *, actor: str | None = None) -> ApiKey:
@@ -89,7 +119,7 @@ def revoke_key(ws: Workspace, key: str, *, actor: str | None = None) -> ApiKey:
         if row.revoked_at is None:
             row.revoked_at = datetime.now(UTC)
             ws.audit.append(actor, "key.revoke", row.id, {"name": row.name}, session=session)
-        return record(ApiKey, row)
+        return _key(row)
 
 
 def check_key(ws: Workspace, secret: str) -> ApiKey | None:
@@ -102,8 +132,12 @@ def check_key(ws: Workspace, secret: str) -> ApiKey | None:
         # The index has compared hashes, not secrets; this one does it in constant time.
         if row is None or not hmac.compare_digest(row.hash, hashed):
             return None
-        key = record(ApiKey, row)
+        key = _key(row)
     return key if key.live else None
+
+
+def _key(row: ApiKeyRow) -> ApiKey:
+    return record(ApiKey, row, scopes=None if row.scopes is None else tuple(row.scopes))
 
 
 def _hash(secret: str) -> str:
