@@ -116,7 +116,7 @@ def test_what_cannot_be_overruled_says_what_to_do(folder, workspace):
             restore(workspace, [row.id])
         assert remedy in str(refused.value)
         assert f"{row.source}:{row.locator}" in str(refused.value)
-    with pytest.raises(NotFound, match="fits 0 rows"):
+    with pytest.raises(NotFound, match="a quarantined row"):
         restore(workspace, ["quar_none"])
 
 

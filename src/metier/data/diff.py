@@ -88,28 +88,22 @@ def diff(ws: Workspace, older: str, newer: str = ledger.LATEST) -> VersionDiff:
     )
 
 
-def rewritten(ws: Workspace, found: VersionDiff, most: int = 20) -> list[Rewritten]:
-    """Return up to ``most`` changed rows with their texts, as they were frozen; audited."""
-    wanted = set(found.changed[:most])
+def rewritten(
+    ws: Workspace, found: VersionDiff, most: int = 20, *, start: int = 0, actor: str | None = None
+) -> list[Rewritten]:
+    """Return up to ``most`` changed rows from place ``start`` on with their texts, as they were
+    frozen; audited."""
+    wanted = found.changed[start : start + most]
     if not wanted:
         return []
-    ws.audit.append(None, "data.view", found.newer, {"rows": sorted(wanted), "why": "diff"})
-    before, after = _rows(ws, found.older, wanted), _rows(ws, found.newer, wanted)
+    ws.audit.append(actor, "data.view", found.newer, {"rows": sorted(wanted), "why": "diff"})
+    before = ledger.find_rows(ws, ledger.get_version(ws, found.older), wanted)
+    after = ledger.find_rows(ws, ledger.get_version(ws, found.newer), wanted)
     return [
         Rewritten(key, after[key][0], before[key][1], after[key][1])
-        for key in found.changed
+        for key in wanted
         if key in before and key in after
     ]
-
-
-def _rows(ws: Workspace, version: str, wanted: set[str]) -> dict[str, tuple[str, Example]]:
-    held = ledger.get_version(ws, version)
-    return {
-        one.id: (split, one)
-        for split in held.splits
-        for one in ledger.iter_split(ws, held, split)
-        if one.id in wanted
-    }
 
 
 def _members(ws: Workspace, version: DataVersion) -> dict[str, Member]:

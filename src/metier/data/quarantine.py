@@ -92,9 +92,8 @@ def restore(ws: Workspace, keys: Sequence[str], *, actor: str | None = None) -> 
         NotFound: there is no such row.
         InputError: a row cannot be had back this way; none is restored.
     """
-    known = {row.id: row for row in _all(ws)}
     for key in keys:
-        row = _find(known, key)
+        row = ledger.get_quarantined(ws, key)
         if row.step in FINAL:
             raise InputError(
                 "a row that a step dropped and a person may overrule",
@@ -102,21 +101,6 @@ def restore(ws: Workspace, keys: Sequence[str], *, actor: str | None = None) -> 
                 remedy=FINAL[row.step],
             )
     return ledger.restore_quarantine(ws, keys, actor=actor)
-
-
-def _all(ws: Workspace) -> list[Quarantined]:
-    return ledger.list_quarantine(ws) + ledger.list_quarantine(ws, restored=True)
-
-
-def _find(known: dict[str, Quarantined], key: str) -> Quarantined:
-    found = [row for row_id, row in known.items() if row_id.startswith(key)]
-    if len(found) == 1:
-        return found[0]
-    raise NotFound(
-        "the id of a row in quarantine",
-        got=f"{key!r}, which fits {len(found)} rows",
-        remedy="list them with `metier data quarantine`",
-    )
 
 
 def restored_keys(ws: Workspace, examples: Iterable[Example]) -> frozenset[tuple[str, str]]:

@@ -17,6 +17,7 @@ from metier.core.ledger.asides import (
     count_changes,
     count_quarantine,
     find_changed,
+    get_quarantined,
     list_changes,
     list_quarantine,
     list_suspects,
@@ -90,6 +91,7 @@ from metier.core.ledger.waiting import (
     open_of,
     page_quarantine,
     page_suspects,
+    suspect_ids,
 )
 
 __all__ = [
@@ -123,6 +125,7 @@ __all__ = [
     "get_evaluation",
     "get_interaction",
     "get_interactions",
+    "get_quarantined",
     "get_run",
     "get_setting",
     "get_version",
@@ -168,6 +171,7 @@ __all__ = [
     "start_run",
     "stored_changes",
     "stored_suspects",
+    "suspect_ids",
     "update_cycle",
     "update_setting",
     "with_rows",

@@ -131,6 +131,13 @@ def count_quarantine(ws: Workspace) -> dict[tuple[str, str], int]:
         return {(step, reason): count for step, reason, count in session.execute(query)}
 
 
+def get_quarantined(ws: Workspace, key: str) -> Quarantined:
+    """Find a row in quarantine, restored or not, by its id or the beginning of it. Raises
+    NotFound."""
+    with ws.db.reading() as session:
+        return record(Quarantined, find(session, QuarantineRow, key, *QUARANTINED))
+
+
 def open_quarantine(
     ws: Workspace, key: str, *, actor: str | None = None, purpose: str
 ) -> QuarantineContent:

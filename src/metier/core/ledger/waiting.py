@@ -88,6 +88,13 @@ def open_of(
     return [(one, side[one], noted[one]) for one in ids if one in side and one in noted]
 
 
+def suspect_ids(ws: Workspace, example_id: str) -> list[str]:
+    """Return the ids of all suspicions of a row, open and closed, oldest first."""
+    query = select(SuspectRow.id).where(SuspectRow.example_id == example_id)
+    with ws.db.reading() as session:
+        return list(session.scalars(query.order_by(SuspectRow.id)))
+
+
 def count_doubted(ws: Workspace, version: DataVersion) -> tuple[int, dict[str, int]]:
     """Return how many rows of ``version`` have open suspicions, and how many for each reason."""
     rows = func.count(SuspectRow.example_id.distinct())

@@ -5,6 +5,7 @@ Opening a page opens its texts, which is audited. Texts that were erased since a
 
 from __future__ import annotations
 
+import re
 from collections.abc import Sequence
 from dataclasses import dataclass
 from difflib import SequenceMatcher
@@ -63,6 +64,7 @@ def page_changes(
     row: str | None = None,
     page: int = 1,
     size: int = PAGE_CHANGES,
+    actor: str | None = None,
 ) -> Page:
     """Return one page of the changes by ``rule`` to the example ``row`` (None: by all, to all).
 
@@ -82,7 +84,7 @@ def page_changes(
     if not 1 <= page <= pages:
         raise InputError("a page there is", got=str(page), remedy=f"pages go from 1 to {pages}")
     noted = ledger.list_changes(ws, example, rule=rule, offset=(page - 1) * size, limit=size)
-    return Page(tuple(counts), total, page, pages, tuple(_open(ws, noted)))
+    return Page(tuple(counts), total, page, pages, tuple(_open(ws, noted, actor)))
 
 
 def _counts(ws: Workspace, example: str | None) -> list[RuleCount]:
@@ -95,8 +97,8 @@ def _counts(ws: Workspace, example: str | None) -> list[RuleCount]:
     ]
 
 
-def _open(ws: Workspace, noted: Sequence[Noted]) -> list[Entry]:
-    opened = ledger.open_changes(ws, noted, purpose="metier data changes")
+def _open(ws: Workspace, noted: Sequence[Noted], actor: str | None) -> list[Entry]:
+    opened = ledger.open_changes(ws, noted, actor=actor, purpose="metier data changes")
     return [Entry(one.id, one.example_id, one.step, one.why, opened.get(one.id)) for one in noted]
 
 
@@ -144,3 +146,24 @@ def _shortened(stretches: list[Stretch], context: int) -> list[Stretch]:
         tail = [] if last else [("same", text[-context:])]
         shown += [*head, ("cut", "…"), *tail]
     return shown
+
+
+COMPARED_WORDS = 4_000
+_WORDS = re.compile(r"\s+|\w+|[^\w\s]")
+
+
+def word_differences(before: str, after: str) -> list[Stretch]:
+    """Return what ``after`` made of ``before`` word by word, all of it; texts of more words than
+    can be compared in good time are shown one after the other."""
+    old, new = _WORDS.findall(before), _WORDS.findall(after)
+    if max(len(old), len(new)) > COMPARED_WORDS:
+        return [("gone", before), ("new", after)] if before != after else [("same", before)]
+    found: list[Stretch] = []
+    matcher = SequenceMatcher(None, old, new, autojunk=False)
+    for kind, i1, i2, j1, j2 in matcher.get_opcodes():
+        if kind == "equal":
+            found.append(("same", "".join(old[i1:i2])))
+            continue
+        parts = (("gone", "".join(old[i1:i2])), ("new", "".join(new[j1:j2])))
+        found += [part for part in parts if part[1]]
+    return found

@@ -14,11 +14,14 @@ from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 
+from sqlalchemy import select
+
 from metier.core import ledger
 from metier.core.audit import current_actor
 from metier.core.errors import InputError, NotFound, nearest
 from metier.core.ledger import Noted
 from metier.core.objective import Objective
+from metier.core.store.tables import QueueItemRow
 from metier.core.types import Example, FieldsTarget, Json, LabelsTarget, LabelTarget
 from metier.core.workspace import Workspace
 from metier.data.quality.decide import (
@@ -27,10 +30,19 @@ from metier.data.quality.decide import (
     Decision,
     Verdict,
     decisions_of,
+    read_decision,
     same_key,
     target_words,
 )
-from metier.queue import NewItem, add_items, answer_item, list_items, reopen_item
+from metier.queue import (
+    Item,
+    NewItem,
+    add_items,
+    answer_item,
+    items_of,
+    list_items,
+    reopen_item,
+)
 
 PURPOSE = "show suspect"
 
@@ -178,7 +190,8 @@ def decide(
 def undo(ws: Workspace, key: str, *, actor: str | None = None) -> str:
     """Take back the decision about the row whose id begins with ``key``; its suspicions are open
     again. Returns the row's id. Raises NotFound."""
-    items = [item for item in list_items(ws, SUSPECTS, "done") if item.subject_id.startswith(key)]
+    exact = items_of(ws, SUSPECTS, [key]).get(key)
+    items = [exact] if exact is not None and exact.state == "done" else _begins(ws, key)
     if len(items) != 1 or not key:
         raise NotFound(
             "the id of an example that was decided on",
@@ -186,11 +199,29 @@ def undo(ws: Workspace, key: str, *, actor: str | None = None) -> str:
             remedy="list them with `metier data suspects --decided`",
         )
     subject = items[0].subject_id
-    noted = [one.id for one in ledger.list_suspects(ws, closed=True) if one.example_id == subject]
+    noted = ledger.suspect_ids(ws, subject)
     with ws.db.session() as session:
         reopen_item(ws, items[0].id, actor or current_actor(), session=session)
         ledger.close_suspects(ws, noted, reopen=True, session=session)
     return subject
+
+
+def _begins(ws: Workspace, key: str) -> list[Item]:
+    return [item for item in list_items(ws, SUSPECTS, "done") if item.subject_id.startswith(key)]
+
+
+def recently_decided(ws: Workspace, limit: int = 10) -> list[tuple[str, str, Decision]]:
+    """Return (example id, who, decision) of what was decided last, newest first."""
+    row = QueueItemRow
+    query = select(row.subject_id, row.answered_by, row.answer)
+    query = query.where(row.queue == SUSPECTS, row.state == "done")
+    query = query.order_by(row.answered_at.desc(), row.id.desc()).limit(limit)
+    with ws.db.reading() as session:
+        found = session.execute(query).all()
+    read = [
+        (one, who or "", read_decision((answer or {}).get("value"))) for one, who, answer in found
+    ]
+    return [(one, who, decision) for one, who, decision in read if decision is not None]
 
 
 def send_to_queue(ws: Workspace, kind: str | None = None) -> int:
