@@ -1,10 +1,10 @@
 """Coefficients of agreement between people, each with an interval over resampled items.
 
-coefficient     people   missing answers   kind of answer                        source
-percent         any      yes               any                                   Fleiss (1971), P-bar
-Cohen           two      left out          nominal; weighted: ordinal            Cohen (1960, 1968)
-Fleiss          any      yes, see there    nominal                               Fleiss (1971)
-Krippendorff    any      yes               nominal, ordinal, interval, sets      Krippendorff (2011)
+coefficient    people   missing answers   kind of answer                      source
+percent        any      yes               any                                 Fleiss (1971)
+Cohen          two      left out          nominal; weighted: ordinal          Cohen (1960, 1968)
+Fleiss         any      yes, see there    nominal                             Fleiss (1971)
+Krippendorff   any      yes               nominal, ordinal, interval, sets    Krippendorff (2011)
 
 Sources: Cohen (1960), Educational and Psychological Measurement 20(1); Cohen (1968), Psychological
 Bulletin 70(4); Fleiss (1971), Psychological Bulletin 76(5); Krippendorff (2011), Computing
@@ -195,9 +195,7 @@ def _alpha(n: FloatArray, seen: FloatArray, expected: FloatArray) -> FloatArray:
 # -- shared ----------------------------------------------------------------------------------------
 
 
-def _sums(
-    found: Answers, table: FloatArray, reduce: Callable[[FloatArray], FloatArray]
-) -> Sums:
+def _sums(found: Answers, table: FloatArray, reduce: Callable[[FloatArray], FloatArray]) -> Sums:
     """Add the items' rows of ``table`` up per resampling unit."""
     names, index = clusters_of(found.records)
     place = csr_array(

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from functools import partial
 from itertools import combinations
 from typing import Any
 
@@ -73,7 +74,7 @@ def per_label(answers: Answers, resampling: Resampling = DEFAULT) -> list[LabelA
     named = sorted({label for one in answers.values for label in _labels_in(one)}, key=str)
     found = []
     for label in named:
-        alone = answers.mapped(lambda one, label=label: label in _labels_in(one))
+        alone = answers.mapped(partial(_has, label))
         alpha = krippendorff(alone, "nominal", resampling)
         given = sum(label in _labels_in(answers.values[i]) for i in answers.value)
         found.append(LabelAgreement(str(label), alpha, given, len(answers)))
@@ -87,8 +88,8 @@ def per_span_label(
     named = sorted({label for one in answers.values for _, _, label in _stretches_in(one)})
     found = []
     for label in named:
-        alone = answers.mapped(lambda one, label=label: _only(one, label))
-        given = sum(bool(_only(answers.values[i], label)) for i in answers.value)
+        alone = answers.mapped(partial(_only, label))
+        given = sum(bool(_only(label, answers.values[i])) for i in answers.value)
         estimate = pairwise_f1(alone, parts, resampling)
         found.append(LabelAgreement(label, estimate, given, len(answers)))
     return found
@@ -128,5 +129,9 @@ def _stretches_in(value: Any) -> Sequence[tuple[int, int, str]]:
     return tuple(value)
 
 
-def _only(value: Any, label: str) -> frozenset[Any]:
+def _has(label: Any, value: Value) -> bool:
+    return label in _labels_in(value)
+
+
+def _only(label: str, value: Any) -> frozenset[Any]:
     return frozenset(one for one in value if one[2] == label)
