@@ -11,6 +11,7 @@ from typing import Self
 
 from pydantic import Field, model_validator
 
+from metier.annotate.config import AnnotateConfig
 from metier.core.config import TomlDocument, load_toml, validate
 from metier.core.costs import Prices
 from metier.core.errors import ConfigError, NotFound
@@ -69,6 +70,8 @@ class Project(Section):
     """How people log in, and for how long."""
     serve: ServeConfig = ServeConfig()
     """How replies are given, and to whom."""
+    annotate: AnnotateConfig = AnnotateConfig()
+    """How rows are labelled by people."""
     feedback: FeedbackConfig = FeedbackConfig()
     """What may be said of replies, and which of them people look at."""
     costs: Prices = Prices()

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import replace
 from datetime import UTC, datetime
 
 from sqlalchemy import select
@@ -70,6 +71,17 @@ def withdraw_item(ws: Workspace, item_id: str, worker: str) -> Item:
     return reopened
 
 
+def blank_case(interaction: Interaction) -> Example:
+    """The example that a reply's case would be, before anyone said what is right."""
+    return Example(
+        id=case_id(interaction.id),
+        conversation=interaction.asked.with_system(""),
+        target=None,
+        provenance=Provenance(SOURCE, SOURCE, interaction.id),
+        group=interaction.user,
+    )
+
+
 def accept_demonstrations(
     ws: Workspace,
     config: FeedbackConfig,
@@ -106,31 +118,50 @@ def _correct(
 ) -> Case:
     interaction = answerable(ws, item_id)
     answer = clear_answer(objective, labels, read_answer(objective, labels, value))
-    reply = interaction.replies[0] if interaction.replies else ""
-    failed = reply_is_wrong(objective, labels, reply, answer.value)
+    failed = reply_is_wrong(objective, labels, _served(interaction), answer.value)
     group = interaction.user or interaction.id
     original = None if answer.original is None else (group, answer.original)
     worker, seconds = by
-    example = _example(interaction, objective, answer.value)
+    example = replace(blank_case(interaction), target=make_target(objective, answer.value))
     with ws.db.session() as session:
         answer_item(ws, item_id, worker, answer.value, seconds, original, session=session)
-        known = session.get(CaseRow, example.id)
-        case = Case(
-            example=example,
-            created_at=known.created_at if known else datetime.now(UTC),
-            interaction_id=interaction.id,
-            item_id=item_id,
-            release_id=interaction.release_id,
-            held_back=failed and _is_held_back(ws, config, interaction, session),
-            failed=failed,
-        )
-        if known is not None:
-            session.delete(known)
-            session.flush()
-        ledger.save_cases(ws, [case], session=session)
+        case = save_case(ws, config, interaction, example, (item_id, failed), session=session)
         if worker == BULK:
             ws.audit.append(None, "feedback.accept", item_id, {"by": worker}, session=session)
     return case
+
+
+def save_case(
+    ws: Workspace,
+    config: FeedbackConfig,
+    interaction: Interaction,
+    example: Example,
+    found: tuple[str, bool],
+    *,
+    session: Session,
+) -> Case:
+    """Store the case of a reply, in place of an earlier one; ``found`` is the item on which it was
+    decided, and whether the reply was wrong."""
+    item_id, failed = found
+    known = session.get(CaseRow, example.id)
+    case = Case(
+        example=example,
+        created_at=known.created_at if known else datetime.now(UTC),
+        interaction_id=interaction.id,
+        item_id=item_id,
+        release_id=interaction.release_id,
+        held_back=failed and _is_held_back(ws, config, interaction, session),
+        failed=failed,
+    )
+    if known is not None:
+        session.delete(known)
+        session.flush()
+    ledger.save_cases(ws, [case], session=session)
+    return case
+
+
+def _served(interaction: Interaction) -> str:
+    return interaction.replies[0] if interaction.replies else ""
 
 
 def answerable(ws: Workspace, item_id: str) -> Interaction:
@@ -141,16 +172,6 @@ def answerable(ws: Workspace, item_id: str) -> Interaction:
     item = get_item(ws, item_id)
     refuse_other(item)
     return ledger.get_interaction(ws, item.subject_id)
-
-
-def _example(interaction: Interaction, objective: Objective, answer: Json) -> Example:
-    return Example(
-        id=case_id(interaction.id),
-        conversation=interaction.asked.with_system(""),
-        target=make_target(objective, answer),
-        provenance=Provenance(SOURCE, SOURCE, interaction.id),
-        group=interaction.user,
-    )
 
 
 def _is_held_back(

@@ -1,0 +1,1 @@
+"""Rows for people to label: which, with what form, under which guideline."""
