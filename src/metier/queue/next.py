@@ -208,7 +208,7 @@ def _gold_is_due(queue: QueueRow, person: str, had: int) -> bool:
 def _due_duplicates(queue: str, person: str, before: int) -> Select[str]:
     """Duplicates of items that this person answered among their first ``before``."""
     first = (
-        select(AssignmentRow.item_id)
+        select(AssignmentRow.item_id, AssignmentRow.state)
         .where(AssignmentRow.queue == queue, AssignmentRow.person == person)
         .order_by(AssignmentRow.id)
         .limit(max(before, 0))
@@ -216,6 +216,8 @@ def _due_duplicates(queue: str, person: str, before: int) -> Select[str]:
     )
     twin = aliased(QueueItemRow)
     seen = (
-        select(twin.subject_id).join(first, first.c.item_id == twin.id).where(twin.queue == queue)
+        select(twin.subject_id)
+        .join(first, first.c.item_id == twin.id)
+        .where(twin.queue == queue, first.c.state == "done")
     )
     return _candidates(queue, person, "duplicate").where(QueueItemRow.twin_of.in_(seen))

@@ -10,13 +10,13 @@ training items while there are some. After that somebody has to let them in, by 
 
 from __future__ import annotations
 
+import json
 from collections.abc import Mapping
 from typing import Any
 
 from sqlalchemy import func, select
 from sqlalchemy.orm import Session
 
-from metier.core.codec import dumps
 from metier.core.store.tables import AssignmentRow, QueueItemRow, QueueRow
 from metier.core.types import Json
 from metier.core.workspace import Workspace
@@ -104,8 +104,12 @@ def _matches(value: Json, expected: Json, within: float) -> bool:
             for key, wanted in expected.items()
         )
     if isinstance(expected, list):
-        return isinstance(value, list) and sorted(map(dumps, value)) == sorted(map(dumps, expected))
+        return isinstance(value, list) and _in_order(value) == _in_order(expected)
     if isinstance(expected, int | float) and not isinstance(expected, bool):
         is_number = isinstance(value, int | float) and not isinstance(value, bool)
         return is_number and abs(value - expected) <= within
     return type(value) is type(expected) and bool(value == expected)
+
+
+def _in_order(values: list[Json]) -> list[str]:
+    return sorted(json.dumps(one, sort_keys=True) for one in values)
