@@ -103,9 +103,8 @@ def _stratified(session: Session, asked: Selection) -> Chosen:
 def _uncertain(session: Session, asked: Selection) -> Chosen:
     if asked.evaluation == CLASSICAL:
         version = ledger.with_rows(session.workspace, asked.version)
-        found = tuple(classical(session, version, asked.split))
-        picks = pick_uncertain(found, asked.seed)
-        return _chosen(version, asked.split, picks, found)
+        counted = classical(session, version, asked.split)
+        return _chosen(version, asked.split, pick_uncertain(counted, asked.seed), tuple(counted))
     report, found = _evaluated(session, asked)
     return _measured(session, report, pick_uncertain(found, asked.seed), found)
 

@@ -168,9 +168,11 @@ def _cleared(value: Json, clear: Callable[[str], str]) -> Json:
 
 def _object_fields(objective: Objective) -> Iterable[FormField]:
     schema = objective.fields or {}
-    required = schema.get("required", list(schema.get("properties", {})))
-    for name, spec in schema.get("properties", {}).items():
+    properties = schema.get("properties", {})
+    for name, spec in properties.items():
         kind, options = _kind(spec)
+        # A schema that requires nothing by name asks for all; an empty text is a text then.
+        required = schema.get("required", () if kind == "text" else properties)
         yield FormField(
             name,
             kind,
