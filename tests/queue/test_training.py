@@ -81,7 +81,7 @@ def test_newcomers_learn_before_their_answers_count(any_workspace: Workspace) ->
 
 
 def test_whoever_does_not_pass_waits_to_be_let_in(workspace: Workspace) -> None:
-    training = {"items": 2, "pass": 1.0}
+    training: dict[str, Any] = {"items": 2, "pass": 1.0}
     make(workspace, [*work(1), *(known("training", n) for n in range(3))], training=training)
     for _ in range(3):
         _, mine = answer(workspace, "b")
@@ -96,7 +96,7 @@ def test_whoever_does_not_pass_waits_to_be_let_in(workspace: Workspace) -> None:
 
 def test_what_others_are_told_stays_with_them(workspace: Workspace) -> None:
     make(workspace, [known("training", 1)], training={"items": 1})
-    item, mine = take(workspace)
+    mine = take(workspace)[1]
     assert told_of(workspace, mine.id, "ann") is None  # not before the answer
     submit(workspace, mine.id, "ann", Given("a"))
     with pytest.raises(NotFound):

@@ -14,6 +14,7 @@ from math import gcd
 from sqlalchemy import ColumnElement, Select, func, select
 from sqlalchemy.orm import Session, aliased
 
+from metier.core.audit import VIEW
 from metier.core.errors import NotFound
 from metier.core.store.tables import AssignmentRow, QueueItemRow, QueueRow
 from metier.core.workspace import Workspace
@@ -98,7 +99,7 @@ def _take(
             return None
         found = item, lease_new(session, queue, item, person, now)
     detail = {"queue": queue.name, "assignment": found[1].id}
-    ws.audit.append(person, "queue.view", found[0].id, detail, session=session)
+    ws.audit.append(person, VIEW, found[0].id, detail, session=session)
     return _shown(found, now)
 
 
@@ -160,7 +161,7 @@ def _wanted(session: Session, queue: QueueRow, person: str, now: datetime) -> Se
     return _in_own_order(queue, person, _candidates(queue.name, person, "work"))
 
 
-def _in_own_order(queue: QueueRow, person: str, query: Select[tuple[str]]) -> Select[tuple[str]]:
+def _in_own_order(queue: QueueRow, person: str, query: Select[str]) -> Select[str]:
     """With ``settings["order"]`` (a panel's) each person begins with another block of items, and
     goes through a block in another order; the same person always in the same."""
     order = (queue.settings or {}).get("order")
