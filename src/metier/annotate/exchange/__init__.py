@@ -1,0 +1,1 @@
+"""Exchange: items and answers in the shapes of other tools, both ways."""
