@@ -101,7 +101,8 @@ class Desk:
             assert (row.answer is not None) or row.state != "done"
         for item in items:
             assert item.taken == leased[item.id] + done[item.id] <= item.wanted
-            assert item.state == self.state(item, leased[item.id])
+            state = "open" if item.state == "back" else item.state
+            assert state == self.state(item, leased[item.id])
         counts = queue_counts(self.ws, self.queue)
         assert (counts.answers, counts.leased) == (done.total(), leased.total())
         assert counts.complete == sum(item.state == "done" for item in items)

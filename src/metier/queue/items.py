@@ -108,7 +108,8 @@ def count_items(ws: Workspace, queue: str) -> dict[ItemState, int]:
         stored = {state: count for state, count in session.execute(query)}
         held = session.scalar(select(func.count()).where(of, *_held(now))) or 0
     counts = {state: int(stored.get(state, 0)) for state in STATES}
-    return counts | {"open": counts["open"] + counts["leased"] - held, "leased": held}
+    open_ones = counts["open"] + int(stored.get("back", 0)) + counts["leased"] - held
+    return counts | {"open": open_ones, "leased": held}
 
 
 def answer_item(
@@ -198,7 +199,9 @@ def writing(ws: Workspace, session: Session | None) -> AbstractContextManager[Se
     return ws.db.session() if session is None else nullcontext(session)
 
 
-def new_row(queue: str, one: NewItem, now: datetime, wanted: int = 1) -> Mapping[str, Any]:
+def new_row(
+    queue: str, one: NewItem, now: datetime, wanted: int = 1, state: str = "open"
+) -> Mapping[str, Any]:
     """The columns of a new item, of which ``wanted`` people answer unless it says otherwise."""
     return {
         "id": new_id("item"),
@@ -209,7 +212,7 @@ def new_row(queue: str, one: NewItem, now: datetime, wanted: int = 1) -> Mapping
         "reasons": list(dict.fromkeys(one.reasons)),
         "priority": one.priority,
         "rank": -one.priority,
-        "state": "open",
+        "state": state,
         "role": one.role,
         "shown": one.shown,
         "expected": one.expected,
@@ -345,6 +348,7 @@ def _close(row: QueueItemRow, state: ItemState, worker: str | None, at: datetime
 def item_of(row: QueueItemRow, now: datetime) -> Item:
     """The item of a row, as it is at ``now``."""
     ended = row.state == "leased" and row.leased_by is not None and not _is_held(row, now)
+    ended |= row.state == "back"
     lease: dict[str, Any] = {"state": "open", "leased_by": None, "lease_until": None}
     return record(
         Item,

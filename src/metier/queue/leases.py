@@ -22,6 +22,9 @@ EVERYONE = 1_000_000
 """``wanted`` of training and gold items, which everybody gets."""
 COUNTING = ("work", "duplicate")
 """Roles whose answers are not known before."""
+WAITING = ("open", "back")
+"""States of an item with a free place. "back" is one whose places were all taken before, or that
+came later than the others: people who have gone past it have to look behind themselves."""
 _AT_ONCE = 50  # ended leases that one call puts back
 
 
@@ -79,7 +82,7 @@ def lease_again(
     Raises Busy when all places are taken by now.
     """
     if row.state != "leased":
-        if item.state != "open" or item.taken >= item.wanted:
+        if item.state not in WAITING or item.taken >= item.wanted:
             raise Busy(
                 "an item with a free place",
                 got=f"{item.id}: {item.wanted} others have answered it or have it on the screen",
@@ -143,7 +146,7 @@ def mark(session: Session, item: QueueItemRow) -> None:
     if item.answered_by is not None:
         item.state = "done"
     elif item.taken < item.wanted:
-        item.state = "open"
+        item.state = "open" if item.state == "open" else "back"
     else:
         held = select(func.count()).where(
             AssignmentRow.item_id == item.id, AssignmentRow.state == "leased"

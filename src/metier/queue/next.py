@@ -8,10 +8,11 @@ Nobody gets an item a second time once they answered it or passed it on.
 from __future__ import annotations
 
 import random
+from collections.abc import Sequence
 from datetime import UTC, datetime
 from math import gcd
 
-from sqlalchemy import ColumnElement, Select, func, select
+from sqlalchemy import ColumnElement, Select, func, select, tuple_
 from sqlalchemy.orm import Session, aliased
 
 from metier.core.audit import VIEW
@@ -19,7 +20,7 @@ from metier.core.errors import NotFound
 from metier.core.store.tables import AssignmentRow, QueueItemRow, QueueRow
 from metier.core.workspace import Workspace
 from metier.queue.items import check_worker, item_of, one_at_a_time
-from metier.queue.leases import assignment_of, lease_again, lease_new, put_back_ended
+from metier.queue.leases import WAITING, assignment_of, lease_again, lease_new, put_back_ended
 from metier.queue.queues import find_queue
 from metier.queue.training import state_of
 from metier.queue.types import Assignment, Item, ItemRole
@@ -59,11 +60,13 @@ def peek_next(ws: Workspace, queue: str, person: str) -> Item | None:
         row = find_queue(session, queue)
         if row.state != "open" or (row.people and person not in row.people):
             return None
-        item_id = session.scalar(_wanted(session, row, person, now).limit(1))
+        item_id = _first(session, _wanted(session, row, person))
         return None if item_id is None else item_of(session.get_one(QueueItemRow, item_id), now)
 
 
 Found = tuple[QueueItemRow, AssignmentRow]
+Candidates = Select[str]
+Position = tuple[int, str]
 
 
 def _refuse_unless_asked(queue: QueueRow, person: str) -> None:
@@ -94,7 +97,7 @@ def _take(
 ) -> tuple[Item, Assignment] | None:
     found = _left(session, queue, person, now)
     if found is None:
-        item = _lock_one(session, _wanted(session, queue, person, now))
+        item = _lock_first(session, _wanted(session, queue, person))
         if item is None:
             return None
         found = item, lease_new(session, queue, item, person, now)
@@ -116,7 +119,7 @@ def _left(session: Session, queue: QueueRow, person: str, now: datetime) -> Foun
     )
     for row in session.scalars(mine.order_by(AssignmentRow.id)).all():
         open_one = select(QueueItemRow).where(
-            QueueItemRow.id == row.item_id, QueueItemRow.state == "open"
+            QueueItemRow.id == row.item_id, QueueItemRow.state.in_(WAITING)
         )
         item = session.scalars(open_one.with_for_update(skip_locked=True)).first()
         if item is not None:
@@ -125,43 +128,86 @@ def _left(session: Session, queue: QueueRow, person: str, now: datetime) -> Foun
     return None
 
 
-def _lock_one(session: Session, candidates: Select[str]) -> QueueItemRow | None:
+def _lock_first(session: Session, ways: Sequence[Candidates]) -> QueueItemRow | None:
     """Lock the first candidate that nobody else has locked, else wait for the first of all."""
-    for _ in range(_TRIES):
+    for candidates in ways:
         item_id = session.scalar(candidates.limit(1).with_for_update(skip_locked=True))
         if item_id is not None:
             return session.get_one(QueueItemRow, item_id, with_for_update=True)
-        item_id = session.scalar(candidates.limit(1))
+    for _ in range(_TRIES):
+        item_id = _first(session, ways)
         if item_id is None:
             return None
         item = session.get_one(QueueItemRow, item_id, with_for_update=True)
-        if item.state == "open":
+        if item.state in WAITING:
             return item
         session.expire(item)
     return None
 
 
-def _wanted(session: Session, queue: QueueRow, person: str, now: datetime) -> Select[str]:
-    """Ids of what this person may be given next, in order."""
+def _first(session: Session, ways: Sequence[Candidates]) -> str | None:
+    found = (session.scalar(candidates.limit(1)) for candidates in ways)
+    return next((item_id for item_id in found if item_id is not None), None)
+
+
+def _wanted(session: Session, queue: QueueRow, person: str) -> list[Candidates]:
+    """Ids of what this person may be given next, in the order of the ways."""
     settings = queue.settings or {}
     if not state_of(session, queue, person).passed:
-        return _candidates(queue.name, person, "training")
-    had = (
-        _had_so_far(session, queue.name, person) if settings.keys() & {"gold", "duplicates"} else 0
-    )
+        return [_candidates(queue.name, person, "training")]
+    mixed = settings.keys() & {"gold", "duplicates"}
+    had = _had_so_far(session, queue.name, person) if mixed else 0
+    ways = []
     if "duplicates" in settings:
         apart = int(settings["duplicates"].get("apart", 0))
-        due = _due_duplicates(queue.name, person, had - apart)
-        if session.scalar(due.limit(1)) is not None:
-            return due
+        ways.append(_due_duplicates(queue.name, person, had - apart))
     if _gold_is_due(queue, person, had):
-        gold = _candidates(queue.name, person, "gold")
-        if session.scalar(gold.limit(1)) is not None:
-            return gold
-    return _in_own_order(queue, person, _candidates(queue.name, person, "work"))
+        ways.append(_candidates(queue.name, person, "gold"))
+    return [*ways, *_work(session, queue, person)]
 
 
-def _in_own_order(queue: QueueRow, person: str, query: Select[str]) -> Select[str]:
+def _work(session: Session, queue: QueueRow, person: str) -> list[Candidates]:
+    """Ways to the next item of work: first from where this person is, then from the beginning.
+
+    Whoever is ahead of the others has had all that is open behind them, however much that is; so
+    only what came back is looked for there.
+    """
+    if "order" in (queue.settings or {}):
+        return [_in_own_order(queue, person, _candidates(queue.name, person, "work"))]
+    from_the_start = _candidates(queue.name, person, "work", ("open",))
+    here = _position(session, queue.name, person)
+    ahead = from_the_start
+    if here is not None:
+        ahead = ahead.where(tuple_(QueueItemRow.rank, QueueItemRow.id) > tuple_(*here))
+    came_back = _candidates(queue.name, person, "work", ("back",))
+    ways = [came_back, ahead]
+    if _place(session, ahead) < _place(session, came_back):
+        ways.reverse()
+    return ways if here is None else [*ways, from_the_start]
+
+
+def _place(session: Session, candidates: Candidates) -> tuple[float, str]:
+    """Where in the order the first of them is; past the end where there is none."""
+    query = candidates.with_only_columns(QueueItemRow.rank, QueueItemRow.id).limit(1)
+    found = session.execute(query).first()
+    return (float("inf"), "") if found is None else (found[0], found[1])
+
+
+def _position(session: Session, queue: str, person: str) -> Position | None:
+    """Where in the order of the work a person was last."""
+    last = (
+        select(QueueItemRow.rank, QueueItemRow.id)
+        .join(AssignmentRow, AssignmentRow.item_id == QueueItemRow.id)
+        .where(AssignmentRow.queue == queue, AssignmentRow.person == person)
+        .where(AssignmentRow.state == "done", QueueItemRow.role == "work")
+        .order_by(AssignmentRow.answered_at.desc())
+        .limit(1)
+    )
+    found = session.execute(last).first()
+    return None if found is None else (found[0], found[1])
+
+
+def _in_own_order(queue: QueueRow, person: str, query: Candidates) -> Candidates:
     """With ``settings["order"]`` (a panel's) each person begins with another block of items, and
     goes through a block in another order; the same person always in the same."""
     order = (queue.settings or {}).get("order")
@@ -176,11 +222,13 @@ def _in_own_order(queue: QueueRow, person: str, query: Select[str]) -> Select[st
     return query.order_by(None).order_by(ours, within, QueueItemRow.id)
 
 
-def _candidates(queue: str, person: str, role: ItemRole) -> Select[str]:
+def _candidates(
+    queue: str, person: str, role: ItemRole, states: Sequence[str] = WAITING
+) -> Candidates:
     return (
         select(QueueItemRow.id)
         .where(QueueItemRow.queue == queue, QueueItemRow.role == role)
-        .where(QueueItemRow.state == "open", ~_has_had(person))
+        .where(QueueItemRow.state.in_(states), ~_has_had(person))
         .order_by(QueueItemRow.rank, QueueItemRow.id)
     )
 
@@ -206,7 +254,7 @@ def _gold_is_due(queue: QueueRow, person: str, had: int) -> bool:
     return rate > 0 and random.Random(f"{queue.name}\n{person}\n{had}").random() < rate
 
 
-def _due_duplicates(queue: str, person: str, before: int) -> Select[str]:
+def _due_duplicates(queue: str, person: str, before: int) -> Candidates:
     """Duplicates of items that this person answered among their first ``before``."""
     first = (
         select(AssignmentRow.item_id, AssignmentRow.state)

@@ -144,6 +144,7 @@ def _insert(
 ) -> dict[str, int]:
     """Write the items; return how many of each role."""
     known = set(session.scalars(select(QueueItemRow.subject_id).where(_of(queue))))
+    state = "back" if known else "open"
     added: dict[str, int] = {}
 
     def rows() -> Iterator[Any]:
@@ -154,7 +155,7 @@ def _insert(
             _check_item(one)
             added[one.role] = added.get(one.role, 0) + 1
             everyone = one.role in ("training", "gold")
-            yield new_row(queue.name, one, now, EVERYONE if everyone else queue.wanted)
+            yield new_row(queue.name, one, now, EVERYONE if everyone else queue.wanted, state)
 
     ws.db.insert_new(session, QueueItemRow, rows())
     _set_apart(session, queue, added)
