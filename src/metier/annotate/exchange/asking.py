@@ -2,7 +2,8 @@
 
 A question's answers say what it is: stretches of text, lists, numbers, one of few words, or text.
 One string is a label where it is short (at most 60 characters) and comes again: no more than half
-as many strings as answers, or fewer than four in all. To be sure, give the tool's own settings.
+as many strings as answers, or fewer than four in all, and none with an identifier in it. To be
+sure, give the tool's own settings.
 """
 
 from __future__ import annotations
@@ -14,6 +15,7 @@ from typing import Any, cast
 from metier.annotate.exchange import argilla, label_studio
 from metier.annotate.exchange.types import Asked
 from metier.core.types import Json
+from metier.queue.clear import clear_text
 from metier.queue.forms import ANSWER, FieldKind, Form, FormField
 
 LONGEST_LABEL = 60
@@ -89,7 +91,9 @@ def guessed(name: str, values: Sequence[Json]) -> FormField:
 
 def _closed(options: Sequence[str], count: int) -> bool:
     short = all(len(one) <= LONGEST_LABEL and "\n" not in one for one in options)
-    return bool(options) and short and (len(options) < FEW or 2 * len(options) <= count)
+    few = len(options) < FEW or 2 * len(options) <= count
+    # What holds an identifier was typed: no label, and to be de-identified.
+    return bool(options) and short and few and all(clear_text(one) == one for one in options)
 
 
 def _seen(name: str, rows: Sequence[Sequence[Mapping[str, Any]]]) -> FormField:
