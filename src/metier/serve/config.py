@@ -30,9 +30,12 @@ class ServeConfig(Section):
     """How replies are given, and to whom."""
 
     host: str = "127.0.0.1"
-    """Address to bind; any but a loopback address demands API keys, and serves no pages."""
+    """Address to bind; any but a loopback address demands an owner's account and API keys."""
     port: Annotated[int, Field(ge=0, le=65535)] = 8421
     """Port to bind; 0: any free one, which is printed."""
+    public_url: Annotated[str, Field(pattern=r"^https?://[^/\s?#@]+$")] | None = None
+    """Address that browsers reach it under where a proxy stands in front, e.g.
+    https://metier.example.com; the proxy sets X-Forwarded-For, and an owner's account is demanded."""
     require_key: bool = False
     """Ask for an API key on loopback too."""
     max_body_bytes: Annotated[int, Field(ge=1024)] = 1_000_000

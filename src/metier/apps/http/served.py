@@ -33,9 +33,14 @@ class Served:
         return self.session.project.serve
 
     @property
+    def exposed(self) -> bool:
+        """Whether others than the people of this machine can reach it."""
+        return not is_loopback(self.host) or self.config.public_url is not None
+
+    @property
     def needs_key(self) -> bool:
-        """Whether every request to the API must carry a key."""
-        return self.config.require_key or not is_loopback(self.host)
+        """Whether every request to the API must carry a key, also where nobody has an account."""
+        return self.config.require_key or self.exposed
 
     @property
     def ready(self) -> bool:

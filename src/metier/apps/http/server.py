@@ -38,7 +38,7 @@ def serve(
     """
     config = session.project.serve
     host = host or config.host
-    check_bind(session.workspace, host, only_api=only == "api")
+    check_bind(session.workspace, host, only_api=only == "api", public_url=config.public_url)
     with bind(host, config.port if port is None else port) as listening:
         app = make_app(session, only, host=host)
         url = url_of(listening)

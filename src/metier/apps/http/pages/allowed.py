@@ -6,7 +6,7 @@
     def queues_page(request: Request, site: Here, who: Who) -> Response: ...
 
 The guard in front of the routers has put the person on the request; without accounts it is the one
-person of this machine.
+person of this machine. Every route names a permission, but for those that ``anybody`` may open.
 """
 
 from __future__ import annotations
@@ -17,7 +17,10 @@ from fastapi import Depends, Request
 
 from metier.core.audit import current_actor
 from metier.core.errors import UserError
-from metier.people import Permission, Person
+from metier.people import Login, Permission, Person
+
+NEEDS = "needs"
+"""Name of the mark that a route's permission leaves, for the test that walks all routes."""
 
 
 class NotAllowed(UserError):
@@ -26,14 +29,32 @@ class NotAllowed(UserError):
     http_status = 403
 
 
-def person_of(request: Request) -> Person:
-    """Return who looks at the page."""
-    found = getattr(request.state, "person", None)
-    if found is not None:
-        person: Person = found
-        return person
-    name = current_actor()
+class NotLoggedIn(UserError):
+    """A page for somebody, asked for by nobody."""
+
+    http_status = 401
+
+
+def visitor_of(request: Request) -> Person | None:
+    """Return who looks at the page, None before they have logged in."""
+    if hasattr(request.state, "person"):
+        found: Person | None = request.state.person
+        return found
+    name = current_actor()  # no guard is in front: the pages are used from within this process
     return Person(id=name, name=name, role="owner")
+
+
+def person_of(request: Request) -> Person:
+    """Return who looks at the page. Raises NotLoggedIn."""
+    found = visitor_of(request)
+    if found is None:
+        raise NotLoggedIn("somebody who has logged in", got="nobody", remedy="log in first")
+    return found
+
+
+def login_of(request: Request) -> Login | None:
+    """Return the login a request belongs to; None without accounts."""
+    return getattr(request.state, "login", None)
 
 
 Who = Annotated[Person, Depends(person_of)]
@@ -50,4 +71,25 @@ def may(what: Permission) -> Any:
                 remedy="ask an owner of this project for another role",
             )
 
+    setattr(check, NEEDS, what)
+    return Depends(check)
+
+
+def anybody() -> Any:
+    """Marks a route that is open to whoever comes, with or without a login."""
+
+    def check() -> None:
+        return None
+
+    setattr(check, NEEDS, "anybody")
+    return Depends(check)
+
+
+def everybody() -> Any:
+    """Marks a route that is open to all who have logged in."""
+
+    def check(who: Who) -> None:
+        return None
+
+    setattr(check, NEEDS, "everybody")
     return Depends(check)

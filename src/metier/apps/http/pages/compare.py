@@ -9,6 +9,7 @@ from typing import Annotated, Literal
 from fastapi import APIRouter, Query, Request, Response
 from markupsafe import Markup
 
+from metier.apps.http.pages.allowed import may
 from metier.apps.http.pages.frame import Here, PageRoute, Row, Site, show, when
 from metier.apps.http.pages.overview import newest_version
 from metier.core import ledger
@@ -21,7 +22,7 @@ from metier.journey.report.views import rung_name, unit_of
 from metier.scoring import primary_metric
 from metier.scoring.goals.targets import TUNED
 
-router = APIRouter(route_class=PageRoute)
+router = APIRouter(route_class=PageRoute, dependencies=[may("look")])
 Which = Literal["differ", "a", "b", "both_wrong"]
 FILTERS = {
     "differ": "Answers differ",

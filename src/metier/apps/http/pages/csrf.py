@@ -15,12 +15,22 @@ import hmac
 from fastapi import Request
 from markupsafe import Markup, escape
 
+from metier.apps.http.paths import MACHINE
 from metier.core.errors import UserError
 from metier.core.workspace import Workspace
 
 FIELD = "csrf"
 HEADER = "X-CSRF-Token"
-MACHINE = "this machine"
+__all__ = [
+    "FIELD",
+    "HEADER",
+    "MACHINE",
+    "Forged",
+    "check_token",
+    "hidden",
+    "make_token",
+    "token_of",
+]
 _FORMS = ("application/x-www-form-urlencoded", "multipart/form-data")
 
 

@@ -20,10 +20,11 @@ from fastapi.routing import APIRoute
 from jinja2 import Environment, FileSystemLoader, StrictUndefined
 
 from metier import __version__
-from metier.apps.http.pages.allowed import person_of
+from metier.apps.http.pages.allowed import login_of, visitor_of
 from metier.apps.http.pages.csrf import hidden, token_of
 from metier.apps.http.pages.line import stand_line
-from metier.apps.http.pages.nav import navigation
+from metier.apps.http.pages.nav import NOWHERE, navigation
+from metier.apps.http.pages.views import keep_view
 from metier.core.errors import InputError, UserError
 from metier.journey.report import numbers
 from metier.journey.session import Session
@@ -86,6 +87,7 @@ class PageRoute(APIRoute):
             try:
                 refuse_foreign(request)
                 response = await handle(request)
+                await keep_view(request, response)
             except RequestValidationError as error:
                 response = error_page(request, _told(error))
             except UserError as error:
@@ -113,16 +115,18 @@ def refuse_foreign(request: Request) -> None:
 
 def show(request: Request, template: str, *, http_status: int = 200, **values: Any) -> HTMLResponse:
     """Render a template; a page's layout takes project, navigation and where we stand."""
-    site, person = site_of(request), person_of(request)
+    site, person = site_of(request), visitor_of(request)
     token = token_of(request, site.session.workspace)
     frame = {
         "project": site.session.project.project.name,
         "metier_version": __version__,
-        "nav": navigation(person, request.url.path),
+        "nav": navigation(person, request.url.path) if person else NOWHERE,
+        "me": person if login_of(request) else None,
+        "idle_s": round(site.session.project.people.idle_minutes * 60),
         "partial": is_partial(request),
         "csrf": hidden(token),
         "csrf_token": token,
-        "stand": stand_line(site.session) if person.may("look") else "",
+        "stand": stand_line(site.session) if person and person.may("look") else "",
     }
     page = templates.get_template(template).render(frame | values)
     return HTMLResponse(page, http_status)

@@ -8,6 +8,7 @@ from typing import Annotated, Literal
 
 from fastapi import APIRouter, Query, Request, Response
 
+from metier.apps.http.pages.allowed import may
 from metier.apps.http.pages.frame import Here, PageRoute, Row, Site, show
 from metier.apps.http.pages.lineage import trace_rows
 from metier.apps.http.pages.react import react_view
@@ -27,7 +28,7 @@ from metier.feedback.types import CORRECTIONS
 from metier.journey.report import numbers
 from metier.queue import items_of
 
-router = APIRouter(route_class=PageRoute)
+router = APIRouter(route_class=PageRoute, dependencies=[may("look")])
 Which = Literal["all", "bad", "unsure", "said"]
 FILTERS = {
     "all": "All",

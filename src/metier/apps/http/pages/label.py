@@ -4,11 +4,11 @@ from __future__ import annotations
 
 from datetime import UTC, datetime
 from typing import Annotated
-from urllib.parse import quote
 
-from fastapi import APIRouter, Cookie, Form, Request, Response
+from fastapi import APIRouter, Form, Request, Response
 from fastapi.concurrency import run_in_threadpool
 
+from metier.apps.http.pages.allowed import Who, may
 from metier.apps.http.pages.forms import form_fields, read_form
 from metier.apps.http.pages.frame import Here, PageRoute, Row, Site, go, is_partial, show
 from metier.apps.http.pages.words import (
@@ -18,7 +18,6 @@ from metier.apps.http.pages.words import (
     said_rows,
     turn_rows,
 )
-from metier.core.audit import current_actor
 from metier.core.errors import InputError
 from metier.core.types import Json
 from metier.feedback.correct import correct_item
@@ -28,44 +27,28 @@ from metier.feedback.work import next_work, show_items
 from metier.journey.report import numbers
 from metier.queue import Item, get_item, list_items, skip_item
 
-router = APIRouter(route_class=PageRoute)
-COOKIE = "metier_worker"
+router = APIRouter(route_class=PageRoute, dependencies=[may("annotate")])
 RECENT = 10
-NAME_CHARS = 60
-YEAR_S = 365 * 24 * 3600
 SKIPS = ("cannot tell", "outside what I know", "nothing to answer", "other")
-Worker = Annotated[str, Cookie(alias=COOKIE)]
 
 
 @router.get("/label")
-def label_page(
-    request: Request, site: Here, item: str = "", metier_worker: Worker = ""
-) -> Response:
+def label_page(request: Request, site: Here, who: Who, item: str = "") -> Response:
     """Show the next item, or one that was answered before."""
-    view = desk_view(site, name_of(metier_worker), item)
+    view = desk_view(site, who.id, item)
     return show(request, "work.html.j2" if is_partial(request) else "label.html.j2", **view)
 
 
 @router.get("/label/peek")
-def peek_part(request: Request, site: Here, after: str, metier_worker: Worker = "") -> Response:
+def peek_part(request: Request, site: Here, who: Who, after: str) -> Response:
     """Show what is likely to come after an item, so that it is on the screen at once."""
-    return show(request, "peek.html.j2", **peek_view(site, name_of(metier_worker), after))
-
-
-@router.post("/label/worker")
-def set_worker(name: Annotated[str, Form(max_length=NAME_CHARS)] = "") -> Response:
-    """Remember who labels in this browser."""
-    answer = go("/label")
-    answer.set_cookie(COOKIE, quote(name.strip()), YEAR_S, httponly=True, samesite="strict")
-    return answer
+    return show(request, "peek.html.j2", **peek_view(site, who.id, after))
 
 
 @router.post("/label/{item_id}")
-async def save_answer(
-    request: Request, site: Here, item_id: str, metier_worker: Worker = ""
-) -> Response:
+async def save_answer(request: Request, site: Here, item_id: str, who: Who) -> Response:
     """Store the right answer and show the next item."""
-    form, worker = await request.form(), name_of(metier_worker)
+    form, worker = await request.form(), who.id
     answer = read_form(site.session.project.objective, form)
     await run_in_threadpool(
         correct, site, worker, item_id, answer, read_seconds(str(form.get("seconds", "")))
@@ -78,20 +61,13 @@ def skip(
     request: Request,
     site: Here,
     item_id: str,
+    who: Who,
     reason: Annotated[str, Form()] = SKIPS[0],
-    metier_worker: Worker = "",
 ) -> Response:
     """Put the item aside and show the next one."""
-    worker = name_of(metier_worker)
+    worker = who.id
     skip_item(site.session.workspace, item_id, worker, reason)
     return _next(request, site, worker)
-
-
-def name_of(cookie: str) -> str:
-    """Return who labels: the name given in this browser, else the OS user."""
-    from urllib.parse import unquote
-
-    return unquote(cookie)[:NAME_CHARS] or current_actor()
 
 
 def read_seconds(text: str) -> float | None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from fastapi import APIRouter, Request, Response
 
+from metier.apps.http.pages.allowed import may
 from metier.apps.http.pages.frame import Here, PageRoute, Row, Site, show
 from metier.core import ledger
 from metier.core.errors import NotFound
@@ -13,7 +14,7 @@ from metier.core.workspace import Workspace
 from metier.journey.report import numbers
 from metier.journey.report.views import rung_name, unit_of
 
-router = APIRouter(route_class=PageRoute)
+router = APIRouter(route_class=PageRoute, dependencies=[may("look")])
 MOST_NODES = 200
 
 

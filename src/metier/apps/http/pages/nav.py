@@ -30,7 +30,15 @@ class Group:
 
 NAV = (
     Group("Overview", (Link("/", "Overview"),)),
-    Group("Data", ()),
+    Group(
+        "Data",
+        (
+            Link("/data", "Versions"),
+            Link("/data/suspects", "Suspects", "build"),
+            Link("/data/quarantine", "Quarantine"),
+            Link("/data/changes", "Changes"),
+        ),
+    ),
     Group(
         "Models",
         (
@@ -42,7 +50,7 @@ NAV = (
     ),
     Group("Annotate", (Link("/label", "Label", "annotate"),)),
     Group("Review", ()),
-    Group("People", ()),
+    Group("People", (Link("/people", "People", "manage"), Link("/audit", "Audit", "audit"))),
 )
 
 
@@ -62,6 +70,9 @@ class Navigation:
     groups: tuple[Tab, ...]
     pages: tuple[Tab, ...]
     within: str
+
+
+NOWHERE = Navigation((), (), "")
 
 
 def navigation(person: Person, path: str, nav: tuple[Group, ...] = NAV) -> Navigation:

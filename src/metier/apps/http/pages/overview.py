@@ -9,6 +9,7 @@ from collections.abc import Mapping, Sequence
 from fastapi import APIRouter, Request, Response
 from markupsafe import Markup
 
+from metier.apps.http.pages.allowed import may
 from metier.apps.http.pages.frame import Here, PageRoute, Row, Site, show
 from metier.core import ledger
 from metier.core.errors import NotFound
@@ -32,7 +33,7 @@ from metier.registry.releases import aliases
 from metier.registry.types import ALIASES
 from metier.scoring.goals.targets import bound_words, describe
 
-router = APIRouter(route_class=PageRoute)
+router = APIRouter(route_class=PageRoute, dependencies=[may("look")])
 ID = re.compile(r"\b(?:ver|run|eval|rel)_[0-9a-f]{32}\b")
 
 

@@ -8,10 +8,10 @@ from fastapi import APIRouter, Request, Response
 from fastapi.concurrency import run_in_threadpool
 from starlette.datastructures import FormData
 
+from metier.apps.http.pages.allowed import Who, may
 from metier.apps.http.pages.forms import form_fields, read_form
 from metier.apps.http.pages.frame import Here, PageRoute, Row, Site, go, is_partial, link_of, show
 from metier.core import ledger
-from metier.core.audit import current_actor
 from metier.core.errors import InputError
 from metier.core.objective import Objective
 from metier.core.records import Feedback
@@ -22,27 +22,27 @@ from metier.feedback.record import record_feedback
 from metier.feedback.types import COMMENT, DEMONSTRATION
 from metier.models.prompt import parse_reply
 
-router = APIRouter(route_class=PageRoute)
+router = APIRouter(route_class=PageRoute, dependencies=[may("look")])
 
 
 @router.post("/interactions/{key}/feedback")
-async def give_feedback(request: Request, site: Here, key: str) -> Response:
+async def give_feedback(request: Request, site: Here, who: Who, key: str) -> Response:
     """Store what the form says of a reply; show what is known of it now."""
     form = await request.form()
-    await run_in_threadpool(say, site, key, form)
+    await run_in_threadpool(say, site, who.id, key, form)
     if not is_partial(request):
         return go(link_of(key))
     return show(request, "react.html.j2", react=await run_in_threadpool(react_view, site, key))
 
 
-def say(site: Site, key: str, form: FormData) -> Feedback:
+def say(site: Site, actor: str, key: str, form: FormData) -> Feedback:
     """Store one thing said of a reply. Raises InputError and NotFound as the API does."""
     session = site.session
     ws, config, objective = session.workspace, session.project.feedback, session.project.objective
     metric = str(form.get("metric", ""))
     value = said_value(config, objective, metric, form)
     labels = current_labels(ws, objective)
-    return record_feedback(ws, config, objective, labels, key, metric, value, actor=current_actor())
+    return record_feedback(ws, config, objective, labels, key, metric, value, actor=actor)
 
 
 def said_value(config: FeedbackConfig, objective: Objective, metric: str, form: FormData) -> Json:

@@ -14,6 +14,7 @@ from fastapi import APIRouter, Request, Response
 from fastapi.concurrency import run_in_threadpool
 from fastapi.responses import StreamingResponse
 
+from metier.apps.http.pages.allowed import may
 from metier.apps.http.pages.frame import Here, PageRoute, Row, show
 from metier.core import ledger
 from metier.core.records import EvaluationReport, MetricPoint, TuneRun
@@ -29,7 +30,7 @@ TAIL_BYTES = 65_536
 LIVELY_S = 120.0
 ENDS = ("_low", "_high", "_n")
 """Behind a series' name: the ends of its interval and its n, drawn as a band and not as curves."""
-router = APIRouter(route_class=PageRoute)
+router = APIRouter(route_class=PageRoute, dependencies=[may("look")])
 
 
 @router.get("/runs")

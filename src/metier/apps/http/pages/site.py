@@ -6,10 +6,12 @@ from fastapi import APIRouter, Depends, Request
 
 from metier.apps.http.pages import (
     compare,
+    data,
     interactions,
     label,
     lineage,
     overview,
+    people,
     react,
     runs,
     talk,
@@ -19,7 +21,7 @@ from metier.apps.http.pages.frame import Site
 from metier.journey.session import Session
 from metier.serve.gateway import Gateway
 
-PAGES = (overview, runs, compare, talk, label, react, interactions, lineage)
+PAGES = (overview, runs, compare, talk, label, react, interactions, lineage, data, people)
 
 
 def make_pages(session: Session, gateway: Gateway | None = None) -> APIRouter:

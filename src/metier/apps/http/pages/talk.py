@@ -12,6 +12,7 @@ from typing import Any
 from fastapi import APIRouter, Request, Response
 from fastapi.concurrency import run_in_threadpool
 
+from metier.apps.http.pages.allowed import may
 from metier.apps.http.pages.frame import Here, PageRoute, Row, Site, is_partial, show
 from metier.apps.http.pages.react import react_view
 from metier.apps.http.pages.words import reply_value
@@ -21,7 +22,7 @@ from metier.feedback.labels import current_labels
 from metier.serve.gateway import Gateway
 from metier.serve.types import ChatReply, ChatRequest, ModelCard
 
-router = APIRouter(route_class=PageRoute)
+router = APIRouter(route_class=PageRoute, dependencies=[may("look")])
 SIDES = ("a", "b")
 MOST_TURNS = 40
 LONGEST = 100_000

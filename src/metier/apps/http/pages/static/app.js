@@ -54,3 +54,28 @@ document.addEventListener("keydown", (event) => {
     event.target.form.requestSubmit();
   }
 });
+
+// -- the login ends when nobody does anything ---------------------------------------------------
+// What the page asks for by itself does not count as somebody being there; reading and typing do.
+const DOES = ["submit", "click", "change", "input", "keyup", "keydown"];
+document.addEventListener("htmx:configRequest", (event) => {
+  const by = event.detail.triggeringEvent;
+  if (!by || !DOES.includes(by.type)) event.detail.headers["X-Metier-By-Itself"] = "1";
+});
+
+const idleMeta = document.querySelector("meta[name=idle-seconds]");
+if (idleMeta) {
+  const idleMs = Number(idleMeta.content) * 1000, tellEachMs = Math.min(120000, idleMs / 3);
+  let doneAt = Date.now(), toldAt = Date.now();
+  const note = () => {
+    doneAt = Date.now();
+    if (doneAt - toldAt < tellEachMs) return;
+    toldAt = doneAt;
+    fetch("/alive").catch(() => {});
+  };
+  for (const kind of ["keydown", "pointerdown", "wheel", "touchmove"]) document.addEventListener(kind, note, { passive: true });
+  setInterval(() => {
+    if (Date.now() - doneAt < idleMs) return;
+    location.replace(`/login?ended=true&next=${encodeURIComponent(location.pathname)}`);
+  }, Math.min(5000, idleMs / 4));
+}
