@@ -33,7 +33,7 @@ from metier.review.order import BLOCK, shuffled
 Mode = Literal["rate", "compare", "timed"]
 DEIDENTIFIED = ("safe-harbor", "expert-determination")
 """Profiles of data versions that people from outside may see."""
-TWIN = "#2"
+TWIN = "~again"
 """What the subject of a hidden duplicate ends with."""
 
 

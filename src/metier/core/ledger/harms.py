@@ -9,6 +9,7 @@ identifiers were taken out; the audit log holds ids alone.
 
 from __future__ import annotations
 
+from collections.abc import Collection
 from dataclasses import dataclass
 from datetime import UTC, datetime
 
@@ -67,14 +68,18 @@ def note_harm(ws: Workspace, new: NewHarm, session: Session) -> None:
 
 
 def withdraw_harms(
-    ws: Workspace, assignment_id: str, person: str, session: Session, keep: str | None = None
+    ws: Workspace,
+    assignment_id: str,
+    person: str,
+    session: Session,
+    keep: Collection[str] = (),
 ) -> None:
-    """Close the open harms of an answer that no longer says so (all but candidate ``keep``'s)."""
+    """Close the open harms of an answer that no longer says so (all but those of ``keep``)."""
     query = select(HarmRow).where(
         HarmRow.assignment_id == assignment_id, HarmRow.resolved_at.is_(None)
     )
     for row in session.scalars(query):
-        if row.candidate == keep:
+        if row.candidate in keep:
             continue
         row.resolved_at, row.resolved_by, row.resolution = datetime.now(UTC), person, WITHDRAWN
         ws.audit.append(person, "harm.withdraw", row.id, {"item": row.item_id}, session=session)
