@@ -5,7 +5,8 @@
     decision.more_items # and this many test items more would settle it
 
 Every target and constraint of the stage "evaluate" must be passed, by the worse end of its
-interval. Those of later stages cannot be judged yet: they are told, and block nothing. Where the
+interval, and so must those of the stage "review" once a panel has rated the candidate. Those of
+later stages cannot be judged yet: they are told, and block nothing. Where the
 candidate's look at the test set is beyond the budget nothing is passed: new test items are asked
 for.
 """
@@ -45,12 +46,17 @@ class Decision:
     @property
     def gating(self) -> tuple[TargetResult, ...]:
         """The demands that count at this stage."""
-        return tuple(result for result in self.results if result.stage == STAGE)
+        return tuple(result for result in self.results if counts(result))
 
     @property
     def unmet(self) -> tuple[TargetResult, ...]:
         """The demands that stand in the way."""
         return tuple(result for result in self.gating if result.state != "passed")
+
+
+def counts(result: TargetResult) -> bool:
+    """Whether a demand counts now: those of the review do once a panel has measured them."""
+    return result.stage == STAGE or (result.stage == "review" and result.state != "open")
 
 
 def decide(results: Sequence[TargetResult], look: Look | None = None) -> Decision:
@@ -111,5 +117,5 @@ def _judged_at(look: Look | None) -> str:
 
 
 def _later(results: Sequence[TargetResult]) -> list[str]:
-    later = [result for result in results if result.stage != STAGE]
+    later = [result for result in results if not counts(result)]
     return [f"{describe_result(result)} (does not block)" for result in later]

@@ -13,6 +13,7 @@ from sqlalchemy.orm import Session
 
 from metier.core.errors import NotFound, UserError
 from metier.core.ledger.erasures import list_erasures
+from metier.core.ledger.harms import Harm, harms_in_the_way
 from metier.core.records import Release
 from metier.core.store.tables import AliasRow
 from metier.core.types import Json
@@ -26,12 +27,14 @@ REASON_CHARS = 10
 @dataclass(frozen=True, slots=True)
 class Plan:
     """What a promotion would do. ``replaces`` is the champion of now (None: there is none);
-    ``blocked_by`` says in words what the gate did not pass (empty: it did)."""
+    ``blocked_by`` says in words what the gate did not pass and what else is in the way."""
 
     release: Release
     decision: Decision
     replaces: Release | None
     blocked_by: tuple[str, ...]
+    harms: tuple[str, ...] = ()
+    """Potential harms that nobody has resolved: part of ``blocked_by``, never overridden."""
 
     @property
     def changes_nothing(self) -> bool:
@@ -47,7 +50,8 @@ def plan_promotion(ws: Workspace, key: str) -> Plan:
     if decision.state != "passed":
         blocked = tuple(map(describe_result, decision.unmet)) or decision.words[:1]
     blocked += tuple(_erased(ws, release))
-    return Plan(release, decision, aliases(ws).get("champion"), blocked)
+    harms = tuple(map(_harm_words, harms_in_the_way(ws, release)))
+    return Plan(release, decision, aliases(ws).get("champion"), blocked + harms, harms)
 
 
 def _erased(ws: Workspace, release: Release) -> list[str]:
@@ -56,6 +60,13 @@ def _erased(ws: Workspace, release: Release) -> list[str]:
         for one in list_erasures(ws)
         if release.run_id in one.runs
     ]
+
+
+def _harm_words(harm: Harm) -> str:
+    return (
+        f"potential harm {harm.id}, reported in panel {harm.queue!r} on {harm.created_at:%Y-%m-%d}"
+        ", is not resolved"
+    )
 
 
 def promote(
@@ -69,11 +80,18 @@ def promote(
 
     Raises:
         NotFound: there is no such release.
-        UserError: the gate is not passed and no reason, or one too short, was given.
+        UserError: the gate is not passed and no reason, or one too short, was given; or a
+            potential harm is not resolved, which no reason overrides.
     """
     plan = plan_promotion(ws, key)
     if plan.changes_nothing:
         return plan.release
+    if plan.harms:
+        raise UserError(
+            "a release without open reports of harm",
+            got="\n  ".join([f"{plan.release.name}, with {len(plan.harms)}", *plan.harms]),
+            remedy="look at each (`metier review harms`) and resolve it with a reason",
+        )
     reason = None
     if plan.blocked_by:
         reason = _reason_for(plan, override)

@@ -152,8 +152,8 @@ def _marks(item: Item, value: Mapping[str, Json]) -> dict[str, Json]:
     for one in value.get("wrong") or ():
         side = one.get("reply", "a") if isinstance(one, Mapping) else None
         start, end = (one.get("start"), one.get("end")) if isinstance(one, Mapping) else (0, 0)
-        whole = type(start) is int and type(end) is int
-        if side not in texts or not whole or not 0 <= start < end <= len(texts[side]):
+        whole = isinstance(start, int) and isinstance(end, int) and side in texts
+        if not whole or not 0 <= int(start or 0) < int(end or 0) <= len(texts[side]):
             raise InputError("marked words that are in the reply", got=f"{start} to {end}")
         mark = {"start": start, "end": end}
         found.append({"reply": side, **mark} if len(texts) > 1 else mark)

@@ -22,6 +22,7 @@ from metier.queue.queues import get_queue, queue_counts
 from metier.queue.types import Counts, Queue
 from metier.review.panel import Panel
 from metier.review.ratings import Answer, Answers, read_answers
+from metier.scoring.goals.targets import PANEL
 from metier.scoring.statistics.agreement import mean_estimate, share_estimate
 from metier.scoring.statistics.agreement_retest import Consistency, consistency
 from metier.scoring.statistics.intervals import t_quantile
@@ -32,8 +33,6 @@ from metier.scoring.statistics.severity import (
 )
 from metier.scoring.types import DEFAULT, Resampling
 
-PANEL = "panel."
-"""What the names of a panel's metrics begin with in reports."""
 FEW_PEOPLE = 5
 
 
@@ -160,7 +159,7 @@ def panel_metrics(found: PanelResults, key: str) -> dict[str, Estimate]:
 
 
 def reference_of(panel: Panel) -> str | None:
-    """The candidate that wins are counted against: the champion, else the baseline, else the last."""
+    """The candidate that wins are counted against: champion, else baseline, else the last."""
     found = _references(panel)
     return found[0] if found else None
 
@@ -185,8 +184,8 @@ def handling(times: Sequence[tuple[str, bool, float]], level: float = 0.95) -> H
     asks for.
     """
     logs: dict[str, tuple[list[float], list[float]]] = {}
-    for person, assisted, seconds in times:
-        logs.setdefault(person, ([], []))[int(assisted)].append(math.log(seconds))
+    for person, helped, seconds in times:
+        logs.setdefault(person, ([], []))[int(helped)].append(math.log(seconds))
     both = {who: arms for who, arms in sorted(logs.items()) if arms[0] and arms[1]}
     if not both:
         return None
@@ -269,13 +268,13 @@ def _wins(
             for one, won in given
         ]
 
-    shares = [
+    win, tie, loss = (
         share_estimate(records({1.0: 0.0, 0.5: 0.0, 0.0: 0.0} | {which: 1.0}), resampling)
         for which in (1.0, 0.5, 0.0)
-    ]
+    )
     rate = mean_estimate(records({1.0: 1.0, 0.5: 0.5, 0.0: 0.0}), resampling, (0.0, 1.0))
     first, second = (panel.candidate(key).name for key in pair)
-    return Wins(first, second, *shares, rate)
+    return Wins(first, second, win, tie, loss, rate)
 
 
 def _scale(panel: Panel) -> tuple[int, int] | None:

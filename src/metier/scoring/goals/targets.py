@@ -4,7 +4,8 @@ untrusted.
 A target passes when the whole interval is on its good side, fails when the whole interval is on
 the bad side, and otherwise needs more data, with the number of items that would settle it if the
 observed value held. Relative targets are judged on paired differences to their reference. Targets
-of later stages, and those that nothing has measured yet, stay open. A metric that was not shown
+of later stages, and those that nothing has measured yet, stay open; those of the stage "review" are
+judged once a panel has rated the candidate. A metric that was not shown
 to agree with people, where that is asked of it, is untrusted: it can pass nothing.
 """
 
@@ -25,6 +26,9 @@ from metier.scoring.tasks import shown_info
 
 State = Literal["passed", "failed", "not_enough_data", "open", "reference_missing", "untrusted"]
 TUNED, CHAMPION = "tuned", "champion"
+PANEL = "panel."
+"""What a panel's numbers begin with in a report: ``panel.empathy``, and ``panel.empathy - eval_…``
+for the difference to another evaluation that the same panel rated."""
 NO_BASELINES = (TUNED, "tuned_rag", CHAMPION)
 """Rungs that hold tuned weights; every other one is a baseline."""
 
@@ -104,12 +108,14 @@ def judge(
 
 def metric_key(target: Target) -> str:
     """Return the name under which a target's metric is found in a report's ``metrics``."""
+    if target.stage == "review":
+        return f"{PANEL}{target.metric}"
     return target.metric if target.slice is None else f"{target.metric}@{target.slice}"
 
 
 def find_estimate(report: EvaluationReport, target: Target) -> Estimate | None:
     """Return the estimate a target is about: overall, of its slice, or of its class."""
-    if target.label is None:
+    if target.label is None or target.stage == "review":
         return report.metrics.get(metric_key(target))
     field, _, name = target.metric.rpartition(".")
     return report.per_class.get(field, {}).get(target.label, {}).get(name)
@@ -182,18 +188,20 @@ class _Court:
     level: float | None
 
     def deciding(self, target: Target, measured: Estimate) -> Estimate:
-        """Return the candidate's estimate at the level that decides."""
-        if self.level is None or math.isclose(self.level, measured.level):
+        """Return the candidate's estimate at the level that decides. A panel is no look at the
+        test set: what it found stays at its own level."""
+        at_own = self.level is None or math.isclose(self.level, measured.level)
+        if at_own or self.level is None or target.stage == "review":
             return measured
         again = self.paired.single(target, self.candidate, self.level)
         return widened(measured, self.level) if again is None else again
 
 
 def _judge_one(target: Target, court: _Court) -> TargetResult:
-    if target.stage != "evaluate":
+    measured = find_estimate(court.candidate, target)
+    if target.stage not in ("evaluate", "review") or (target.stage == "review" and not measured):
         words = f"open: measured at the {target.stage} stage, not reached yet"
         return _blank(target, "open", words)
-    measured = find_estimate(court.candidate, target)
     if measured is None:
         return _blank(target, "open", f"open: nothing has measured {describe(target)} yet")
     bound = target.at_least if target.at_least is not None else target.at_most
@@ -224,10 +232,27 @@ def _judge_relative(target: Target, measured: Estimate, court: _Court) -> Target
     if reference is None or estimate is None:
         words = f"reference missing: no {target.relative_to} evaluation on the same split"
         return replace(_blank(target, "reference_missing", words), measured=measured)
-    difference = court.paired(target, court.candidate, reference, factor, court.level)
+    if target.stage == "review":
+        difference = _panel_difference(target, court.candidate, reference, factor)
+    else:
+        difference = court.paired(target, court.candidate, reference, factor, court.level)
     goal = factor * estimate.value + shift
     result = _settle(target, measured, difference, (shift, goal), upward)
     return replace(result, reference=reference.rung)
+
+
+def _panel_difference(
+    target: Target, ours: EvaluationReport, theirs: EvaluationReport, factor: float
+) -> Estimate:
+    """The difference that a panel found between two candidates it rated side by side."""
+    name = metric_key(target)
+    found = ours.metrics.get(f"{name} - {theirs.id}") if factor == 1.0 else None
+    if found is not None:
+        return found
+    why = f"no panel rated {ours.rung} and {theirs.rung} together"
+    if factor != 1.0:
+        why = "a panel gives differences in points: use increase_by, at_least or at_most"
+    return Estimate(math.nan, math.nan, math.nan, 0, 0, 0.95, "undefined", (why,))
 
 
 def _settle(
