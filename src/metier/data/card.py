@@ -140,7 +140,7 @@ def card_markdown(version: DataVersion) -> str:
         "## Sources\n" + _sources(card["sources"]),
         "## Splits\n" + _splits(card["splits"]),
         "## Steps\n" + _steps(card["steps"]),
-        "## De-identification\n" + _deidentification(version),
+        "## De-identification\n" + deidentification_words(version),
     ]
     if "cases" in card:
         parts.insert(3, "## Cases\n" + _cases(card["cases"]))
@@ -149,7 +149,7 @@ def card_markdown(version: DataVersion) -> str:
     return "\n\n".join(parts) + "\n"
 
 
-def _deidentification(version: DataVersion) -> str:
+def deidentification_words(version: DataVersion) -> str:
     """Say under which profile texts were frozen, what it leaves, and who put a name under it."""
     said = version.config.get("deidentify", "none")
     name = said if isinstance(said, str) else said["profile"]
