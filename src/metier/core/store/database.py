@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import sqlite3
 from collections.abc import Iterable, Iterator, Mapping
-from contextlib import contextmanager
+from contextlib import AbstractContextManager, contextmanager, nullcontext
 from itertools import islice
 from pathlib import Path
 from typing import Any
@@ -18,15 +18,19 @@ from sqlalchemy.dialects.postgresql import insert as postgresql_insert
 from sqlalchemy.dialects.sqlite import insert as sqlite_insert
 from sqlalchemy.engine import URL, make_url
 from sqlalchemy.exc import DBAPIError, OperationalError
+from sqlalchemy.exc import TimeoutError as PoolTimeout
 from sqlalchemy.orm import Session, sessionmaker
 
 from metier.core.errors import Busy, IntegrityError, MetierError, UserError, disk_full
 from metier.core.store.tables import Base
+from metier.core.store.turns import Turns, TurnTimeout
 
 HEAD = "v0006"
 """Newest migration; a test holds it equal to the newest file in ``migrations/versions``."""
 MIGRATIONS = Path(__file__).parent / "migrations"
 LOCK_TIMEOUT_S = 30.0
+CONNECTIONS, CONNECTIONS_MOST = 10, 40
+"""Kept open, and at most: as many as a server has threads."""
 _MIGRATION_LOCK = 0x6D657469  # any constant: names the PostgreSQL advisory lock
 _BULK_ROWS = 2000  # rows an INSERT; SQLite takes at most 32,766 parameters
 _SQLITE_FULL = (sqlite3.SQLITE_FULL, sqlite3.SQLITE_IOERR_SHMSIZE)
@@ -42,6 +46,7 @@ class Database:
         reading = self.engine.execution_options(sqlite_begin="DEFERRED")
         self._write = sessionmaker(self.engine, expire_on_commit=False)
         self._read = sessionmaker(reading, expire_on_commit=False)
+        self._turns = Turns()
 
     @property
     def is_sqlite(self) -> bool:
@@ -54,8 +59,13 @@ class Database:
 
         Raises OutOfSpace on a full disk, Busy when another writer holds the database too long.
         """
-        with self.errors("writing to the database"), self._write.begin() as session:
+        doing = "writing to the database"
+        with self.errors(doing), self._turn(), self._write.begin() as session:
             yield session
+
+    def _turn(self) -> AbstractContextManager[None]:
+        """On SQLite the threads of this process write in the order in which they came."""
+        return self._turns.turn(LOCK_TIMEOUT_S) if self.is_sqlite else nullcontext()
 
     @contextmanager
     def reading(self) -> Iterator[Session]:
@@ -137,6 +147,8 @@ class Database:
             if known is None:
                 raise
             raise known from error
+        except (TurnTimeout, PoolTimeout) as error:
+            raise _busy(doing) from error
 
 
 def _normal(url: str) -> URL:
@@ -147,9 +159,10 @@ def _normal(url: str) -> URL:
 
 
 def _engine(url: URL) -> Engine:
+    pool = {"pool_size": CONNECTIONS, "max_overflow": CONNECTIONS_MOST - CONNECTIONS}
     if url.get_backend_name() != "sqlite":
-        return create_engine(url, pool_pre_ping=True)
-    engine = create_engine(url, connect_args={"timeout": LOCK_TIMEOUT_S})
+        return create_engine(url, pool_pre_ping=True, **pool)
+    engine = create_engine(url, connect_args={"timeout": LOCK_TIMEOUT_S}, **pool)
     event.listen(engine, "connect", _prepare_sqlite)
     event.listen(engine, "begin", _begin_sqlite)
     return engine
@@ -173,11 +186,7 @@ def _translate(error: DBAPIError, doing: str, url: URL) -> MetierError | None:
     if code in _SQLITE_FULL or state == "53100":
         return disk_full(doing)
     if code is not None and code & 0xFF in (sqlite3.SQLITE_BUSY, sqlite3.SQLITE_LOCKED):
-        return Busy(
-            f"the database to be free within {LOCK_TIMEOUT_S:.0f} s while {doing}",
-            got="another process is writing to it",
-            remedy="wait for the other command to end, or stop it, and try again",
-        )
+        return _busy(doing)
     if code is not None and code & 0xFF in _SQLITE_BROKEN:
         return IntegrityError(
             "a sound SQLite database", got=f"{url.database}: {cause}", remedy="restore a backup"
@@ -189,6 +198,14 @@ def _translate(error: DBAPIError, doing: str, url: URL) -> MetierError | None:
             remedy="check the store URL, and that the server is up and lets this user in",
         )
     return None
+
+
+def _busy(doing: str) -> Busy:
+    return Busy(
+        f"the database to be free within {LOCK_TIMEOUT_S:.0f} s while {doing}",
+        got="another process is writing to it",
+        remedy="wait for the other command to end, or stop it, and try again",
+    )
 
 
 def _upgrade(connection: Connection) -> None:
