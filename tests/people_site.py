@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 from typing import Any
 
+from fastapi import FastAPI
 from fastapi.testclient import TestClient
 from httpx import Response
 
@@ -21,8 +22,8 @@ TOKEN = re.compile(r'name="csrf" value="([0-9a-f]{64})"')
 class Browser:
     """Fills in the forms of pages as a person would: with the token that the page carries."""
 
-    def __init__(self, session: Session, base: str = HERE, **more: Any) -> None:
-        self.client = TestClient(make_app(session, "web", **more), base_url=base)
+    def __init__(self, session: Session, base: str = HERE) -> None:
+        self.client = TestClient(app_of(session), base_url=base)
 
     def get(self, path: str, **more: Any) -> Response:
         return self.client.get(path, follow_redirects=False, **more)
@@ -52,6 +53,16 @@ class Browser:
         return "" if name is None else held[name] or ""
 
 
+_newest: list[tuple[Session, FastAPI]] = []
+
+
+def app_of(session: Session) -> FastAPI:
+    """The pages' app; browsers of one project share it, as making one takes its time."""
+    if not _newest or _newest[0][0] is not session:
+        _newest[:] = [(session, make_app(session, "web"))]
+    return _newest[0][1]
+
+
 def email_of(name: str) -> str:
     return f"{name}@example.org"
 
@@ -61,7 +72,7 @@ def person(ws: Workspace, name: str, role: Role) -> Person:
     return add_person(ws, new, "test")
 
 
-def logged_in(session: Session, name: str, **more: Any) -> Browser:
-    browser = Browser(session, **more)
+def logged_in(session: Session, name: str) -> Browser:
+    browser = Browser(session)
     assert browser.log_in(email_of(name)).status_code == 303
     return browser

@@ -132,10 +132,9 @@ def test_wrong_passwords_have_to_wait_longer_and_longer(session: Session) -> Non
     token = browser.token("/login")
     sent = {"email": email_of("mara"), "password": "wrong"}
     assert [browser.send("/login", token, **sent).status_code for _ in range(5)] == [401] * 5
-    for email in (email_of("mara"),):
-        late = browser.send("/login", token, email=email, password=PASSWORD)
-        assert late.status_code == 429 and 1 <= int(late.headers["retry-after"]) <= 15
-        assert "Wait " in late.text and " s and try again" in late.text
+    late = browser.send("/login", token, email=email_of("mara"), password=PASSWORD)
+    assert late.status_code == 429 and 1 <= int(late.headers["retry-after"]) <= 15
+    assert "Wait " in late.text and " s and try again" in late.text
     _age_failures(session, timedelta(seconds=16))
     assert browser.send("/login", token, **sent).status_code == 401
     assert 16 < int(browser.send("/login", token, **sent).headers["retry-after"]) <= 30
@@ -170,10 +169,10 @@ def test_an_unknown_account_is_slowed_alike_and_an_address_too(plain: Session) -
 def test_many_tries_at_once_are_not_many_for_free(session: Session) -> None:
     person(session.workspace, "mara", "owner")
     results: list[int] = []
+    browsers = [Browser(session) for _ in range(10)]
 
     def guess(number: int) -> None:
-        browser = Browser(session)
-        got = browser.log_in(email_of("mara"), f"guess number {number}")
+        got = browsers[number].log_in(email_of("mara"), f"guess number {number}")
         results.append(got.status_code)
 
     threads = [threading.Thread(target=guess, args=(n,)) for n in range(10)]

@@ -121,7 +121,7 @@ def show(request: Request, template: str, *, http_status: int = 200, **values: A
         "project": site.session.project.project.name,
         "metier_version": __version__,
         "nav": navigation(person, request.url.path) if person else NOWHERE,
-        "me": person if login_of(request) else None,
+        "logged_in": person if login_of(request) else None,
         "idle_s": round(site.session.project.people.idle_minutes * 60),
         "partial": is_partial(request),
         "csrf": hidden(token),
