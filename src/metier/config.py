@@ -24,6 +24,7 @@ from metier.models.schema_reader import refusals
 from metier.people.config import PeopleConfig
 from metier.privacy.config import PrivacyConfig
 from metier.retrieval.config import RetrievalConfig
+from metier.review.config import ReviewConfig
 from metier.scoring.tasks import objective_problems
 from metier.serve.config import ServeConfig
 from metier.tune.config import TuneConfig
@@ -68,6 +69,8 @@ class Project(Section):
     """What may leave the machine."""
     people: PeopleConfig = PeopleConfig()
     """How people log in, and for how long."""
+    review: ReviewConfig = ReviewConfig()
+    """What a panel of people rates, and by whom."""
     serve: ServeConfig = ServeConfig()
     """How replies are given, and to whom."""
     annotate: AnnotateConfig = AnnotateConfig()

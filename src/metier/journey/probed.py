@@ -16,6 +16,7 @@ from metier.core.records import EvaluationReport, Probe
 from metier.core.types import Estimate
 from metier.core.workspace import Workspace
 from metier.journey.judged import with_judged
+from metier.journey.panelled import with_panels
 
 Kind = Literal["forgetting", "memorisation", "calibration", "robustness", "parity"]
 KINDS: tuple[Kind, ...] = get_args(Kind)
@@ -72,12 +73,12 @@ def probes_of(ws: Workspace, run_id: str) -> list[Probe]:
 
 def with_probes(ws: Workspace, report: EvaluationReport) -> EvaluationReport:
     """Return the report with the metrics that the probes of its run measured, and with what judges
-    found of its replies.
+    and panels found of its replies.
 
     What the report measured itself stays; a report that nothing else was measured of stays as it
     is.
     """
-    report = with_judged(ws, report)
+    report = with_panels(ws, with_judged(ws, report))
     if report.run_id is None:
         return report
     found: dict[str, Estimate] = {}

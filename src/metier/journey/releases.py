@@ -14,6 +14,8 @@ from metier.core.errors import InputError
 from metier.core.records import DataVersion, EvaluationReport, Release, TuneRun
 from metier.core.types import Json
 from metier.journey.hosted import refuse_hosted
+from metier.journey.panel_results import keep_panels_of
+from metier.journey.panelled import with_panels
 from metier.journey.probed import with_probes
 from metier.journey.session import Session, make_bench
 from metier.journey.trust import trust_of
@@ -45,6 +47,7 @@ def make_release(session: Session, run_id: str = ledger.LATEST) -> Release:
     report = _evaluation(session, run)
     bench = make_bench(session, run.version_id)
     _refuse_changed(bench, report)
+    keep_panels_of(session, report.id)
     gate = to_json(_decision(bench, report))
     return create_release(ws, _manifest(session, run, bench.version, report), gate)
 
@@ -114,11 +117,12 @@ def _decision(bench: Bench, candidate: EvaluationReport) -> Decision:
     for report in ledger.list_evaluations(bench.workspace, bench.version.id):
         if report.split == SPLIT:
             newest[report.rung] = report
-    reports = list((newest | {TUNED: candidate}).values())
+    ws = bench.workspace
+    reports = [with_panels(ws, one) for one in (newest | {TUNED: candidate}).values()]
     look = ledger.look_of(bench.workspace, candidate)
     results = judge(
         bench.objective,
-        with_probes(bench.workspace, candidate),
+        with_probes(ws, candidate),
         reports,
         Comparison(bench),
         trust_of(bench.workspace, bench.objective, bench.config.judge),

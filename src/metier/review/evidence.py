@@ -96,7 +96,7 @@ class Evidence:
     choices: dict[tuple[Reply, Reply], dict[str, tuple[float, str]]] = field(default_factory=dict)
     written: list[tuple[Judged, str]] = field(default_factory=list)
     harmed: set[Reply] = field(default_factory=set)
-    open_harm: set[Reply] = field(default_factory=set)
+    open_harm: dict[Reply, str] = field(default_factory=dict)
     leanings: dict[tuple[str, str], float] = field(default_factory=dict)
     answers: int = 0
     aside: int = 0
@@ -202,7 +202,8 @@ def _add_texts(found: Evidence, one: Judged) -> None:
     for candidate, text in one.replies:
         found.texts[one.example, candidate] = text
     found.harmed |= {(one.example, key) for key in one.harmed}
-    found.open_harm |= {(one.example, key) for key in one.open_harm}
+    for key in one.open_harm:
+        found.open_harm.setdefault((one.example, key), one.assignment)
 
 
 def _add_scores(found: Evidence, one: Judged, scales: Mapping[str, tuple[float, float]]) -> None:

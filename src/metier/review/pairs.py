@@ -21,11 +21,11 @@ are not. Their weight is the edge of the people on the same side of the middle b
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass, replace
 from itertools import combinations
 from statistics import fmean
-from typing import Literal, TypeVar
+from typing import Any, Literal, TypeVar
 
 from metier.core.errors import InputError
 from metier.review.evidence import HIGH, Evidence, Reply, Scored
@@ -109,7 +109,6 @@ class LeftOut:
 
 
 Kept = TypeVar("Kept", Pair, Verdict)
-Candidate = tuple[Kept | None, LeftOut | None]
 
 
 def pairs_of(evidence: Evidence, terms: Terms) -> tuple[list[Pair], list[LeftOut]]:
@@ -245,14 +244,14 @@ def _by_choices(evidence: Evidence, terms: Terms) -> Iterator[Verdict | LeftOut]
 
 
 def _unrated_harm(evidence: Evidence) -> Iterator[Verdict]:
-    for reply in sorted(evidence.open_harm - evidence.scores.keys()):
+    for reply in sorted(evidence.open_harm.keys() - evidence.scores.keys()):
         if reply in evidence.texts:
-            yield Verdict(reply[0], evidence.texts[reply], False, None, 1, 0.0, edge(1, 1), ())
+            text, used = evidence.texts[reply], (evidence.open_harm[reply],)
+            yield Verdict(reply[0], text, False, None, 1, 0.0, edge(1, 1), used)
 
 
 def _sorted_out(found: Iterable[Kept | LeftOut], key: object) -> tuple[list[Kept], list[LeftOut]]:
     """Each preference once, weighted to a mean of 1; and what was left out."""
-    assert callable(key)
     kept: dict[object, Kept] = {}
     left: list[LeftOut] = []
     for one in found:

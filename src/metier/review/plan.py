@@ -57,6 +57,21 @@ class Variances:
         rest = (1 - sum(SHARES.values())) * sd**2
         return cls(**parts, rest=rest, source=f"assumed: a rating spreads by {sd:g} points")
 
+    @classmethod
+    def measured(cls, item: float, rater: float, noise: float, source: str) -> Variances:
+        """What a panel's model found; it does not tell the parts of its noise apart, so they are
+        shared out as is assumed."""
+        rest = 1 - sum(SHARES.values())
+        whole = SHARES["item_candidate"] + SHARES["rater_candidate"] + rest
+        return cls(
+            item,
+            rater,
+            noise * SHARES["item_candidate"] / whole,
+            noise * SHARES["rater_candidate"] / whole,
+            noise * rest / whole,
+            source,
+        )
+
 
 @dataclass(frozen=True, slots=True)
 class Ask:
