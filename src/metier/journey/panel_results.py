@@ -32,7 +32,6 @@ from metier.scoring.goals.targets import PANEL
 from metier.scoring.tasks import task_metrics
 
 
-
 @dataclass(frozen=True, slots=True)
 class Correlated:
     """How far an automatic metric follows the panel on one dimension, over the rated replies;

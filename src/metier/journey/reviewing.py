@@ -146,7 +146,7 @@ def _designed(session: Session, ask: PanelAsk) -> tuple[DataVersion, Panel, list
         candidates=candidates,
         dimensions=config.named(ask.dimensions),
         raters_per_item=ask.raters or config.raters_per_item,
-        duplicates=config.duplicates if ask.duplicates is None else ask.duplicates,
+        repeats=config.duplicates if ask.duplicates is None else ask.duplicates,
         seed=config.seed,
         guests=ask.guests,
         rate_both=ask.rate_both,

@@ -21,11 +21,11 @@ are not. Their weight is the edge of the people on the same side of the middle b
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, replace
 from itertools import combinations
 from statistics import fmean
-from typing import Any, Literal, TypeVar
+from typing import Literal, TypeVar
 
 from metier.core.errors import InputError
 from metier.review.evidence import HIGH, Evidence, Reply, Scored

@@ -62,14 +62,14 @@ class Case:
 
 @dataclass(frozen=True, slots=True)
 class Panel:
-    """What a panel is: the design its queue keeps. ``duplicates`` is a share of the items;
+    """What a panel is: the design its queue keeps. ``repeats``: share of items that come twice;
     ``rate_both`` asks for ratings beside the choice in mode "compare"."""
 
     mode: Mode
     candidates: tuple[Candidate, ...]
     dimensions: tuple[RubricDimension, ...]
     raters_per_item: int = 2
-    duplicates: float = 0.1
+    repeats: float = 0.1
     seed: int = 0
     guests: bool = False
     rate_both: bool = False
@@ -164,7 +164,7 @@ def panel_items(panel: Panel, cases: Sequence[Case]) -> list[NewItem]:
     items = [_item(panel, keys, case, place, "work") for place, (keys, case) in enumerate(order)]
     if panel.mode == "timed":
         return items
-    again = shuffled(range(len(order)), panel.seed + 1)[: round(panel.duplicates * len(order))]
+    again = shuffled(range(len(order)), panel.seed + 1)[: round(panel.repeats * len(order))]
     return items + [_item(panel, *order[place], place, "duplicate") for place in sorted(again)]
 
 
@@ -328,5 +328,5 @@ def _warnings(panel: Panel, cases: Sequence[Case]) -> Iterator[str]:
     same = sum(len(set(case.replies.values())) == 1 for case in cases)
     if same and panel.mode != "timed":
         yield f"{same} of {len(cases)} items have the same reply from every candidate"
-    if panel.duplicates == 0 and panel.mode != "timed":
+    if panel.repeats == 0 and panel.mode != "timed":
         yield "no hidden duplicates: nobody's consistency will be known"
