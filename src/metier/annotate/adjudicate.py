@@ -104,6 +104,16 @@ class Proposals:
     warnings: tuple[str, ...] = ()
 
 
+@dataclass(frozen=True, slots=True)
+class Settled:
+    """How many items a rule settled (or would), and how many wait for a person."""
+
+    by: str
+    count: int
+    left: int
+    warnings: tuple[str, ...] = ()
+
+
 def cases_of(ws: Workspace, queue: str, *, settled: bool = False) -> list[Case]:
     """Return the items on which people disagree, the farthest apart first; ``settled``: also those
     that have one answer by now. Items that still wait for answers are not shown. Raises NotFound.
@@ -221,6 +231,25 @@ def settle_proposed(ws: Workspace, proposals: Proposals, actor: str) -> int:
         reason = f"{word} {one.share:.3f}"
         settle(ws, one.item_id, one.answer, actor, proposals.method, reason)
     return len(proposals.found)
+
+
+def settle_by(
+    ws: Workspace,
+    queue: str,
+    by: Literal["agreed", "dawid_skene", "majority"],
+    actor: str,
+    *,
+    at_least: float = SURE,
+    dry_run: bool = False,
+) -> Settled:
+    """Settle what a rule can decide: where all agree, or as ``propose`` says. Raises as it does."""
+    if by == "agreed":
+        count = settle_agreed(ws, queue, actor, dry_run=dry_run)
+        return Settled(by, count, len(cases_of(ws, queue)))
+    found = propose(ws, queue, by, at_least)
+    if not dry_run:
+        settle_proposed(ws, found, actor)
+    return Settled(by, len(found.found), found.left, found.warnings)
 
 
 def consensus_of(ws: Workspace, queue: str) -> Consensus | None:

@@ -17,8 +17,11 @@ from datetime import datetime
 from itertools import combinations
 from typing import Literal
 
+from sqlalchemy import func, select
+
 from metier.annotate.drift import drift_of
 from metier.annotate.fields import Said, possible, said_of
+from metier.core.store.tables import AssignmentRow
 from metier.core.types import Estimate
 from metier.core.workspace import Workspace
 from metier.queue import Assignment, Item, Queue, get_queue, iter_answers
@@ -135,6 +138,15 @@ def report_of(
             for question, rows in said_of(queue, given).values()
         ),
     )
+
+
+def answers_mark(ws: Workspace, queue: str) -> str:
+    """Return a mark that changes whenever an answer of the queue does."""
+    mine = (AssignmentRow.queue == queue, AssignmentRow.state == "done")
+    query = select(func.count(), func.max(AssignmentRow.answered_at)).where(*mine)
+    with ws.db.reading() as session:
+        count, last = session.execute(query).one()
+    return f"{count} {last}"
 
 
 def reading_of(found: Estimate) -> Reading:

@@ -160,7 +160,7 @@ def _ordinal(found: Answers) -> Sums:
     size = len(found.values)
     joint = found.counts[:, :, None] * found.counts[:, None, :]
     joint[:, range(size), range(size)] -= found.counts
-    table = (joint / np.maximum(found.sizes - 1, 1)[:, None, None]).reshape(len(joint), -1)
+    table = (joint / np.maximum(found.sizes - 1, 1)[:, None, None]).reshape(len(joint), size * size)
 
     def reduce(sums: FloatArray) -> FloatArray:
         pairs = sums.reshape(-1, size, size)
