@@ -36,13 +36,37 @@ class Watched:
         self.page, self.url = page, url
         self.foreign: list[str] = []
         self.errors: list[str] = []
+        self.refused: list[str] = []
         page.on("request", self._request)
+        page.on("response", self._response)
         page.on("console", lambda said: said.type == "error" and self.errors.append(said.text))
         page.on("pageerror", lambda error: self.errors.append(str(error)))
 
     def _request(self, request: Any) -> None:
         if not request.url.startswith(self.url):
             self.foreign.append(request.url)
+
+    def _response(self, answer: Any) -> None:
+        if answer.status >= 400:
+            self.refused.append(f"{answer.status} {answer.request.method} {answer.url}")
+
+    def told(self) -> str:
+        """What there is to know of a page on which something did not come as expected."""
+        notice = self.page.locator("#notice")
+        try:
+            words = notice.inner_text(timeout=1000) if notice.count() else ""
+            where = f"{self.page.url}, title {self.page.title()!r}"
+        except Exception as error:
+            words, where = "", f"a page that does not answer: {type(error).__name__}"
+        return "\n".join(
+            (
+                f"at {where}",
+                f"#notice: {words!r}",
+                f"console: {self.errors}",
+                f"refused: {self.refused}",
+                f"foreign: {self.foreign}",
+            )
+        )
 
     def go(self, path: str) -> Any:
         self.page.goto(self.url + path)
@@ -56,8 +80,12 @@ class Watched:
 def opened(browser: Any, url: str, width: int = 1280, scheme: str = "light") -> Iterator[Watched]:
     context = browser.new_context(viewport={"width": width, "height": 800}, color_scheme=scheme)
     context.set_default_timeout(30_000)
+    watched = Watched(context.new_page(), url)
     try:
-        yield Watched(context.new_page(), url)
+        yield watched
+    except BaseException as error:
+        error.add_note(watched.told())  # pytest shows it below the failure
+        raise
     finally:
         context.close()
 
@@ -297,3 +325,16 @@ def test_pictures_of_every_page(browser: Any, desk_url: str, tmp_path: Path) -> 
         "overview-390-light.png",
         "overview-390-dark.png",
     ]
+
+
+def test_a_failure_tells_what_the_page_said(browser: Any, desk_url: str) -> None:
+    with (
+        pytest.raises(AssertionError) as failed,
+        opened(browser, desk_url) as watched,
+    ):
+        page = watched.go("/runs/run_nothing")
+        page.evaluate("say('The server cannot be reached.')")
+        raise AssertionError("as if")
+    told = "\n".join(failed.value.__notes__)
+    assert "404 GET" in told and "The server cannot be reached." in told
+    assert "console: [" in told and "/runs/run_nothing" in told
