@@ -21,11 +21,11 @@ are not. Their weight is the edge of the people on the same side of the middle b
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass, replace
 from itertools import combinations
 from statistics import fmean
-from typing import Literal, TypeVar
+from typing import Any, Literal, TypeVar
 
 from metier.core.errors import InputError
 from metier.review.evidence import HIGH, Evidence, Reply, Scored
@@ -250,7 +250,9 @@ def _unrated_harm(evidence: Evidence) -> Iterator[Verdict]:
             yield Verdict(reply[0], text, False, None, 1, 0.0, edge(1, 1), used)
 
 
-def _sorted_out(found: Iterable[Kept | LeftOut], key: object) -> tuple[list[Kept], list[LeftOut]]:
+def _sorted_out(
+    found: Iterable[Kept | LeftOut], key: Callable[[Any], object]
+) -> tuple[list[Kept], list[LeftOut]]:
     """Each preference once, weighted to a mean of 1; and what was left out."""
     kept: dict[object, Kept] = {}
     left: list[LeftOut] = []
