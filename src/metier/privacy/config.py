@@ -69,10 +69,32 @@ class GlinerNames(Section):
 NamesConfig = Annotated[BundledNames | TransformersNames | GlinerNames, Field(discriminator="type")]
 
 
+Days = Annotated[float, Field(ge=1, le=36_500)]
+
+
+class RetentionConfig(Section):
+    """For how many days each kind of data is kept; absent: for ever. `metier gc` forgets."""
+
+    views: Days | None = None
+    """Who looked at which page; actions stay in the audit log."""
+    logins: Days | None = None
+    """Logins, counted from their end."""
+    login_failures: Days | None = 30
+    """Wrong logins, which are keyed hashes."""
+    invitations: Days | None = None
+    """Invitations that were used, have ended or were taken back."""
+    drafts: Days | None = None
+    """Answers that nobody finished, counted from when the item was free again."""
+    interactions: Days | None = None
+    """Texts of served replies and of what was said of them; numbers stay."""
+
+
 class PrivacyConfig(Section):
-    """What may leave the machine (empty: nothing), and who finds names."""
+    """What may leave the machine (empty: nothing), who finds names, and what is kept how long."""
 
     egress: list[EgressEntry] = Field(default_factory=list)
     """Permissions, each an [[privacy.egress]] table."""
     names: NamesConfig = Field(default_factory=BundledNames)
     """Who finds people, places and organisations where the profile asks for them."""
+    retention: RetentionConfig = Field(default_factory=RetentionConfig)
+    """For how many days what is kept."""

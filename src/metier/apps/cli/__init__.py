@@ -43,6 +43,7 @@ VERBS: dict[str, str] = {
     "parity": "Is what is exported or served the model that was tuned?",
     "release": "Gate, promote, roll back, export and verify model versions.",
     "serve": "Serve the API and the pages.",
+    "people": "Who works here: accounts, roles, invitations, logins.",
     "keys": "Make, list and revoke keys of the API.",
     "feedback": "What users say of replies; the queue of corrections.",
     "lineage": "What was made from what, asked in both directions.",
@@ -50,6 +51,7 @@ VERBS: dict[str, str] = {
     "jobs": "List queued and running jobs; cancel one.",
     "worker": "Run queued jobs.",
     "vault": "What surrogates stand for: count, show, restore.",
+    "gc": "Forget what [privacy.retention] no longer keeps.",
     "audit": "Show or verify the log of who did what.",
     "demo": "Two cycles on made data, with a served pilot between.",
 }

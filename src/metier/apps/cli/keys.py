@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from datetime import datetime
+from typing import Annotated
 
 import typer
 
@@ -10,11 +11,20 @@ from metier.apps.cli.frame import HERE, AsJson, Directory, say, session, show, t
 
 app = typer.Typer(no_args_is_help=True, help="Make, list and revoke keys of the API.")
 
+Scopes = Annotated[
+    list[str] | None,
+    typer.Option(
+        help="What it opens: chat, feedback, queue, annotate, tune or read; may come several times "
+        "(default: everything)."
+    ),
+]
+
 
 @app.command()
 def create(
     name: str = typer.Argument(help="Who it is for, e.g. the system that will use it."),
     days: float | None = typer.Option(None, help="Days until it expires (default: never)."),
+    scope: Scopes = None,
     directory: Directory = HERE,
     as_json: AsJson = False,
 ) -> None:
@@ -22,7 +32,7 @@ def create(
     from metier.people.keys import create_key
 
     with session(directory) as opened:
-        key, secret = create_key(opened.workspace, name, days)
+        key, secret = create_key(opened.workspace, name, days, scopes=scope)
 
     def text() -> None:
         say(secret)
@@ -39,9 +49,13 @@ def list_all(directory: Directory = HERE, as_json: AsJson = False) -> None:
     with session(directory) as opened:
         found = list_keys(opened.workspace)
     rows = [
-        (k.id, k.name, _day(k.created_at), _day(k.expires_at), _day(k.revoked_at)) for k in found
+        (
+            *(k.id, k.name, ", ".join(k.scopes or ("all",)), k.created_by or "–"),
+            *(_day(k.created_at), _day(k.expires_at), _day(k.revoked_at)),
+        )
+        for k in found
     ]
-    head = ["key", "name", "made", "expires", "revoked"]
+    head = ["key", "name", "opens", "by", "made", "expires", "revoked"]
     show(found, as_json, lambda: table(head, rows))
 
 
