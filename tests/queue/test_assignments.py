@@ -6,10 +6,10 @@ from collections.abc import Callable
 from datetime import UTC, datetime, timedelta
 
 import pytest
-from sqlalchemy import update
+from sqlalchemy import select, update
 
 from metier.core.errors import Busy, InputError, NotFound
-from metier.core.store.tables import AssignmentRow
+from metier.core.store.tables import AssignmentRow, SealedRow
 from metier.core.workspace import Workspace
 from metier.queue import (
     Assignment,
@@ -19,6 +19,7 @@ from metier.queue import (
     NewQueue,
     change_queue,
     extend_queue,
+    forget_subject,
     get_assignment,
     get_queue,
     iter_answers,
@@ -363,3 +364,25 @@ def test_answers_are_streamed_over_many_items(
     assert [item.id for item, _ in iter_answers(workspace, QUEUE)] == ids
     with pytest.raises(NotFound):
         next(iter_answers(workspace, "none"))
+
+
+def test_what_is_erased_is_shown_and_asked_no_more(any_workspace: Workspace) -> None:
+    ws = any_workspace
+    make(ws, 2, wanted=2)
+    mine = take(ws, "ann")[1]
+    original = ("item", b"Jo Smith said so")
+    submit(ws, mine.id, "ann", Given("Jo", comment="she said"), original)
+    held = take(ws, "ben")[1]
+    assert held.item_id == mine.item_id
+    keep_draft(ws, held.id, "ben", {"answer": "Jo"})
+    settle(ws, mine.item_id, "Jo", "mo", "majority", "two of two")
+    with ws.db.session() as session:
+        assert forget_subject(session, "ex-0", "[erased]") == 1
+    item, after = get_assignment(ws, mine.id, "ann")
+    assert (item.shown, item.answer, after.answer, after.comment) == (None, None, None, "[erased]")
+    assert get_assignment(ws, held.id, "ben")[1].draft is None
+    assert list(iter_answers(ws, QUEUE)) == []
+    with ws.db.reading() as session:
+        assert session.scalars(select(SealedRow.box)).all() == [None]
+    pass_on(ws, held.id, "ben", "empty")
+    assert take(ws, "ben")[0].subject_id == take(ws, "cy")[0].subject_id == "ex-1"

@@ -12,6 +12,7 @@ from metier.queue.assignments import (
 from metier.queue.clear import (
     clear_text,
 )
+from metier.queue.forget import forget_subject
 from metier.queue.items import (
     LEASE_S,
     STATES,
@@ -98,6 +99,7 @@ __all__ = [
     "clear_text",
     "count_items",
     "extend_queue",
+    "forget_subject",
     "get_assignment",
     "get_item",
     "get_queue",

@@ -8,7 +8,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 from datetime import UTC, datetime
 
-from sqlalchemy import select
+from sqlalchemy import and_, select
 from sqlalchemy.orm import Session
 
 from metier.core.codec import dumps
@@ -174,19 +174,16 @@ def _page(
 ) -> list[tuple[Item, Assignment]]:
     """The answers of the next items after one, all answers of each."""
     now = datetime.now(UTC)
-    some = select(QueueItemRow.id).where(QueueItemRow.queue == queue, QueueItemRow.id > after)
-    answered = (
-        select(AssignmentRow.id)
-        .where(AssignmentRow.item_id == QueueItemRow.id, AssignmentRow.state == "done")
-        .exists()
-    )
+    said = and_(AssignmentRow.item_id == QueueItemRow.id, AssignmentRow.state == "done")
     if counting:
-        some = some.where(QueueItemRow.role.in_(("work", "duplicate")))
-    ids = session.scalars(some.where(answered).order_by(QueueItemRow.id).limit(_AT_ONCE)).all()
+        said = and_(said, AssignmentRow.counts)
+    some = select(QueueItemRow.id).where(QueueItemRow.queue == queue, QueueItemRow.id > after)
+    some = some.where(select(AssignmentRow.id).where(said).exists())
+    ids = session.scalars(some.order_by(QueueItemRow.id).limit(_AT_ONCE)).all()
     query = (
         select(QueueItemRow, AssignmentRow)
-        .join(AssignmentRow, AssignmentRow.item_id == QueueItemRow.id)
-        .where(QueueItemRow.id.in_(ids), AssignmentRow.state == "done")
+        .join(AssignmentRow, said)
+        .where(QueueItemRow.id.in_(ids))
         .order_by(QueueItemRow.id, AssignmentRow.place)
     )
     return [(item_of(item, now), assignment_of(row)) for item, row in session.execute(query)]

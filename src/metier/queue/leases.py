@@ -142,7 +142,10 @@ def free_place(session: Session, item: QueueItemRow) -> int:
 
 
 def mark(session: Session, item: QueueItemRow) -> None:
-    """Set the state of a locked item from its places; a settled one is done."""
+    """Set the state of a locked item from its places; a settled one is done, and one whose subject
+    was erased stays put aside."""
+    if item.state == "skipped":
+        return
     if item.answered_by is not None:
         item.state = "done"
     elif item.taken < item.wanted:

@@ -28,10 +28,10 @@ from metier.core.store.tables import (
     FeedbackRow,
     InteractionRow,
     PredictionRow,
-    QueueItemRow,
 )
 from metier.core.workspace import Workspace
 from metier.data.erase.values import OwnValues
+from metier.queue import forget_subject
 
 MARK = "[erased]"
 NOT_TEXT = frozenset(
@@ -87,24 +87,17 @@ def erase_replies(ws: Workspace, group: str) -> int:
 
 
 def forget_answers(ws: Workspace, gone: Collection[str]) -> int:
-    """Empty what people said of these examples in queues (suspects); count the items."""
+    """Empty what people said of these examples and were shown in queues; count the items."""
     with ws.db.session() as session:
-        return sum(_empty_items(session, one) for one in sorted(gone))
+        return sum(forget_subject(session, one, MARK) for one in sorted(gone))
 
 
 def _forget_about(session: Session, interaction_id: str) -> None:
     of_reply = FeedbackRow.interaction_id == interaction_id
     for said in session.scalars(select(FeedbackRow).where(of_reply)):
         said.value, said.tags = {"value": MARK}, {}
-    _empty_items(session, interaction_id)
+    forget_subject(session, interaction_id, MARK)
     session.execute(delete(CaseRow).where(CaseRow.interaction_id == interaction_id))
-
-
-def _empty_items(session: Session, subject_id: str) -> int:
-    items = session.scalars(select(QueueItemRow).where(QueueItemRow.subject_id == subject_id)).all()
-    for item in items:
-        item.answer, item.note = None, MARK
-    return len(items)
 
 
 def scrub_rows(ws: Workspace, values: OwnValues) -> dict[str, int]:
