@@ -225,7 +225,7 @@ def _experts(items: int) -> Wait:
     return Wait(
         "a domain expert",
         f"{items} served {'reply' if items == 1 else 'replies'} to correct",
-        "metier serve, then the page /label (or metier feedback export and correct)",
+        "metier serve, then the page /queues (or metier feedback export and correct)",
     )
 
 

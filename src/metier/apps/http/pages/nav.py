@@ -48,8 +48,16 @@ NAV = (
             Link("/interactions", "Replies"),
         ),
     ),
-    Group("Annotate", (Link("/label", "Label", "annotate"),)),
-    Group("Review", ()),
+    Group(
+        "Annotate",
+        (
+            Link("/queues", "Queues", "annotate"),
+            Link("/guidelines", "Guidelines", "annotate"),
+            Link("/agreement", "Agreement"),
+            Link("/adjudicate", "Adjudicate", "adjudicate"),
+        ),
+    ),
+    Group("Review", (Link("/review", "Panels", "review"),)),
     Group("People", (Link("/people", "People", "manage"), Link("/audit", "Audit", "audit"))),
 )
 

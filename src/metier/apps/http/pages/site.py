@@ -8,20 +8,21 @@ from metier.apps.http.pages import (
     compare,
     data,
     interactions,
-    label,
     lineage,
     overview,
+    panel,
     people,
     react,
     runs,
     talk,
+    work,
 )
 from metier.apps.http.pages.csrf import check_token
 from metier.apps.http.pages.frame import Site
 from metier.journey.session import Session
 from metier.serve.gateway import Gateway
 
-PAGES = (overview, runs, compare, talk, label, react, interactions, lineage, data, people)
+PAGES = (overview, runs, compare, talk, react, interactions, lineage, data, people, work, panel)
 
 
 def make_pages(session: Session, gateway: Gateway | None = None) -> APIRouter:

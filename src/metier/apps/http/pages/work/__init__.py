@@ -1,0 +1,9 @@
+"""Pages of people who label: their queues, the desk, guidelines."""
+
+from fastapi import APIRouter
+
+from metier.apps.http.pages.work import desk, guidelines, queues
+
+router = APIRouter()
+for _page in (queues, desk, guidelines):
+    router.include_router(_page.router)
