@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable, Iterator
 from typing import Any
 
@@ -99,7 +100,7 @@ def test_people_are_letters_except_to_owners(desk_, monkeypatch):
     monkeypatch.setattr(allowed, "visitor_of", lambda request: cara)
     with client_of(desk_) as client:
         seen = client.get("/agreement/round-1").text
-        assert "Person A and Person B" in seen and "ana" not in seen.replace("analys", "")
+        assert "Person A and Person B" in seen and not re.search(r"\b(ana|ben|cy)\b", seen)
 
 
 def test_nothing_is_shown_to_who_still_answers_blind(make, monkeypatch):
@@ -107,7 +108,7 @@ def test_nothing_is_shown_to_who_still_answers_blind(make, monkeypatch):
     ws = session.workspace
     rows = [NewItem("example", f"ex{n}", shown={"turns": []}) for n in range(3)]
     make_queue(ws, NewQueue("blind", "label", wanted=3, form=form_json(LABEL)), rows, "olga")
-    item, held = take_next(ws, "blind", "cara")
+    held = take_next(ws, "blind", "cara")[1]
     submit(ws, held.id, "cara", Given("refund"))
     from metier.apps.http.pages import allowed
 
@@ -128,8 +129,7 @@ def test_a_case_shows_answers_under_letters_and_a_post_settles_it(page, desk_):
     ws = desk_.workspace
     seen = page.get("/adjudicate/round-1").text
     assert "Take A" in seen and "Take C" in seen and 'data-item="' not in seen
-    for name in ("ana", "ben", ">cy"):
-        assert name not in seen.replace("analys", "")
+    assert not re.search(r"\b(ana|ben|cy)\b", seen)
     items = {i.id: i for i in list_items(ws, "round-1")}
     item_id = seen.split('action="/adjudicate/round-1/')[1].split('"')[0]
     before = queue_counts(ws, "round-1").settled

@@ -7,6 +7,7 @@ not before they are done with it.
 from __future__ import annotations
 
 import math
+from datetime import datetime, timedelta
 from typing import Annotated
 from urllib.parse import quote
 
@@ -38,6 +39,7 @@ SAYS = {"good": "reliable", "tentative": "tentative", "poor": "not reliable",
         "unclear": "cannot be told yet", "undefined": "not defined"}  # fmt: skip
 
 
+@router.get("/adjudicate")
 @router.get("/agreement")
 def queues_page(request: Request, site: Here, who: Who) -> Response:
     """List the queues whose agreement can be looked at."""
@@ -149,7 +151,8 @@ def question_row(one: QuestionAgreement, names: dict[str, str]) -> Row:
         "left_out": one.pairs_left_out,
         "confusion": confusion_row(one.confusion),
         "windows": [
-            {"start": w.start, "end": w.end} | estimate_row(w.estimate) for w in one.drift.windows
+            {"days": days_words(w.start, w.end)} | estimate_row(w.estimate)
+            for w in one.drift.windows
         ],
         "change": estimate_row(one.drift.change),
         "drift": one.drift.words,
@@ -166,8 +169,14 @@ def question_row(one: QuestionAgreement, names: dict[str, str]) -> Row:
     }
 
 
+def days_words(start: datetime, end: datetime) -> str:
+    """Return a window by its first and last day."""
+    last = end - timedelta(days=1)
+    return f"{start:%Y-%m-%d}" if last <= start else f"{start:%Y-%m-%d} to {last:%m-%d}"
+
+
 def estimate_row(found: Estimate) -> Row:
-    """Return an estimate for reading, with its drawing from -1 (or 0) to 1; or why there is none."""
+    """Return an estimate for reading, with its drawing; or why there is none."""
     there = not math.isnan(found.value)
     return {
         "value": numbers.number(found.value),

@@ -20,6 +20,8 @@ from metier.queue.forms import form_from
 
 router = APIRouter(route_class=PageRoute, dependencies=[may("adjudicate")])
 SHOWN = 50
+NEARLY = 0.9994
+"""Posterior above which three digits would claim certainty."""
 HOW = {
     "dawid_skene": "Dawid and Skene's model weighs each person by how they err, as their answers "
     "together show it. The posterior is how likely the answer is, given the model.",
@@ -79,7 +81,9 @@ def automatic_view(site: Site, who: Person, queue: Queue, found: Proposals) -> R
                 "item": one.item_id,
                 "text": _text(get_item(ws, one.item_id).shown),
                 "answer": value_words(form, one.answer, 80),
-                "share": numbers.number(one.share),
+                "share": "> 0.999"
+                if one.share > NEARLY and found.method == "dawid_skene"
+                else numbers.number(one.share),
             }
             for one in first
         ],

@@ -20,9 +20,20 @@ function take(link) {
   document.getElementById("reason").focus();
 }
 
+const choices = () => [...form().querySelectorAll("fieldset[data-field]")];
+
+function point(field) {
+  for (const one of form().querySelectorAll(".current")) one.classList.remove("current");
+  if (field) field.classList.add("current");
+}
+
 function choose(digit) {
-  const option = form().querySelectorAll("fieldset[data-field] input[type=radio], fieldset[data-field] input[type=checkbox]")[digit - 1];
-  if (option) option.click();
+  const field = form().querySelector(".current");
+  const option = field && field.querySelectorAll("input[type=radio], input[type=checkbox]")[digit - 1];
+  if (!option) return;
+  option.click();
+  const all = choices();
+  if (option.type === "radio") point(all[Math.min(all.indexOf(field) + 1, all.length - 1)]);
 }
 
 document.addEventListener("click", (event) => {
@@ -50,3 +61,10 @@ document.addEventListener("keydown", (event) => {
   else if (key === "n" && document.getElementById("later")) { event.preventDefault(); document.getElementById("later").click(); }
   else if (key === "Enter" && !target.closest("a, button, summary")) { event.preventDefault(); form().requestSubmit(); }
 });
+
+document.addEventListener("focusin", (event) => {
+  const field = form() && event.target.closest("#decide fieldset[data-field]");
+  if (field) point(field);
+});
+
+if (form()) point(choices()[0]);
