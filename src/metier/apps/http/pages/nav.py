@@ -18,6 +18,8 @@ class Link:
     path: str
     name: str
     needs: Permission = "look"
+    also: str = ""
+    """Another path whose pages belong to it."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -51,7 +53,7 @@ NAV = (
     Group(
         "Annotate",
         (
-            Link("/queues", "Queues", "annotate"),
+            Link("/queues", "Queues", "annotate", also="/annotate"),
             Link("/guidelines", "Guidelines", "annotate"),
             Link("/agreement", "Agreement"),
             Link("/adjudicate", "Adjudicate", "adjudicate"),
@@ -104,5 +106,11 @@ def _open_to(person: Person, group: Group) -> list[Link]:
 
 def _nearest(path: str, links: list[Link]) -> Link | None:
     """The link whose path is the longest that ``path`` is at or below."""
-    fitting = [one for one in links if path == one.path or path.startswith(f"{one.path}/")]
+    fitting = [
+        one
+        for one in links
+        if path == one.path
+        or path.startswith(f"{one.path}/")
+        or (one.also and path.startswith(f"{one.also}/"))
+    ]
     return max(fitting, key=lambda one: len(one.path), default=None)

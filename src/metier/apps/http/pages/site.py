@@ -5,6 +5,7 @@ from __future__ import annotations
 from fastapi import APIRouter, Depends, Request
 
 from metier.apps.http.pages import (
+    agree,
     compare,
     data,
     interactions,
@@ -22,7 +23,20 @@ from metier.apps.http.pages.frame import Site
 from metier.journey.session import Session
 from metier.serve.gateway import Gateway
 
-PAGES = (overview, runs, compare, talk, react, interactions, lineage, data, people, work, panel)
+PAGES = (
+    overview,
+    runs,
+    compare,
+    talk,
+    react,
+    interactions,
+    lineage,
+    data,
+    people,
+    work,
+    panel,
+    agree,
+)
 
 
 def make_pages(session: Session, gateway: Gateway | None = None) -> APIRouter:
