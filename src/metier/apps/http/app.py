@@ -15,7 +15,7 @@ from starlette.concurrency import run_in_threadpool
 from starlette.staticfiles import StaticFiles
 
 from metier import __version__
-from metier.apps.http import health, openai
+from metier.apps.http import annotation, health, openai
 from metier.apps.http.access import AccessLog
 from metier.apps.http.auth import Guard
 from metier.apps.http.errors import add_handlers
@@ -53,6 +53,7 @@ def make_app(
     app.include_router(health.router)
     if only != "web":
         app.include_router(openai.router)
+        app.include_router(annotation.router)
     if only != "api":
         add_pages(app, served)
     add_layers(app, served)
@@ -80,6 +81,7 @@ def api_schema() -> dict[str, Any]:
     app = _bare_app(None)
     app.include_router(health.router)
     app.include_router(openai.router)
+    app.include_router(annotation.router)
     return app.openapi()
 
 

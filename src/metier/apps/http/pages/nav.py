@@ -48,6 +48,7 @@ NAV = (
             Link("/compare", "Compare"),
             Link("/try", "Try it"),
             Link("/interactions", "Replies"),
+            Link("/api", "API"),
         ),
     ),
     Group(
@@ -59,7 +60,10 @@ NAV = (
             Link("/adjudicate", "Adjudicate", "adjudicate"),
         ),
     ),
-    Group("Review", (Link("/review", "Panels", "review"),)),
+    Group(
+        "Review",
+        (Link("/review", "Panels", "review"), Link("/preferences", "Preferences", "build")),
+    ),
     Group("People", (Link("/people", "People", "manage"), Link("/audit", "Audit", "audit"))),
 )
 

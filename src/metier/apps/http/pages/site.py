@@ -13,7 +13,9 @@ from metier.apps.http.pages import (
     overview,
     panel,
     people,
+    prefer,
     react,
+    reference,
     runs,
     talk,
     work,
@@ -36,6 +38,8 @@ PAGES = (
     work,
     panel,
     agree,
+    prefer,
+    reference,
 )
 
 

@@ -1,0 +1,174 @@
+"""Bodies and answers under /v1/annotation."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from datetime import datetime
+from typing import Annotated, Any, Literal
+
+from fastapi import Path
+from pydantic import BaseModel, Field
+
+from metier.apps.http.openai.shapes import Body
+from metier.core.types import Json
+from metier.queue import Assignment, Counts, Flag, Queue
+from metier.queue.forms import Form, FormField
+
+LONGEST_SECONDS = 7 * 86_400
+QueueName = Annotated[
+    str,
+    Path(
+        max_length=100,
+        pattern=r"^[A-Za-z0-9][A-Za-z0-9 ._-]*$",
+        description="The queue's name.",
+    ),
+]
+
+
+class CountsOut(BaseModel):
+    """How far a queue is."""
+
+    items: int
+    wanted: int = Field(description="Answers that are wanted in all.")
+    answers: int
+    leased: int = Field(description="Items on somebody's screen.")
+    complete: int = Field(description="Items with all their answers.")
+    settled: int = Field(description="Items with one answer that holds.")
+    skipped: int
+
+
+class QueueOut(BaseModel):
+    """A queue."""
+
+    name: str
+    title: str
+    kind: str = Field(description="label or review.")
+    state: str = Field(description="draft, open, paused or closed.")
+    wanted: int = Field(description="Answers of as many people per item.")
+    blind: bool = Field(description="Nobody sees another's answer before giving their own.")
+    counts: CountsOut
+
+    @classmethod
+    def of(cls, queue: Queue, counts: Counts) -> QueueOut:
+        """A queue as the API shows it."""
+        shown = {name: getattr(counts, name) for name in CountsOut.model_fields}
+        return cls(
+            name=queue.name,
+            title=queue.title or queue.name,
+            kind=queue.kind,
+            state=queue.state,
+            wanted=queue.wanted,
+            blind=queue.blind,
+            counts=CountsOut(**shown),
+        )
+
+
+class FieldOut(BaseModel):
+    """One question. The answer's value is an object by these names; of one question named
+    ``answer`` it is that question's value itself."""
+
+    name: str
+    kind: str = Field(description="label, labels, spans, text, number, json, rating or comparison.")
+    title: str
+    about: str
+    options: list[str]
+    required: bool
+    low: int
+    high: int
+
+    @classmethod
+    def of(cls, one: FormField) -> FieldOut:
+        """A question as the API shows it."""
+        return cls(
+            name=one.name,
+            kind=one.kind,
+            title=one.title,
+            about=one.about,
+            options=list(one.options),
+            required=one.required,
+            low=one.low,
+            high=one.high,
+        )
+
+
+class ShownOut(BaseModel):
+    """What is on the screen. Whose a reply is, is never told."""
+
+    turns: list[dict[str, Any]]
+    replies: list[dict[str, Any]]
+    source: list[dict[str, Any]]
+    suggestion: Json = Field(description="A model's answer, in queues that show one; else null.")
+
+    @classmethod
+    def of(cls, shown: Mapping[str, Json], *, suggests: bool) -> ShownOut:
+        """What a person may see of an item."""
+        return cls(
+            turns=list(shown.get("turns") or []),
+            replies=list(shown.get("replies") or []),
+            source=list(shown.get("source") or []),
+            suggestion=shown.get("suggestion") if suggests else None,
+        )
+
+
+class ItemOut(BaseModel):
+    """An item that this key has, with what it gave so far."""
+
+    id: str = Field(description="The key's place at the item; answers go there.")
+    queue: str
+    state: str = Field(description="leased, done or skipped.")
+    lease_until: datetime | None
+    shown: ShownOut
+    form: list[FieldOut]
+    draft: Json = None
+    value: Json = None
+    comment: str = ""
+    flags: list[str] = []
+    seconds: float | None = None
+    answered_at: datetime | None = None
+    guideline_number: int | None = None
+
+    @classmethod
+    def of(cls, one: Assignment, shown: ShownOut, form: Form) -> ItemOut:
+        """An assignment as the API shows it."""
+        return cls(
+            id=one.id,
+            queue=one.queue,
+            state=one.state,
+            lease_until=one.lease_until,
+            shown=shown,
+            form=[FieldOut.of(field) for field in form.fields],
+            draft=one.draft,
+            value=one.answer,
+            comment=one.comment,
+            flags=list(one.flags),
+            seconds=one.seconds,
+            answered_at=one.answered_at,
+            guideline_number=one.guideline_number,
+        )
+
+
+class DraftBody(Body):
+    """What was entered so far; it renews the lease."""
+
+    draft: Json = Field(description="In the form's shape, as far as it is filled in.")
+
+
+class AnswerBody(Body):
+    """What is said of an item."""
+
+    value: Json = Field(None, description="In the form's shape; null with cannot_tell.")
+    seconds: float | None = Field(None, ge=0, le=LONGEST_SECONDS, description="Time it took.")
+    comment: Annotated[str, Field(max_length=10_000)] = ""
+    flags: list[Flag] = Field(default_factory=list, max_length=4)
+    guideline_number: int | None = Field(None, ge=1, le=1_000_000)
+
+
+class SkipBody(Body):
+    """Why an item is passed on to others."""
+
+    reason: Annotated[
+        str, Field(min_length=1, max_length=1000, pattern=r"\S", description="In words.")
+    ]
+
+
+ExportFormat = Literal["argilla", "label_studio", "csv"]
