@@ -28,7 +28,18 @@ from metier.feedback.answers import reply_is_wrong
 from metier.feedback.correct import blank_case, save_case
 from metier.feedback.labels import current_labels
 from metier.journey.session import Session
-from metier.queue import Assignment, Item, Queue, get_queue, iter_answers, settle
+from metier.queue import (
+    Assignment,
+    Counts,
+    GoldScore,
+    Item,
+    Queue,
+    get_queue,
+    gold_scores,
+    iter_answers,
+    queue_counts,
+    settle,
+)
 from metier.queue.forms import check_answer, form_from
 
 STEP = "annotate"
@@ -53,6 +64,16 @@ class Frozen:
     untold: int
     cases: int = 0
     dry_run: bool = False
+
+
+@dataclass(frozen=True)
+class QueueStatus:
+    """A queue, how far it is, how people do on gold items, and what freezing it would make."""
+
+    queue: Queue
+    counts: Counts
+    gold: tuple[GoldScore, ...]
+    freeze: Frozen
 
 
 @dataclass
@@ -93,6 +114,14 @@ def freeze_queue(
     version_id = _make_version(session, queue, made, actor)
     cases = _make_cases(session, found, made)
     return replace(result, version_id=version_id, cases=cases)
+
+
+def status_of(session: Session, name: str, actor: str) -> QueueStatus:
+    """Say how far a labelling queue is. Raises as ``freeze_queue`` does."""
+    ws = session.workspace
+    frozen = freeze_queue(session, name, actor, dry_run=True)
+    scores = tuple(gold_scores(ws, name))
+    return QueueStatus(get_queue(ws, name), queue_counts(ws, name), scores, frozen)
 
 
 def _sort(session: Session, queue: Queue) -> _Sorted:

@@ -41,6 +41,7 @@ VERBS: dict[str, str] = {
     "report": "Write the report: one self-contained HTML page.",
     "export": "Write a tuned model for vLLM, transformers, llama.cpp or Ollama.",
     "parity": "Is what is exported or served the model that was tuned?",
+    "review": "Blind panels: plan, make, results, harms.",
     "release": "Gate, promote, roll back, export and verify model versions.",
     "serve": "Serve the API and the pages.",
     "preferences": "What panels said, as pairs (DPO) and wanted replies (KTO).",

@@ -73,7 +73,7 @@ const fieldsets = () => (form() ? [...form().querySelectorAll("fieldset[data-fie
 
 function point(field) {
   for (const one of form().querySelectorAll(".current")) one.classList.remove("current");
-  if (field && fieldsets().length > 1) field.classList.add("current");
+  if (field) field.classList.add("current");
   form().dataset.at = field ? fieldsets().indexOf(field) : 0;
 }
 const pointed = () => fieldsets()[Number(form().dataset.at || 0)];

@@ -9,7 +9,7 @@ const spans = (() => {
   const input = () => field.querySelector("[data-spans]");
   const count = (text) => [...text].length;
   const label = (value) => field.querySelector(`[data-mark="${CSS.escape(value)}"]`);
-  const named = (value) => { const one = label(value); return one ? one.querySelector(".said").textContent : value; };
+  const named = (value) => { const one = label(value); return one ? one.querySelector(".named").textContent : value; };
   const tint = (value) => { const one = label(value); return one ? one.dataset.tint : "0"; };
   const cut = (start, end) => chars.slice(start, end).join("");
 
@@ -77,7 +77,7 @@ const spans = (() => {
     const rows = found.map((one, place) => {
       const row = document.createElement("li"), away = document.createElement("button"), said = document.createElement("span");
       said.textContent = `${named(one.label)}: ${cut(one.start, one.end)}`;
-      said.className = "said";
+      said.className = "named";
       away.type = "button";
       away.className = "small";
       away.textContent = "Remove";

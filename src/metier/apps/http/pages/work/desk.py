@@ -16,6 +16,7 @@ from urllib.parse import quote
 from fastapi import APIRouter, Form, Request, Response
 from fastapi.concurrency import run_in_threadpool
 from starlette.datastructures import FormData
+from starlette.requests import ClientDisconnect
 
 from metier.annotate.guidelines import get_guideline
 from metier.annotate.make import marked_text
@@ -100,7 +101,10 @@ async def save(request: Request, site: Here, who: Who, queue: str, key: str) -> 
 @router.post("/annotate/{queue}/{key}/draft")
 async def draft(request: Request, site: Here, who: Who, queue: str, key: str) -> Response:
     """Keep what was entered so far."""
-    kept = read_draft(await request.form())
+    try:
+        kept = read_draft(await request.form())
+    except ClientDisconnect:  # the page was closed while it sent
+        return Response(status_code=204)
     await run_in_threadpool(work_desk.draft_work, site.session, queue, key, who.id, kept)
     return Response(status_code=204)
 
