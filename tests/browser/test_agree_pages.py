@@ -88,7 +88,8 @@ def test_agreement_says_the_number_and_what_it_means(page, desk_):
     assert "delivery and damage" in seen and "Fleiss&#39; kappa" in seen
     for words in ("Per label", "Per pair of people", "What is taken for what", "Over time"):
         assert words in seen
-    assert "/agreement/round-1" in page.get("/agreement").text
+    listed = page.get("/agreement").text
+    assert "/agreement/round-1" in listed and "0 of 48" in listed and "built-in" not in listed
 
 
 def test_people_are_letters_except_to_owners(desk_, monkeypatch):

@@ -88,7 +88,7 @@ def queue_rows(site: Site, who: Person) -> list[Row]:
                 "wanted": counts.wanted,
                 "people": len(counts.people),
                 "settled": counts.settled,
-                "items": counts.items,
+                "all": counts.items,
                 "open": may_see_answers(ws, one.name, who.id),
                 "decides": one.kind == "label" and who.may("adjudicate"),
             }
@@ -204,6 +204,7 @@ def confusion_row(found: Confusion | None) -> Row | None:
         key=lambda i: (order.get(found.labels[i], len(order)), -met[i]),
     )[:MOST_LABELS]
     chosen.sort()
+    most = max((found.counts[i][j] / met[i] for i in chosen for j in chosen if i != j), default=0.0)
     rows = [
         {
             "label": found.labels[i],
@@ -211,7 +212,7 @@ def confusion_row(found: Confusion | None) -> Row | None:
                 {
                     "count": found.counts[i][j],
                     "share": found.counts[i][j] / met[i],
-                    "heat": min(HEATS - 1, math.ceil(found.counts[i][j] / met[i] * (HEATS - 1))),
+                    "heat": heat(found.counts[i][j] / met[i], 1.0 if i == j else most),
                     "same": i == j,
                 }
                 for j in chosen
@@ -225,6 +226,11 @@ def confusion_row(found: Confusion | None) -> Row | None:
         "worst": worst,
         "left_out": sum(met[i] > 0 for i in size) - len(chosen),
     }
+
+
+def heat(share: float, most: float) -> int:
+    """Return how dark a cell is, 0 (nothing) to ``HEATS`` - 1 (the most)."""
+    return min(HEATS - 1, math.ceil(share / most * (HEATS - 1))) if most else 0
 
 
 def _worst_first(found: Estimate) -> tuple[bool, float]:
