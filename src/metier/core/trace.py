@@ -26,6 +26,7 @@ from metier.core.store.tables import (
     ProbeRow,
     QuarantineRow,
     QueueItemRow,
+    QueueRow,
     ReleaseRow,
     RunRow,
     SourceRow,
@@ -49,6 +50,7 @@ _IDS: dict[str, list[InstrumentedAttribute[Any]]] = {
     "interaction": [InteractionRow.id],
     "feedback": [FeedbackRow.id],
     "item": [QueueItemRow.id],
+    "queue": [QueueRow.name],
     "cycle": [CycleRow.id],
     "probe": [ProbeRow.id],
 }
@@ -219,6 +221,11 @@ class Trace:
 
     def _item_up(self, item_id: str) -> Iterator[Step]:
         row = self._session.get_one(QueueItemRow, item_id)
+        if row.subject_kind in ("reply", "pair"):  # of a panel: "c1:ex_…", see metier.review.panel
+            example = row.subject_id.partition(":")[2].partition("~")[0].partition("#")[0]
+            yield Ref("example", example), "asks about"
+            yield Ref("queue", row.queue), "part of"
+            return
         gone = self._session.get(InteractionRow, row.subject_id) is None
         if row.subject_kind != "interaction" or not gone:
             yield Ref(row.subject_kind, row.subject_id), "asks about"

@@ -8,6 +8,7 @@ from sqlalchemy.orm import Session
 from metier.core.refs import Ref
 from metier.core.store.tables import (
     AliasRow,
+    AssignmentRow,
     CaseRow,
     CycleRow,
     EvaluationRow,
@@ -17,6 +18,7 @@ from metier.core.store.tables import (
     ProbeRow,
     QuarantineRow,
     QueueItemRow,
+    QueueRow,
     ReleaseRow,
     RunRow,
     SourceRow,
@@ -45,6 +47,7 @@ class Labels:
             "interaction": self._interaction,
             "feedback": self._feedback,
             "item": self._item,
+            "queue": self._queue,
             "cycle": self._cycle,
             "probe": self._probe,
         }.get(ref.kind)
@@ -116,6 +119,14 @@ class Labels:
     def _item(self, ref_id: str) -> str:
         row = self._session.get_one(QueueItemRow, ref_id)
         return f"{row.queue}, {row.state}"
+
+    def _queue(self, ref_id: str) -> str:
+        row = self._session.get(QueueRow, ref_id)
+        if row is None:
+            return ""
+        given = (AssignmentRow.queue == ref_id, AssignmentRow.state == "done")
+        answers = self._session.scalar(select(func.count()).where(*given)) or 0
+        return f"{row.kind}, {row.state}, {answers:,} answers"
 
     def _cycle(self, ref_id: str) -> str:
         row = self._session.get_one(CycleRow, ref_id)

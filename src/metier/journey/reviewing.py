@@ -22,7 +22,7 @@ from metier.core.types import Example, Image, Json, Message
 from metier.journey.report import numbers
 from metier.journey.session import Session, make_bench
 from metier.journey.verbs import newest_per_rung
-from metier.queue.queues import list_queues
+from metier.queue.queues import get_queue, list_queues
 from metier.queue.types import Queue
 from metier.registry import aliases
 from metier.review.order import shuffled
@@ -35,6 +35,7 @@ from metier.review.panel import (
     Preview,
     check_panel,
     make_panel,
+    panel_of,
     preview_panel,
 )
 from metier.review.plan import Ask, Plan, Variances, plan_panel
@@ -48,6 +49,7 @@ SPLIT = "test"
 BASELINE = "baseline"
 ROLES = ("challenger", CHAMPION, BASELINE)
 PASSAGE_CHARS = 4000
+JOIN = "/join?code="
 NO_REPLY = "(no reply)"
 ENOUGH = 100
 """Ratings from which a panel's own variances are planned with."""
@@ -104,6 +106,24 @@ def make_project_panel(session: Session, ask: PanelAsk, actor: str) -> Queue:
     chosen = {"split": SPLIT, "asked": ask.items, "seed": panel.seed}
     new = NewPanel(ask.name, panel, ask.title, ask.people, chosen)
     return make_panel(session.workspace, new, version, cases, actor)
+
+
+def invite_guest(session: Session, name: str, actor: str, days: float) -> str:
+    """Make a link for one person from outside; return its path, which cannot be had again.
+
+    Raises InputError for a panel that was not made for guests.
+    """
+    from metier.people.invitations import NewInvitation, invite
+
+    queue = get_queue(session.workspace, name)
+    if not panel_of(queue).guests:
+        raise InputError(
+            "a panel made for people from outside",
+            got=f"{name!r}, which was not: its items were not checked for them",
+            remedy="make one with `metier review make NAME --guests`",
+        )
+    new = NewInvitation("guest", queue=name, days=days)
+    return f"{JOIN}{invite(session.workspace, new, actor)[1]}"
 
 
 def list_panels(session: Session) -> list[Queue]:

@@ -230,9 +230,13 @@ def _dimensions(answers: Answers, resampling: Resampling) -> Iterable[DimensionR
 
 def _against(panel: Panel, report: SeverityReport) -> Iterable[CandidateDifference]:
     """Differences to the references, turned so that the reference is second."""
-    references = _references(panel)
-    for reference in references:
+    references, seen = _references(panel), set[frozenset[str]]()
+    for reference in reversed(references):
         for one in report.differences:
+            pair = frozenset((one.first, one.second))
+            if pair in seen or reference not in pair:
+                continue
+            seen.add(pair)
             if one.second == reference:
                 yield one
             elif one.first == reference:

@@ -9,6 +9,7 @@ from fastapi import APIRouter, Form, Query, Request, Response
 from metier.apps.http.pages.allowed import NotAllowed, Who, may
 from metier.apps.http.pages.frame import Here, PageRoute, Row, Site, go, show
 from metier.apps.http.pages.panel.posted import turns_shown
+from metier.core import ledger
 from metier.core.errors import InputError, NotFound, UserError
 from metier.journey.reviewing import (
     ROLES,
@@ -118,7 +119,8 @@ def candidate_choices(site: Site) -> list[Row]:
     """What can be rated: aliases first, then the rungs of the latest version."""
     session = site.session
     try:
-        rungs = [one.rung for one in newest_per_rung(session, "latest")]
+        version = ledger.get_version(session.workspace)
+        rungs = [one.rung for one in newest_per_rung(session, version.id)]
     except UserError:  # no version yet
         return []
     named = aliases(session.workspace)

@@ -174,9 +174,9 @@ def harm_rows(site: Site, found: PanelResults) -> list[Row]:
     names = {one.evaluation: one.name for one in found.panel.candidates}
     rows = []
     for harm in sorted(found.harms, key=lambda one: (one.resolved_at is not None, one.id)):
-        item = items.get(harm.item_id)
-        shown = (item.shown or {}) if item else {}
-        keys = read_subject(item.subject_id)[0] if item else ()
+        about = items.get(harm.item_id)
+        shown = (about.shown or {}) if about else {}
+        keys = read_subject(about.subject_id)[0] if about else ()
         evaluations = [found.panel.candidate(key).evaluation for key in keys]
         place = evaluations.index(harm.candidate) if harm.candidate in evaluations else 0
         replies = shown.get("replies") or [{"text": shown.get("suggestion") or ""}]
