@@ -39,6 +39,7 @@ HERE = Path(__file__).resolve().parent
 RESULTS = HERE / "RESULTS.md"
 QUEUE = "bench"
 LABELS = [f"reason_{n}" for n in range(20)]
+WORDS = ["my", "card", "is", "late", "and", "nobody", "says", "when", "it", "will", "come", "now"]
 WANTED, PEOPLE, SEED = 3, 20, 7
 PROJECT = f"""[project]
 name = "bench"
@@ -66,12 +67,14 @@ class Times:
     of: dict[str, list[float]] = field(default_factory=lambda: {name: [] for name in BARS_MS})
 
     def measure(self, name: str, do: Callable[[], Any]) -> Any:
+        """Time one request."""
         began = time.perf_counter()
         found = do()
         self.of[name].append((time.perf_counter() - began) * 1000)
         return found
 
     def add(self, other: Times) -> None:
+        """Take over what another measured."""
         for name, values in other.of.items():
             self.of[name] += values
 
@@ -79,11 +82,14 @@ class Times:
 class Desk(Protocol):
     """One person at one app."""
 
-    def next_item(self) -> str: ...
+    def next_item(self) -> str:
+        """Open the next item; return the key of the place at it."""
 
-    def submit(self, key: str) -> None: ...
+    def submit(self, key: str) -> None:
+        """Hand an answer in."""
 
-    def queue_page(self) -> None: ...
+    def queue_page(self) -> None:
+        """Look at how far the queue is."""
 
 
 class Browser:
@@ -98,17 +104,20 @@ class Browser:
         self._headers["X-CSRF-Token"] = found[1]
 
     def next_item(self) -> str:
+        """Open the desk."""
         page = self._ask("GET", f"/annotate/{QUEUE}", {"HX-Request": "true"})
         found = re.search(rf"/annotate/{QUEUE}/(asg_[0-9a-f]+)", page)
         assert found is not None, page[:500]
         return found[1]
 
     def submit(self, key: str) -> None:
+        """Post the form; the answer sends on to the next item, which is asked for apart."""
         form = urlencode({"v:answer": random.choice(LABELS), "seconds": "2.5"})
         kind = {"Content-Type": "application/x-www-form-urlencoded"}
         self._ask("POST", f"/annotate/{QUEUE}/{key}", kind, form)
 
     def queue_page(self) -> None:
+        """Open the queue's page."""
         self._ask("GET", f"/queues/{QUEUE}")
 
     def _ask(
@@ -143,9 +152,7 @@ def fill(ws: Any, size: Size) -> list[str]:
 
 
 def shown(n: int) -> dict[str, Any]:
-    words = random.Random(n).choices(
-        "my card is late and nobody says when it will come".split(), k=90
-    )
+    words = random.Random(n).choices(WORDS, k=90)
     return {"turns": [{"role": "user", "text": " ".join(words)}]}
 
 

@@ -143,10 +143,9 @@ def recent(
     with ws.db.reading() as session:
         find_queue(session, queue)
         rows = _last(session, queue, person, limit)
-        items = [session.get_one(QueueItemRow, row.item_id) for row in rows]
-        return [
-            (item_of(item, now), assignment_of(row)) for item, row in zip(items, rows, strict=True)
-        ]
+        of_them = QueueItemRow.id.in_([row.item_id for row in rows])
+        items = {one.id: one for one in session.scalars(select(QueueItemRow).where(of_them))}
+        return [(item_of(items[row.item_id], now), assignment_of(row)) for row in rows]
 
 
 def iter_answers(

@@ -68,9 +68,8 @@ def lease_new(
         counts=item.role in COUNTING,
     )
     session.add(row)
-    item.taken += 1
+    _count_in(item)
     session.flush()
-    mark(session, item)
     return row
 
 
@@ -90,10 +89,15 @@ def lease_again(
             )
         row.place = free_place(session, item)
         row.state = "leased"
-        item.taken += 1
+        _count_in(item)
     row.lease_until = now + timedelta(seconds=queue.lease_s)
     session.flush()
-    mark(session, item)
+
+
+def _count_in(item: QueueItemRow) -> None:
+    item.taken += 1
+    if item.taken >= item.wanted:
+        item.state = "leased"
 
 
 def give_back(
