@@ -18,6 +18,7 @@ from typing import Any
 from fastapi.routing import APIRoute
 
 from browser.desk_site import FakeGateway, make_session, message, rows
+from http_desk import IdleGateway
 from metier.annotate.guidelines import GuidelineExample, write_guideline
 from metier.apps.http.app import make_app
 from metier.core import ledger
@@ -53,6 +54,13 @@ STAFF: dict[str, Role] = {
     "mara": "owner", "eva": "engineer", "rita": "reviewer", "ann": "annotator", "ben": "annotator",
     "audi": "auditor", "vi": "viewer",
 }  # fmt: skip
+
+
+class WholeGateway(IdleGateway, FakeGateway):
+    """Answers at once, and needs no model."""
+
+    def ready(self) -> bool:
+        return True
 
 
 @dataclass
@@ -130,8 +138,13 @@ PATHS: dict[str, list[str]] = {
     "/adjudicate/{queue}": ["/adjudicate/round-1"],
     "/adjudicate/{queue}/automatic": ["/adjudicate/round-1/automatic"],
     "/review": ["/review"],
-    "/review/{panel}": ["/review/spring"],
+    "/review/{panel}": ["/review/spring", "/review/duel"],
     "/review/{panel}/results": ["/review/spring/results"],
+    "/preferences": ["/preferences", "/preferences?kind=kto"],
+    "/preferences/{version}": ["/preferences/{version}"],
+    "/preferences/{version}/forecast": ["/preferences/{version}/forecast"],
+    "/adjudicate": ["/adjudicate"],
+    "/api": ["/api"],
     "/people": ["/people"],
     "/account": ["/account"],
     "/audit": ["/audit"],
@@ -140,7 +153,7 @@ PATHS: dict[str, list[str]] = {
 NO_PAGES = {
     "/health", "/ready", "/runs/{key}/events", "/annotate/{queue}/{key}/image/{digest}", "/alive",
     "/audit/entries.{kind}", "/oidc/login", "/oidc/callback", "/start", "/login", "/join",
-    "/review/{panel}/{assignment}/image/{number}", "/openapi.json",
+    "/review/{panel}/{assignment}/image/{number}", "/openapi.json", "/api/openapi.json",
 }  # fmt: skip
 """Streams, images and downloads; the pages of the way in, which have tests of their own."""
 
@@ -182,7 +195,7 @@ def whole(folder: Path, words: str = "", *, accounts: bool = True) -> Iterator[W
         ids = {"owner": owner.id, **data_asides(session, say), **served_words(session, say)}
         ids |= labelled_queues(session, people, say)
         ids |= panels(session, people, owner, say)
-        app = make_app(session, gateway=FakeGateway(ws))  # type: ignore[arg-type]
+        app = make_app(session, gateway=WholeGateway(ws))  # type: ignore[arg-type]
         yield Whole(session, app, people, ids)
     finally:
         ws.close()
@@ -308,6 +321,8 @@ def panels(
     ask = PanelAsk("spring", ("challenger", "champion"), items=3, title=say("Spring"),
                    dimensions=("accuracy", "relevance"))  # fmt: skip
     make_project_panel(session, ask, owner.id)
+    duel = PanelAsk("duel", ("challenger", "champion"), "compare", 3, title=say("Duel"))
+    make_project_panel(session, duel, owner.id)
     panel = panel_of(get_queue(ws, "spring"))
     rater = people.get("rita", owner)
     given = None

@@ -1,0 +1,109 @@
+"""axe-core on every page: no serious or critical issue, light and dark, wide and on a phone.
+
+axe-core (Deque, MPL 2.0) comes with the package axe-playwright-python, for tests alone. The pages'
+policy forbids scripts that are not theirs, so the browser is told to let this one by.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from importlib.resources import files
+from typing import Any
+
+import pytest
+
+from http_desk import listening
+from people_site import PASSWORD, email_of
+from whole_site import Whole, whole
+
+AXE = files("axe_playwright_python") / "axe.min.js"
+RULES = """async () => {
+  const found = await axe.run(document, {resultTypes: ["violations"], runOnly: {type: "tag",
+    values: ["wcag2a", "wcag2aa", "wcag21a", "wcag21aa", "wcag22aa", "best-practice"]}});
+  return found.violations.map((one) => ({id: one.id, impact: one.impact, help: one.help,
+    at: one.nodes.slice(0, 3).map((node) => node.target.join(" ") + ": " +
+      (node.any[0]?.message || node.failureSummary || "").slice(0, 160))}));
+}"""
+SERIOUS = ("serious", "critical")
+VIEWS = [(width, scheme) for width in (1280, 390) for scheme in ("light", "dark")]
+OPEN = ("/login", "/join?code=nothing")
+
+
+@pytest.fixture(scope="module")
+def site(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Whole]:
+    with whole(tmp_path_factory.mktemp("axe") / "project") as made:
+        yield made
+
+
+@pytest.fixture(scope="module")
+def url(site: Whole) -> Iterator[str]:
+    with listening(site.app) as address:
+        yield address
+
+
+def looking(browser: Any, url: str, width: int, scheme: str, name: str = "mara") -> Any:
+    """A browser in which somebody has logged in."""
+    context = browser.new_context(
+        viewport={"width": width, "height": 900}, color_scheme=scheme, bypass_csp=True
+    )
+    context.set_default_timeout(30_000)
+    page = context.new_page()
+    page.goto(f"{url}/login")
+    page.get_by_label("E-mail").fill(email_of(name))
+    page.get_by_label("Password").fill(PASSWORD)
+    page.keyboard.press("Enter")
+    page.wait_for_url(lambda now: "/login" not in now)
+    return page
+
+
+def issues(page: Any) -> list[str]:
+    """The serious and critical issues of what is on the screen."""
+    page.evaluate(AXE.read_text(encoding="utf-8"))
+    found = [one for one in page.evaluate(RULES) if one["impact"] in SERIOUS]
+    return [f"{one['impact']} {one['id']}: {one['help']}: {'; '.join(one['at'])}" for one in found]
+
+
+@pytest.mark.parametrize(("width", "scheme"), VIEWS)
+def test_no_page_has_a_serious_issue(
+    browser: Any, site: Whole, url: str, width: int, scheme: str
+) -> None:
+    page = looking(browser, url, width, scheme)
+    wrong: dict[str, list[str]] = {}
+    for path in whole_pages(site):
+        page.goto(url + path)
+        if found := issues(page):
+            wrong[path] = found
+        wide = page.evaluate("document.documentElement.scrollWidth")
+        if wide > width:
+            wrong.setdefault(path, []).append(f"it is {wide} pixels wide")
+    page.context.close()
+    assert wrong == {}
+
+
+@pytest.mark.parametrize("scheme", ["light", "dark"])
+def test_neither_have_the_pages_of_the_way_in(
+    browser: Any, site: Whole, url: str, scheme: str
+) -> None:
+    context = browser.new_context(color_scheme=scheme, bypass_csp=True)
+    page = context.new_page()
+    for path in OPEN:
+        page.goto(url + path)
+        assert issues(page) == [], path
+    context.close()
+
+
+@pytest.mark.parametrize("name", ["ann", "rita"])
+def test_neither_have_the_pages_of_who_annotates_and_rates(
+    browser: Any, site: Whole, url: str, name: str
+) -> None:
+    page = looking(browser, url, 390, "light", name)
+    for path in ("/queues", "/annotate/round-2", "/review", "/review/spring", "/account"):
+        page.goto(url + path)
+        assert issues(page) == [], (name, path)
+    page.context.close()
+
+
+def whole_pages(site: Whole) -> list[str]:
+    """The paths of the tour that are pages, not parts that another page fetches."""
+    parts = ("/peek", "/guideline", "/jobs")
+    return [one for one in site.paths() if not one.endswith(parts)]
