@@ -158,7 +158,7 @@ def session(idp: Idp, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterat
 
 
 def come_back(browser: Browser, idp: Idp, **changes: str) -> Any:
-    gone = browser.get("/oidc/login?next=/label")
+    gone = browser.get("/oidc/login?next=/queues")
     assert gone.status_code == 303
     return browser.get("/oidc/callback", params=idp.authorize(gone.headers["location"]) | changes)
 
@@ -167,8 +167,8 @@ def test_somebody_of_an_allowed_domain_joins_and_is_known_again(idp: Idp, sessio
     browser = Browser(session)
     assert "Log in with Fernhill" in browser.get("/login").text
     back = come_back(browser, idp)
-    assert (back.status_code, back.headers["location"]) == (303, "/label")
-    assert browser.get("/label").status_code == 200
+    assert (back.status_code, back.headers["location"]) == (303, "/queues")
+    assert browser.get("/queues").status_code == 200
     mara = get_person(session.workspace, "mara@example.org")
     assert (mara.name, mara.role) == ("Mara Lind", "annotator")
     idp.said |= {"email": "mara.lind@example.org"}

@@ -15,6 +15,7 @@ from metier.core.errors import UserError
 from metier.core.store.tables import ApiKeyRow
 from metier.journey.session import Session
 from metier.people.keys import create_key, revoke_key
+from people_site import person
 from serve_fakes import FakeModel, champion
 
 ASKED = {"model": "champion", "messages": [{"role": "user", "content": "hi"}]}
@@ -191,8 +192,10 @@ def test_what_may_be_bound(tmp_path: Path) -> None:
         ws = session.workspace
         for host in ("127.0.0.1", "localhost", "::1", "[::1]", "127.9.9.9"):
             check_bind(ws, host, only_api=False)
-        with pytest.raises(UserError, match="--only api"):
+        with pytest.raises(UserError, match="metier people add NAME --role owner"):
             check_bind(ws, "0.0.0.0", only_api=False)
+        with pytest.raises(UserError, match="an owner's account"):
+            check_bind(ws, "127.0.0.1", only_api=False, public_url="https://desk.example.com")
         with pytest.raises(UserError, match="metier keys create"):
             check_bind(ws, "0.0.0.0", only_api=True)
         key, _ = create_key(ws, "one")
@@ -201,3 +204,17 @@ def test_what_may_be_bound(tmp_path: Path) -> None:
         revoke_key(ws, key.id)
         with pytest.raises(UserError, match="no key"):
             check_bind(ws, "192.168.0.1", only_api=True)
+        person(ws, "mara", "owner")
+        check_bind(ws, "0.0.0.0", only_api=False)
+
+
+def test_a_key_opens_what_its_scopes_say(free: tuple[Session, TestClient]) -> None:
+    session, client = free
+    _, talks = create_key(session.workspace, "talks", scopes=["chat"])
+    _, reads = create_key(session.workspace, "reads", scopes=["read"])
+    for secret, status in ((talks, 200), (reads, 403)):
+        asked = client.post("/v1/chat/completions", json=ASKED, headers=bearer(secret))
+        assert asked.status_code == status
+        assert client.get("/v1/models", headers=bearer(secret)).status_code == 200
+        said = client.post("/v1/feedback", json={}, headers=bearer(secret))
+        assert said.status_code == 403 and "a key with the scope feedback" in said.text

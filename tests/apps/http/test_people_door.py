@@ -231,7 +231,7 @@ def test_logging_out_ends_the_login_and_not_the_cookie_alone(session: Session) -
 
 
 @pytest.mark.parametrize(
-    "path", ["/people/invite", "/logout", "/label/item_1/skip", "/account/fields"]
+    "path", ["/people/invite", "/logout", "/annotate/q/item_1/pass", "/account/fields"]
 )
 def test_a_post_without_the_logins_own_token_is_refused(plain: Session, path: str) -> None:
     mara = person(plain.workspace, "mara", "owner")
@@ -272,11 +272,13 @@ def test_an_invitation_lets_one_person_in_once(session: Session) -> None:
     assert weak.status_code == 422 and "12 to 256 characters" in weak.text
     joined = browser.post("/join", page, code=secret, name="Li", password=PASSWORD,
                           email="other@example.org")  # fmt: skip
-    assert joined.headers["location"] == "/" and browser.get("/label").status_code == 200
+    assert joined.headers["location"] == "/" and browser.get("/queues").status_code == 200
     li = get_person(session.workspace, "li@example.org")
     assert (li.name, li.role) == ("Li", "annotator"), "the e-mail is the invitation's"
     assert Browser(session).get(page).status_code == 410
-    assert browser.get("/").headers["location"] == "/label", "home is the first page that is theirs"
+    assert browser.get("/").headers["location"] == "/queues", (
+        "home is the first page that is theirs"
+    )
     said = [(one.actor, one.action) for one in session.workspace.audit.entries(made.id)]
     assert said == [(mara.id, "invitation.make"), (li.id, "invitation.accept")]
     with session.workspace.db.reading() as reading:
@@ -313,7 +315,7 @@ def test_a_guest_joins_without_a_password_and_comes_back_by_a_new_link(session: 
     browser.post("/join", f"/join?code={secret}", code=secret)
     [guest] = [one for one in list_people(session.workspace) if one.role == "guest"]
     assert guest.queue == "panel" and guest.name.startswith("Guest ")
-    for path in ("/runs", "/people", "/audit", "/label"):
+    for path in ("/runs", "/people", "/audit", "/queues"):
         assert browser.get(path).status_code == 403, path
     with session.workspace.db.session() as own:
         own.execute(update(LoginRow).values(seen_at=datetime.now(UTC) - timedelta(days=2)))

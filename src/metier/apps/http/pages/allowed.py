@@ -12,6 +12,7 @@ person of this machine. Every route names a permission, but for those that ``any
 from __future__ import annotations
 
 from typing import Annotated, Any
+from urllib.parse import quote
 
 from fastapi import Depends, Request
 
@@ -19,6 +20,7 @@ from metier.core.audit import current_actor
 from metier.core.errors import UserError
 from metier.people import Login, Permission, Person
 
+PANELS = "/review"
 NEEDS = "needs"
 """Name of the mark that a route's permission leaves, for the test that walks all routes."""
 
@@ -60,19 +62,25 @@ def login_of(request: Request) -> Login | None:
 Who = Annotated[Person, Depends(person_of)]
 
 
-def may(what: Permission) -> Any:
-    """A dependency that refuses people whose role does not allow ``what``."""
+def may(*what: Permission) -> Any:
+    """A dependency that refuses people whose role allows none of ``what``."""
 
-    def check(who: Who) -> None:
-        if not who.may(what):
+    def check(request: Request, who: Who) -> None:
+        if not any(map(who.may, what)) or not is_theirs(request.url.path, who):
             raise NotAllowed(
-                f"someone who may {what}",
+                f"someone who may {' or '.join(what)}",
                 got=f"{who.name}, whose role is {who.role}",
                 remedy="ask an owner of this project for another role",
             )
 
-    setattr(check, NEEDS, what)
+    setattr(check, NEEDS, frozenset(what))
     return Depends(check)
+
+
+def is_theirs(path: str, who: Person) -> bool:
+    """Whether a page is none that a guest must not see: theirs are those of their one panel."""
+    panel = f"{PANELS}/{quote(who.queue or '')}"
+    return who.role != "guest" or path in (PANELS, panel) or path.startswith(f"{panel}/")
 
 
 def anybody() -> Any:
@@ -81,7 +89,7 @@ def anybody() -> Any:
     def check() -> None:
         return None
 
-    setattr(check, NEEDS, "anybody")
+    setattr(check, NEEDS, frozenset(("anybody",)))
     return Depends(check)
 
 
@@ -91,5 +99,5 @@ def everybody() -> Any:
     def check(who: Who) -> None:
         return None
 
-    setattr(check, NEEDS, "everybody")
+    setattr(check, NEEDS, frozenset(("everybody",)))
     return Depends(check)

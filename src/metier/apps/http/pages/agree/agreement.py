@@ -21,7 +21,7 @@ from metier.annotate.agreement import (
     answers_mark,
 )
 from metier.apps.http.pages.agree.names import called
-from metier.apps.http.pages.allowed import NotAllowed, Who, everybody
+from metier.apps.http.pages.allowed import NotAllowed, Who, may
 from metier.apps.http.pages.frame import Here, PageRoute, Row, Site, show
 from metier.core.types import Estimate
 from metier.journey.report import numbers, svg
@@ -29,7 +29,7 @@ from metier.people import Person
 from metier.queue import Queue, get_queue, list_queues, may_see_answers, queue_counts
 from metier.scoring.statistics.agreement_pairs import Confusion
 
-router = APIRouter(route_class=PageRoute, dependencies=[everybody()])
+router = APIRouter(route_class=PageRoute, dependencies=[may("look", "adjudicate")])
 MOST_LABELS = 16
 """Labels of the heat map: those that are confused most; the table would not be read otherwise."""
 HEATS = 6
