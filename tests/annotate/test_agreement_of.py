@@ -290,3 +290,30 @@ def test_proposals_need_a_closed_choice(workspace):
 def test_two_who_could_not_tell_need_a_decision(workspace):
     fill(workspace, [{"ana": None, "ben": None}, {"ana": None, "ben": "refund"}])
     assert [one.apart for one in cases_of(workspace, "round")] == [1.0, 1.0]
+
+
+def test_on_the_command_line(tmp_path, capsys):
+    import json
+
+    from metier.apps.cli import main
+
+    (tmp_path / "metier.toml").write_text(
+        '[project]\nname = "Topics"\n[objective]\ntask = "classify"\n'
+        'labels = ["refund", "damage"]\n'
+        '[[objective.target]]\nmetric = "f1_macro"\nat_least = 0.8\n'
+    )
+    with Workspace.create(tmp_path) as ws:
+        fill(ws, [AGREE, APART, AGREE])
+
+    def run(*words: str) -> str:
+        with pytest.raises(SystemExit) as left:
+            main(["annotate", *words, "--project", str(tmp_path)])
+        assert left.value.code == 0
+        return capsys.readouterr().out
+
+    told = run("agreement", "round")
+    assert "Krippendorff's alpha, nominal" in told and "ana and ben" in told
+    found = json.loads(run("agreement", "round", "--json"))
+    assert found["people"] == {"ana": 3, "ben": 3}
+    assert "2 items would be settled by agreed; 1 wait" in run("settle", "round", "--dry-run")
+    assert "2 items settled by agreed" in run("settle", "round", "--by", "agreed")

@@ -243,6 +243,12 @@ def test_labels_and_confusion_by_hand():
     assert every.most_confused() == [("x", "y", 1), ("x", "z", 1)]
 
 
+def test_how_many_items_every_two_share():
+    rows = [("i1", "b", 1), ("i1", "a", 2), ("i2", "b", 1), ("i2", "c", 1), ("i3", "b", 1)]
+    assert answers_of(rows).shared() == {("a", "b"): 1, ("a", "c"): 0, ("b", "c"): 1}
+    assert answers_of([]).shared() == {}
+
+
 def test_confusion_of_two_without_overlap_is_empty():
     found = answers_of([("i1", "a", "x"), ("i2", "b", "y")])
     assert confusion(found, "a", "b").total == 0
@@ -275,7 +281,7 @@ def test_alpha_of_sets_by_hand():
     assert krippendorff(found, masi, FAST).value == pytest.approx(1 - 5 * 2 * d / (18 * d))
     by_label = {one.label: one for one in per_label(found, FAST)}
     assert by_label["y"].given == 3 and by_label["x"].given == 6
-    assert "same answer" in by_label["x"].estimate.warnings[0]
+    assert "everybody gave it to every item" in by_label["x"].estimate.warnings[0]
 
 
 def test_stretches_by_hand():

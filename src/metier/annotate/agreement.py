@@ -14,7 +14,6 @@ import math
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 from datetime import datetime
-from itertools import combinations
 from typing import Literal
 
 from sqlalchemy import func, select
@@ -46,7 +45,7 @@ from metier.scoring.statistics.agreement_sets import (
     stretches,
     words,
 )
-from metier.scoring.statistics.agreement_time import Drift
+from metier.scoring.statistics.agreement_time import FEWEST, Drift
 from metier.scoring.types import DEFAULT, Resampling
 
 Reliance = Literal["good", "tentative", "poor", "unclear", "undefined"]
@@ -159,6 +158,9 @@ def reading_of(found: Estimate) -> Reading:
         return Reading("undefined", found.warnings[0])
     if math.isnan(found.low):
         return Reading("unclear", "too few items for an interval: have more items answered twice")
+    if found.n < FEWEST:
+        told = f"{found.n} items with two answers: fewer than {FEWEST} show nothing"
+        return Reading("unclear", told)
     if found.low >= GOOD:
         return Reading("good", "people agree: even the low end of the interval is 0.8 or more")
     if found.high < TENTATIVE:
@@ -247,11 +249,7 @@ def _coefficients(question: FormField) -> tuple[str, Coefficient, dict[str, Coef
 
 def _pairs(question: FormField, answers: Answers) -> tuple[tuple[PairAgreement, ...], int]:
     """Return agreement of every two people, those with the most items in common first."""
-    shared = {
-        (first, second): len(both.items) if len(both.people) == 2 else 0
-        for first, second in combinations(sorted(answers.people), 2)
-        for both in [answers.of_people(first, second)]
-    }
+    shared = answers.shared()
     chosen = sorted(shared, key=lambda pair: -shared[pair])[:MOST_PAIRS]
     found = [PairAgreement(a, b, _pair(question, answers, a, b)) for a, b in chosen]
     return tuple(found), len(shared) - len(chosen)

@@ -13,6 +13,7 @@ from __future__ import annotations
 from collections.abc import Callable, Hashable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from functools import cached_property
+from itertools import combinations
 from typing import Any
 
 import numpy as np
@@ -95,6 +96,18 @@ class Answers:
         """Return the answers of some people, to the items that at least two of them answered."""
         chosen = np.asarray([one in names for one in self.people], dtype=bool)
         return self.where(chosen[self.person]).paired()
+
+    def shared(self) -> dict[tuple[str, str], int]:
+        """Return how many items every two people both answered, by their names in order."""
+        from scipy.sparse import csr_array
+
+        shape = (len(self.items), len(self.people))
+        gave = csr_array((np.ones(len(self)), (self.item, self.person)), shape=shape)
+        both = (gave.T @ gave).toarray()
+        order = sorted(range(len(self.people)), key=lambda index: self.people[index])
+        return {
+            (self.people[i], self.people[j]): int(both[i, j]) for i, j in combinations(order, 2)
+        }
 
     def mapped(self, change: Callable[[Any], Value]) -> Answers:
         """Return the same answers with every value changed, e.g. to "this label or another"."""

@@ -14,6 +14,7 @@ from metier.core.types import Estimate
 from metier.scoring.statistics.agreement_answers import Answers, Value
 from metier.scoring.statistics.agreement_coefficients import krippendorff
 from metier.scoring.statistics.agreement_sets import Parts, pairwise_f1
+from metier.scoring.statistics.bootstrap import undefined
 from metier.scoring.types import DEFAULT, Resampling
 
 
@@ -75,8 +76,13 @@ def per_label(answers: Answers, resampling: Resampling = DEFAULT) -> list[LabelA
     found = []
     for label in named:
         alone = answers.mapped(partial(_has, label))
-        alpha = krippendorff(alone, "nominal", resampling)
         given = sum(label in _labels_in(answers.values[i]) for i in answers.value)
+        if given in (0, len(answers)):
+            who = "nobody gave this label" if not given else "everybody gave it to every item"
+            n = len(answers.items)
+            alpha = undefined(f"{who}: nothing varies", n, n, resampling.level)
+        else:
+            alpha = krippendorff(alone, "nominal", resampling)
         found.append(LabelAgreement(str(label), alpha, given, len(answers)))
     return found
 
