@@ -6,9 +6,9 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
-from playwright.sync_api import Page, expect
+from playwright.sync_api import Browser, Page, expect
 
-from desk_site import client_of, served
+from browser.desk_site import client_of, served
 from metier.core import ledger
 from metier.journey.session import Session
 from panel_cases import answered_panel, preference_session, rate_panel
@@ -25,6 +25,13 @@ def session(tmp_path: Path) -> Session:
 def address(session: Session) -> Iterator[str]:
     with served(session) as url:
         yield url
+
+
+@pytest.fixture
+def page(browser: Browser) -> Iterator[Page]:
+    context = browser.new_context()
+    yield context.new_page()
+    context.close()
 
 
 def test_terms_change_the_counts_and_freezing_leads_to_a_tune(

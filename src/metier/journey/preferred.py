@@ -38,6 +38,8 @@ LIKE_TEST = "its prompt is that of a test row"
 GONE = "its example is no longer there"
 TEXT_TASKS = ("answer", "summarize", "compose", "chat")
 MODES = ("rate", "compare")
+LEAST_GROUPS = 10
+"""Fewer customers, patients or conversations than this are all trained on."""
 
 
 @dataclass(frozen=True)
@@ -193,11 +195,9 @@ def splits_of(session: Session, wanted: Wanted, found: Gathered) -> dict[str, li
     assert found.base is not None
     train: list[Example] = []
     validation: list[Example] = []
+    held = held_out(found, wanted)
     for one in found.kept:
-        held = is_held_out(found, one.example, wanted)
-        (validation if held else train).append(row_of(found, one))
-    if not train:
-        train, validation = validation, []
+        (validation if one.example in held else train).append(row_of(found, one))
     splits = {"train": train, "validation": validation}
     if "test" in found.base.splits:
         rows = ledger.load_split(session.workspace, found.base, "test")
@@ -205,11 +205,18 @@ def splits_of(session: Session, wanted: Wanted, found: Gathered) -> dict[str, li
     return splits
 
 
-def is_held_out(found: Gathered, example: str, wanted: Wanted) -> bool:
-    """Whether all preferences about an example's group are held out, drawn from its name."""
-    row = found.rows[example]
-    drawn = blake2b((row.group or row.id).encode(), digest_size=8).digest()
-    return int.from_bytes(drawn, "big") < wanted.held_out * 2**64
+def held_out(found: Gathered, wanted: Wanted) -> set[str]:
+    """The examples kept for validation: whole groups, in an order drawn from their names, until
+    they have their share; none while there are fewer than ten groups."""
+    groups: dict[str, set[str]] = {}
+    for one in found.kept:
+        row = found.rows[one.example]
+        groups.setdefault(row.group or row.id, set()).add(row.id)
+    if len(groups) < LEAST_GROUPS or not wanted.held_out:
+        return set()
+    order = sorted(groups, key=lambda name: blake2b(name.encode(), digest_size=8).digest())
+    count = max(1, round(wanted.held_out * len(groups)))
+    return {example for name in order[:count] for example in groups[name]}
 
 
 def row_of(found: Gathered, one: Pair | Verdict) -> Example:

@@ -36,7 +36,7 @@ from metier.journey.preferred import (
     Wanted,
     by_of,
     gather,
-    is_held_out,
+    held_out,
     row_of,
     splits_of,
 )
@@ -161,7 +161,7 @@ def tuning_session(session: Session, start: Start) -> Session:
 
 
 def _preview(session: Session, wanted: Wanted, found: Gathered, shown: int) -> Preview:
-    held = {one.example for one in found.kept if is_held_out(found, one.example, wanted)}
+    held = held_out(found, wanted)
     left = Counter(one.why for one in found.left)
     margins = [one.margin for one in found.kept if isinstance(one, Pair)]
     raters = Counter(one.raters for one in found.kept)

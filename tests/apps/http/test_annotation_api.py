@@ -150,3 +150,29 @@ def test_nothing_waits_is_204(client: TestClient, session: Session) -> None:
     for _ in range(4):
         assert answer(client, anna).status_code == 200
     assert client.post(f"{ROUND}/next", headers=anna).status_code == 204
+
+
+@pytest.mark.parametrize(
+    "value",
+    [None, [], {}, 2**70, -1.5, "x" * 200_000, {"answer": {"answer": []}}, [[[]]], "a\x00b", True],
+)
+def test_whatever_is_sent_there_is_no_server_error(
+    client: TestClient, session: Session, value: Any
+) -> None:
+    anna = key(session, "anna", "annotate")
+    item = client.post(f"{ROUND}/next", headers=anna).json()
+    place = f"{ROUND}/items/{item['id']}"
+    for verb, body in (
+        ("draft", {"draft": value}),
+        ("answer", {"value": value, "comment": str(value)[:50]}),
+        ("answer", {"value": "billing", "flags": [value]}),
+        ("skip", {"reason": value}),
+    ):
+        assert client.post(f"{place}/{verb}", json=body, headers=anna).status_code < 500
+
+
+@pytest.mark.parametrize("name", ["%00", "..%2f", "round-1%0a", "%ed%a0%80", "no such", "x" * 300])
+def test_names_of_no_queue_are_not_found(client: TestClient, session: Session, name: str) -> None:
+    anna = key(session, "anna", "annotate")
+    answered = client.post(f"/v1/annotation/queues/{name}/next", headers=anna)
+    assert answered.status_code in (400, 404, 405, 422)

@@ -15,14 +15,7 @@ from metier.queue import Assignment, Counts, Flag, Queue
 from metier.queue.forms import Form, FormField
 
 LONGEST_SECONDS = 7 * 86_400
-QueueName = Annotated[
-    str,
-    Path(
-        max_length=100,
-        pattern=r"^[A-Za-z0-9][A-Za-z0-9 ._-]*$",
-        description="The queue's name.",
-    ),
-]
+QueueName = Annotated[str, Path(max_length=100, description="The queue's name.")]
 
 
 class CountsOut(BaseModel):
