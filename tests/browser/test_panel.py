@@ -128,7 +128,7 @@ def test_a_panel_by_keyboard(browser: Any, desk: Session) -> None:
             assert first.seconds is not None and first.seconds > 0
             # a draft survives; the last answer can be changed
             page.keyboard.press("5")
-            page.wait_for_function("document.getElementById('draft').textContent === 'Kept.'")
+            page.get_by_text("Kept.", exact=True).wait_for()
             page.reload()
             assert page.locator("input[name=r1-accuracy]:checked").input_value() == "5"
             page.keyboard.press("u")

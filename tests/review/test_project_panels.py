@@ -12,8 +12,10 @@ from typer.testing import CliRunner
 from browser.desk_site import STRUCTURED, make_session
 from metier.apps.cli.review import app
 from metier.core import ledger
+from metier.core.codec import to_json
 from metier.core.errors import InputError, NotFound, UserError
 from metier.core.ledger.harms import list_harms, resolve_harm
+from metier.core.store.tables import ReleaseRow
 from metier.journey.panel_results import close_panel, keep_panels_of, project_results
 from metier.journey.panelled import with_panels
 from metier.journey.reviewing import (
@@ -29,7 +31,7 @@ from metier.journey.verbs import standing
 from metier.people import Person
 from metier.queue import take_next
 from metier.registry import aliases
-from metier.release.gate import decide
+from metier.release.gate import Decision, decide
 from metier.release.promote import plan_promotion, promote
 from metier.review.answers import Said, give_answer
 from metier.review.panel import read_subject
@@ -103,15 +105,15 @@ def test_a_plan_knows_the_projects_items_and_prices(desk: Session) -> None:
     held(desk, items=30)
     again = plan_project_panel(desk, Ask(detect=0.3))
     assert again.ask.seconds_per_item == 20.0
-    assert "measured in panel 'spring' on empathy, 120 ratings" in again.ask.parts.source
+    assert "measured in panel 'spring' on utility, 120 ratings" in again.ask.parts.source
 
 
 def test_review_targets_are_open_until_a_panel_measured_them(desk: Session) -> None:
-    before = {one.metric: one.state for one in standing(desk).verdict.targets}
+    before = {one.metric: one.state for one in standing(desk).verdict.results}
     assert before["empathy"] == before["utility"] == "open"
     held(desk)
     close_panel(desk, "spring", "mara")
-    after = {one.metric: one for one in standing(desk).verdict.targets}
+    after = {one.metric: one for one in standing(desk).verdict.results}
     assert after["empathy"].state == "passed"
     assert after["utility"].state == "passed" and after["utility"].reference == "keyword"
     assert after["tone"].state == "failed"
@@ -145,6 +147,9 @@ def test_an_open_harm_keeps_a_release_from_being_promoted(desk: Session) -> None
     ws = desk.workspace
     held(desk, harm="somebody could wait in vain")
     challenger = aliases(ws)["challenger"]
+    with ws.db.session() as session:
+        passed = to_json(Decision("passed", ("passed",), ()))
+        session.get_one(ReleaseRow, challenger.id).gate = passed
     plan = plan_promotion(ws, challenger.name)
     assert len(plan.harms) == 1 and plan.harms[0] in plan.blocked_by
     for reason in (None, "it is urgent and was looked at"):
