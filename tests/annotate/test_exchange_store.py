@@ -137,8 +137,8 @@ def test_a_dry_run_writes_nothing(ws: Workspace, tmp_path: Path) -> None:
 
 
 def test_bad_records_are_named_with_place_reason_and_remedy(ws: Workspace, tmp_path: Path) -> None:
-    wrong = {**RECORD, "id": "r-2", "responses": [
-        {"question_name": "topic", "value": 5, "user_id": "u1", "status": "submitted"}]}  # fmt: skip
+    given = {"question_name": "topic", "value": 5, "user_id": "u1", "status": "submitted"}
+    wrong = {**RECORD, "id": "r-2", "responses": [given]}
     lines = [json.dumps(RECORD), "{not json", json.dumps({"id": "x"}), json.dumps(wrong)]
     settings = {"questions": [{"name": "topic", "settings": {
         "type": "label_selection",
@@ -156,7 +156,7 @@ def test_bad_records_are_named_with_place_reason_and_remedy(ws: Workspace, tmp_p
 
 def test_identifiers_that_people_typed_are_sealed(ws: Workspace, tmp_path: Path) -> None:
     said = {**RECORD, "responses": [
-        {"question_name": "note", "value": "Write to jane.doe@fernhill.example please, at length",
+        {"question_name": "note", "value": "Write to jane.doe@fernhill.example please",
          "user_id": "u1", "status": "submitted", "inserted_at": "x"}], "suggestions": []}  # fmt: skip
     found = take(ws, read_packet(saved(tmp_path, "in.json", [said])), Into("theirs"), "mara")
     assert found.cleared == 1

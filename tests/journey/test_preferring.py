@@ -119,3 +119,24 @@ def test_a_task_of_labels_is_refused(tmp_path: Path) -> None:
     answered_panel(session, "spring", "train", 4)
     with pytest.raises(InputError, match="answered in text"):
         freeze(session, Wanted(("spring",), terms=TERMS), "mara")
+
+
+def test_ratings_made_elsewhere_become_preferences(tmp_path: Path) -> None:
+    from metier.journey.panel_ratings import import_ratings
+    from metier.review.panel import Panel
+    from panel_cases import ACCURACY, CANDIDATES, make
+
+    session = preference_session(tmp_path)
+    make(session, "old", Panel("rate", CANDIDATES, (ACCURACY,), repeats=0.0), "train", 2)
+    lines = ["item,candidate,rater,dimension,score"]
+    for number in range(2):
+        for rater in ("anna", "ben"):
+            lines += [f"ex_{number:024x},{name},{rater},accuracy,{score}"
+                      for name, score in (("tuned", 5), ("zero shot", 2))]  # fmt: skip
+    lines += ["ex_x,tuned,anna,accuracy,4", f"ex_{0:024x},tuned,cleo,accuracy,high"]
+    file = tmp_path / "ratings.csv"
+    file.write_text("\n".join(lines) + "\n")
+    found = import_ratings(session.workspace, "old", file, "mara")
+    assert (found.answers, found.new, found.raters) == (9, 8, ("anna", "ben"))
+    assert [place.rpartition(":")[2] for place, _ in found.refused] == ["11", "10"]
+    assert preview(session, Wanted(("old",), terms=TERMS)).preferences == 2

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
+from metier.apps.cli import review_import
 from metier.apps.cli.frame import HERE, AsJson, Directory, say, session, show, table
 
 if TYPE_CHECKING:
@@ -19,6 +20,7 @@ if TYPE_CHECKING:
     from metier.review.plan import Plan
 
 app = typer.Typer(no_args_is_help=True, help="Blind panels of people who rate stored replies.")
+app.registered_commands += review_import.app.registered_commands
 Name = Annotated[str, typer.Argument(help="Name of the panel.", metavar="PANEL")]
 Mode = Annotated[str, typer.Option(help="rate, compare (side by side) or timed.")]
 DryRun = Annotated[bool, typer.Option("--dry-run", help="Say what would be done; write nothing.")]
