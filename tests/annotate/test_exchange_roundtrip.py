@@ -271,9 +271,9 @@ def test_label_studio_tasks_come_back_as_they_were(task: dict[str, Any]) -> None
 
 
 @QUICK
-@given(st.lists(asked_and_items.filter(lambda case: case[0] is MANY), max_size=3))
-def test_a_table_gives_back_every_answer(cases: list[tuple[Asked, Exchanged]]) -> None:
-    found = list({item.id: item for _, item in cases}.values())
+@given(st.lists(items(everything), max_size=2))
+def test_a_table_gives_back_every_answer(cases: list[Exchanged]) -> None:
+    found = list({item.id: item for item in cases}.values())
     out = io.StringIO()
     write_csv(found, MANY, out)
     back = read_csv(out.getvalue(), "t.csv", MANY)

@@ -155,9 +155,9 @@ def test_bad_records_are_named_with_place_reason_and_remedy(ws: Workspace, tmp_p
 
 
 def test_identifiers_that_people_typed_are_sealed(ws: Workspace, tmp_path: Path) -> None:
-    said = {**RECORD, "responses": [
-        {"question_name": "note", "value": "Write to jane.doe@fernhill.example please",
-         "user_id": "u1", "status": "submitted", "inserted_at": "x"}], "suggestions": []}  # fmt: skip
+    note = {"question_name": "note", "value": "Write to jane.doe@fernhill.example please"}
+    given = {**note, "user_id": "u1", "status": "submitted", "inserted_at": "x"}
+    said = {**RECORD, "responses": [given], "suggestions": []}
     found = take(ws, read_packet(saved(tmp_path, "in.json", [said])), Into("theirs"), "mara")
     assert found.cleared == 1
     text, _ = written(give(ws, "theirs"), "argilla")
