@@ -261,7 +261,7 @@ def interaction(number: int, release: Release | None, wrong: bool = False) -> In
     )
 
 
-def serve_some(ws: Workspace, release: Release, count: int = 14) -> list[Interaction]:
+def serve_some(ws: Workspace, release: Release | None, count: int = 14) -> list[Interaction]:
     """Replies of a release; each third is wrong, said to be unhelpful, and waits for a person."""
     served = [interaction(number, release, number % 3 == 0) for number in range(300, 300 + count)]
     ledger.save_interactions(ws, served, {})
@@ -342,10 +342,12 @@ def client_of(session: Session, gateway: FakeGateway | None = None) -> TestClien
 
 
 @contextmanager
-def served(session: Session, gateway: FakeGateway | None = None) -> Iterator[str]:
+def served(
+    session: Session, gateway: FakeGateway | None = None, app: FastAPI | None = None
+) -> Iterator[str]:
     """Serve the pages on a free port; gives their address."""
     config = uvicorn.Config(
-        make_app(session, gateway),
+        app or make_app(session, gateway),
         port=0,
         log_level="warning",
         ws="none",

@@ -25,7 +25,9 @@ PAGES = {
     "run": "/runs/latest",
     "compare": "/compare",
     "try": "/try",
-    "label": "/label",
+    "queues": "/queues",
+    "corrections": "/annotate/corrections",
+    "guidelines": "/guidelines",
     "interactions": "/interactions",
     "reply": "/interactions?which=said",
 }

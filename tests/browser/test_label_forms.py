@@ -12,11 +12,11 @@ from browser.desk_site import (
 )
 from metier.apps.http.pages.forms import form_fields, read_form
 from metier.apps.http.pages.frame import Site
-from metier.apps.http.pages.label import desk_view, recent_rows, undo_id
+from metier.apps.http.pages.work.desk import desk_view
 from metier.core import ledger
-from metier.core.audit import current_actor
-from metier.core.errors import InputError
+from metier.core.errors import InputError, NotFound
 from metier.core.objective import Objective
+from metier.journey.desk import put_aside
 from metier.journey.session import Session
 from metier.queue import get_item, list_items
 
@@ -91,46 +91,49 @@ def test_values_known_to_be_right_are_filled_in() -> None:
 def test_a_form_without_javascript_makes_a_case(make: Make) -> None:
     session = make("cycles")
     ws, client = session.workspace, client_of(session)
-    page = client.get("/label").text
+    moved = client.get("/label", follow_redirects=False)
+    assert moved.headers["location"] == "/annotate/corrections"
+    page = client.get("/annotate/corrections").text
     assert "a user wrote what would have been right" in page
     item = list_items(ws, "corrections")[0]
-    sent = client.post(
-        f"/label/{item.id}", data={"route": "account", "reply": "Done."}, follow_redirects=False
-    )
-    assert (sent.status_code, sent.headers["location"]) == (303, "/label")
+    path = f"/annotate/corrections/{item.id}"
+    given = {"v:route": "account", "v:reply": "Done."}
+    sent = client.post(path, data=given, follow_redirects=False)
+    assert (sent.status_code, sent.headers["location"]) == (303, "/annotate/corrections")
     done = get_item(ws, item.id)
-    assert (done.answered_by, done.seconds) == (current_actor(), None)
+    assert (done.answer, done.seconds) == ({"route": "account", "reply": "Done."}, None)
     assert [one.item_id for one in ledger.list_cases(ws)] == [item.id]
-    again = client.get(f"/label?item={item.id}").text
+    again = client.get(f"/annotate/corrections?item={item.id}").text
     assert "you change an answer" in again and ">Done.</textarea>" in again
 
 
 def test_an_answer_that_does_not_fit_is_refused_in_words(make: Make) -> None:
     session = make("cycles")
-    item = list_items(session.workspace, "corrections")[0]
     client = client_of(session)
-    answer = client.post(f"/label/{item.id}", data={"route": "nowhere", "reply": "x"})
+    client.get("/annotate/corrections")
+    item = list_items(session.workspace, "corrections")[0]
+    path = f"/annotate/corrections/{item.id}"
+    answer = client.post(path, data={"v:route": "nowhere", "v:reply": "x"})
     assert answer.status_code == 422 and "account" in answer.text
-    assert client.post(f"/label/{item.id}", data={"seconds": "long"}).status_code == 422
-    assert client.post("/label/item_none", data={"route": "account"}).status_code == 404
+    assert client.post(path, data={"seconds": "long"}).status_code == 422
+    none = "/annotate/corrections/item_none"
+    assert client.post(none, data={"v:route": "account"}).status_code == 404
 
 
 def test_two_people_get_different_items_and_undo_their_own(make: Make) -> None:
     session = make("cycles")
-    site, ws = Site(session), session.workspace
-    me = current_actor()
-    first, second = desk_view(site, me), desk_view(site, "ben")
-    assert first["desk"]["item"].id != second["desk"]["item"].id
-    assert desk_view(site, me)["desk"]["item"].id == first["desk"]["item"].id
-    client = client_of(session)
-    busy = client.post(f"/label/{second['desk']['item'].id}/skip", data={"reason": "other"})
-    assert busy.status_code == 409 and "ben" in busy.text
-    client.post(f"/label/{first['desk']['item'].id}/skip", data={"reason": "other"})
-    items = list_items(ws, "corrections")
-    assert undo_id(items, me, None) == first["desk"]["item"].id
-    assert undo_id(items, "ben", None) is None
-    assert [row["words"] for row in recent_rows(items, me, None)] == ["skipped: other"]
+    site, name = Site(session), "corrections"
+    first, second = desk_view(site, "anna", name), desk_view(site, "ben", name)
+    mine, other = first["work"]["key"], second["work"]["key"]
+    assert mine != other and desk_view(site, "anna", name)["work"]["key"] == mine
+    with pytest.raises(NotFound):
+        put_aside(session, name, other, "anna", "other")
+    put_aside(session, name, mine, "anna", "other")
+    view = desk_view(site, "anna", name)
+    assert view["undo"] == mine and desk_view(site, "ben", name)["undo"] is None
+    assert [row["words"] for row in view["recent"]] == ["passed on: other"]
 
 
 def test_an_empty_queue_says_how_it_fills(make: Make) -> None:
-    assert "metier feedback collect" in client_of(make("data")).get("/label").text
+    page = client_of(make("data")).get("/annotate/corrections").text
+    assert "metier feedback collect" in page

@@ -4,20 +4,17 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 import pytest
 
-from browser.desk_site import CLASSIFY, FakeGateway, interaction, make_run, served
+from browser.desk_site import FakeGateway, make_run, served
 from browser.shots import PAGES, screenshots
 from metier.core import ledger
 from metier.core.errors import ModelUnavailable
 from metier.core.records import MetricPoint
-from metier.core.types import Conversation
 from metier.journey.session import Session
-from metier.queue import NewItem, add_items, list_items
 
 Make = Callable[..., Session]
 TALL = {
@@ -160,7 +157,7 @@ def test_text_stands_out(browser: Any, desk_url: str, scheme: str) -> None:
         for selector in (".pill.good", ".pill.passed", ".pill.not_enough_data", ".pill.open",
                          ".stand", ".quiet", "main a", "th", "code"):  # fmt: skip
             assert contrast(page, selector) >= 4.5, selector
-        page = watched.go("/label")
+        page = watched.go("/annotate/corrections")
         for selector in ("button.go", "kbd", ".choice span", ".turn b"):
             assert contrast(page, selector) >= 4.5, selector
 
@@ -190,90 +187,6 @@ def test_a_point_written_after_loading_reaches_the_chart(browser: Any, make: Mak
         page.get_by_text("best step").wait_for()
         assert page.locator("#run-state").inner_text() == "done"
         watched.assert_clean()
-
-
-def test_labelling_by_keyboard_alone(browser: Any, make: Make) -> None:
-    session = make("cycles")
-    ws = session.workspace
-    items = list_items(ws, "corrections")
-    with served(session) as url, opened(browser, url) as watched:
-        page = watched.go("/label")
-        page.keyboard.press("?")
-        assert page.locator("dialog").is_visible()
-        page.keyboard.press("Escape")
-        assert "0 of 5" in page.locator("#progress-words").inner_text()
-
-        page.keyboard.press("4")  # the user's suggestion said "account"
-        assert page.locator("#answer input:checked").get_attribute("value") == "delivery"
-        page.keyboard.press("Enter")
-        page.wait_for_selector(f'#work > .desk:not([inert])[data-item="{items[1].id}"]')
-        assert "1 of 5" in page.locator("#progress-words").inner_text()
-        assert "4 replies wait" in page.locator("#stand").inner_text()
-
-        page.keyboard.press("Enter")  # nothing is chosen: the form says so and nothing is saved
-        assert page.locator("#answer :invalid").count() > 0
-        page.locator("#answer textarea").fill("")
-        page.keyboard.type("1su? typed")  # keys are letters while one types
-        assert page.locator("#answer textarea").input_value() == "1su? typed"
-        assert page.locator("#answer input:checked").count() == 0
-        page.reload()
-        assert page.locator("#answer textarea").input_value() == "1su? typed"  # the draft
-        page.keyboard.press("2")
-        page.locator("#answer textarea").focus()
-        page.keyboard.press("Control+Enter")
-        page.wait_for_selector(f'#work > .desk:not([inert])[data-item="{items[2].id}"]')
-        assert page.evaluate("Object.keys(localStorage).length") == 0
-
-        page.keyboard.press("s")
-        page.wait_for_selector(f'#work > .desk:not([inert])[data-item="{items[3].id}"]')
-        page.keyboard.press("u")  # back to the one that was skipped, then to the one before
-        page.wait_for_selector(f'#work > .desk[data-item="{items[2].id}"]')
-        page.keyboard.press("u")
-        page.wait_for_selector(f'#work > .desk[data-item="{items[1].id}"]')
-        assert page.locator("#answer textarea").input_value() == "1su? typed"
-        page.keyboard.press("3")
-        page.keyboard.press("Enter")
-        page.wait_for_selector(f'#work > .desk:not([inert])[data-item="{items[3].id}"]')
-        watched.assert_clean()
-    done = {one.id: one for one in list_items(ws, "corrections")}
-    assert done[items[0].id].answer["route"] == "delivery"
-    assert done[items[1].id].answer == {"route": "damaged", "reply": "1su? typed"}
-    assert 0 < (done[items[1].id].seconds or 0) < 60
-    assert (done[items[2].id].state, done[items[2].id].note) == ("skipped", "cannot tell")
-    assert len(ledger.list_cases(ws)) == 2
-
-
-def test_an_answer_that_is_not_saved_stays_on_the_screen(browser: Any, make: Make) -> None:
-    session = make("cycles")
-    with served(session) as url, opened(browser, url) as watched:
-        page = watched.go("/label")
-        page.wait_for_selector("#peek template", state="attached")
-        page.route("**/label/item_*", lambda route: route.abort())
-        page.keyboard.press("2")
-        page.keyboard.press("Enter")
-        page.get_by_text("The server cannot be reached").wait_for()
-        assert page.locator(".desk[inert]").count() == 0
-        assert page.locator("#answer input:checked").get_attribute("value") == "billing"
-        page.unroute("**/label/item_*")
-        page.keyboard.press("Enter")
-        page.get_by_text("1 of 5 closed").wait_for()
-
-
-def test_classify_labels_are_radio_buttons_with_keys(browser: Any, make: Make) -> None:
-    session = make("nothing", objective=CLASSIFY)
-    ws = session.workspace
-    asked = Conversation.of(("user", "where is my parcel"))
-    reply = replace(interaction(1, None), asked=asked, replies=("billing",))
-    ledger.save_interactions(ws, [reply], {})
-    add_items(ws, "corrections", [NewItem("interaction", reply.id, ("audit",))])
-    with served(session) as url, opened(browser, url) as watched:
-        page = watched.go("/label")
-        assert page.locator("#answer input[type=radio]").count() == 4
-        page.keyboard.press("4")
-        page.keyboard.press("Enter")
-        page.get_by_text("Nothing waits for you").wait_for()
-        watched.assert_clean()
-    assert [one.answer for one in list_items(ws, "corrections")] == ["delivery"]
 
 
 def test_two_versions_side_by_side_and_what_one_says_of_them(browser: Any, make: Make) -> None:

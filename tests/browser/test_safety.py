@@ -62,7 +62,7 @@ def kind_of(path: str) -> str:
 def test_a_post_from_elsewhere_is_refused(desk: Session) -> None:
     item = list_items(desk.workspace, "corrections")[0]
     client = TestClient(make_app(desk, None))
-    path = f"/label/{item.id}/skip"
+    path = f"/annotate/corrections/{item.id}/pass"
     for headers in (
         {},
         {"Origin": "http://evil.example"},

@@ -152,4 +152,4 @@ def test_small_words() -> None:
 
 def test_classify_without_a_version_uses_the_projects_labels(make: Make) -> None:
     session = make("nothing", objective=CLASSIFY)
-    assert "metier feedback collect" in client_of(session).get("/label").text
+    assert "metier feedback collect" in client_of(session).get("/annotate/corrections").text

@@ -42,6 +42,7 @@ WAYS: tuple[By, ...] = get_args(By)
 LABEL = "label"
 FEWEST = 5
 """Items that a slice needs to be called weak."""
+LONGEST_LABEL = 60
 
 
 @dataclass(frozen=True, slots=True)
@@ -167,10 +168,11 @@ def pick_reasoned(reasons: Mapping[str, Sequence[str]], seed: int) -> list[Pick]
 
 
 def parts_of(prediction: Prediction) -> tuple[str, ...]:
-    """The slices an item is in, and the label that is expected of it."""
+    """The slices an item is in, and the label, or the short fields, that are expected of it."""
     parts = [f"{key}={value}" for key, value in prediction.slices.items()]
-    if isinstance(prediction.expected, str) and len(prediction.expected) <= 80:
-        parts.append(f"{LABEL}={prediction.expected}")
+    wanted = prediction.expected
+    named = wanted.items() if isinstance(wanted, Mapping) else [(LABEL, wanted)]
+    parts += [f"{name}={v}" for name, v in named if isinstance(v, str) and len(v) <= LONGEST_LABEL]
     return tuple(parts)
 
 

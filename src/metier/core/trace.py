@@ -16,11 +16,13 @@ from sqlalchemy.orm import InstrumentedAttribute, Session
 from metier.core.errors import NotFound
 from metier.core.refs import Direction, Node, Ref
 from metier.core.store.tables import (
+    AssignmentRow,
     CaseRow,
     CycleRow,
     EdgeRow,
     EvaluationRow,
     FeedbackRow,
+    GuidelineRow,
     InteractionRow,
     PredictionRow,
     ProbeRow,
@@ -50,6 +52,8 @@ _IDS: dict[str, list[InstrumentedAttribute[Any]]] = {
     "interaction": [InteractionRow.id],
     "feedback": [FeedbackRow.id],
     "item": [QueueItemRow.id],
+    "assignment": [AssignmentRow.id],
+    "guideline": [GuidelineRow.id],
     "queue": [QueueRow.name],
     "cycle": [CycleRow.id],
     "probe": [ProbeRow.id],
@@ -66,6 +70,8 @@ _PREFIXES = {
     "chatcmpl-": "interaction",
     "fb_": "feedback",
     "item_": "item",
+    "asg_": "assignment",
+    "guide_": "guideline",
     "cyc_": "cycle",
     "probe_": "probe",
 }
@@ -152,6 +158,7 @@ class Trace:
                 "interaction": self._interaction_up,
                 "feedback": self._feedback_up,
                 "item": self._item_up,
+                "assignment": self._assignment_up,
             }
         else:
             tables = {
@@ -188,6 +195,7 @@ class Trace:
         if case is not None:
             yield Ref("item", case.item_id), "answered in"
             yield Ref("interaction", case.interaction_id), "corrects"
+        yield from self._labelled_in(example_id)
         members = select(VersionExampleRow.parent_id, VersionExampleRow.source_digest).where(
             VersionExampleRow.example_id == example_id
         )
@@ -229,6 +237,31 @@ class Trace:
         gone = self._session.get(InteractionRow, row.subject_id) is None
         if row.subject_kind != "interaction" or not gone:
             yield Ref(row.subject_kind, row.subject_id), "asks about"
+        given = select(AssignmentRow.id).where(
+            AssignmentRow.item_id == item_id, AssignmentRow.state == "done"
+        )
+        for one in self._session.scalars(given.order_by(AssignmentRow.place)):
+            yield Ref("assignment", one), "answered by"
+
+    def _labelled_in(self, example_id: str) -> Iterator[Step]:
+        """The items on which people said what is right, of queues in which rows are labelled."""
+        item = QueueItemRow
+        query = select(item.id).join(QueueRow, QueueRow.name == item.queue)
+        about = (item.subject_kind == "example", item.subject_id == example_id)
+        settled = (QueueRow.kind == "label", item.answered_by.is_not(None))
+        for one in self._session.scalars(query.where(*about, *settled).order_by(item.id)):
+            yield Ref("item", one), "labelled in"
+
+    def _assignment_up(self, assignment_id: str) -> Iterator[Step]:
+        row = self._session.get_one(AssignmentRow, assignment_id)
+        queue = self._session.get(QueueRow, row.queue)
+        if queue is None or queue.guideline is None or row.guideline_number is None:
+            return
+        under = select(GuidelineRow.id).where(
+            GuidelineRow.name == queue.guideline, GuidelineRow.number == row.guideline_number
+        )
+        for one in self._session.scalars(under):
+            yield Ref("guideline", one), "given under"
 
     def _sources(self, digest: str | None) -> Iterator[Step]:
         for source in self._session.scalars(select(SourceRow).where(SourceRow.digest == digest)):

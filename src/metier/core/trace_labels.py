@@ -13,6 +13,7 @@ from metier.core.store.tables import (
     CycleRow,
     EvaluationRow,
     FeedbackRow,
+    GuidelineRow,
     InteractionRow,
     PredictionRow,
     ProbeRow,
@@ -47,6 +48,8 @@ class Labels:
             "interaction": self._interaction,
             "feedback": self._feedback,
             "item": self._item,
+            "assignment": self._assignment,
+            "guideline": self._guideline,
             "queue": self._queue,
             "cycle": self._cycle,
             "probe": self._probe,
@@ -115,6 +118,14 @@ class Labels:
         row = self._session.get_one(FeedbackRow, ref_id)
         value = row.value["value"]
         return f"{row.metric}, {str(value).lower()}" if isinstance(value, bool) else row.metric
+
+    def _assignment(self, ref_id: str) -> str:
+        row = self._session.get_one(AssignmentRow, ref_id)
+        return f"{row.person}, {row.state}"
+
+    def _guideline(self, ref_id: str) -> str:
+        row = self._session.get(GuidelineRow, ref_id)
+        return "" if row is None else f"{row.name}, version {row.number}"
 
     def _item(self, ref_id: str) -> str:
         row = self._session.get_one(QueueItemRow, ref_id)

@@ -180,13 +180,13 @@ function peek(here) {
     try {
       const answer = await fetch(`${url()}/peek?after=${encodeURIComponent(here.dataset.item)}`, { headers: headers(), signal: AbortSignal.timeout(WAIT_MS) });
       const found = answer.status === 200 ? parsed(await answer.text()).querySelector(".desk") : null;
-      if (desk() === here) coming = found;
+      if (desk() === here && found) { coming = found; here.dataset.next = found.dataset.item; }
     } catch { /* the item comes with the answer to what is saved */ }
   }, PEEK_MS);
 }
 
 const parsed = (html) => { const box = document.createElement("template"); box.innerHTML = html; return box.content; };
-const headers = () => ({ "HX-Request": "true", "X-CSRF-Token": csrfToken() });
+const headers = () => ({ "HX-Request": "true", "HX-Current-URL": location.href, "X-CSRF-Token": csrfToken() });
 
 function toTop() {
   const title = document.getElementById("asked-title");
@@ -212,7 +212,8 @@ async function conclude(path, body) {
   }
   try {
     const answer = await fetch(path, { method: "POST", body, headers: headers(), signal: AbortSignal.timeout(WAIT_MS) });
-    const html = await answer.text();
+    const html = await answer.text(), login = answer.headers.get("hx-redirect");
+    if (login) { keepDraft(); location.href = login; return; }
     if (!answer.ok || answer.redirected) throw new Refused(answer, html);
     kept.drop(left.dataset.key);
     arrive(parsed(html).querySelector("#work"), early);
@@ -240,7 +241,8 @@ function arrive(fresh, early) {
   const real = fresh.querySelector(".desk");
   if (early && early.isConnected && real && real.dataset.item === early.dataset.item) {
     early.dataset.key = real.dataset.key;
-    early.querySelector("#answer").action = real.querySelector("#answer").action;
+    // As an attribute: in a template's document, which has no address, the property is empty.
+    early.querySelector("#answer").setAttribute("action", real.querySelector("#answer").getAttribute("action"));
     for (const image of early.querySelectorAll("img[data-digest]")) image.src = `${url()}/${real.dataset.key}/image/${image.dataset.digest}`;
     for (const one of [...work().childNodes]) if (one !== early) one.remove();
     let passed = false;
