@@ -20,6 +20,7 @@ from fastapi.routing import APIRoute
 from browser.desk_site import FakeGateway, make_session, message, rows
 from http_desk import IdleGateway
 from metier.annotate.guidelines import GuidelineExample, write_guideline
+from metier.annotate.make import QueuePlan, Selection
 from metier.apps.http.app import make_app
 from metier.core import ledger
 from metier.core.records import DataVersion
@@ -27,6 +28,7 @@ from metier.core.steps import Change, Drop, Suspect
 from metier.core.store.tables import VersionRow
 from metier.core.types import Conversation, Example, FieldsTarget
 from metier.data.card import describe
+from metier.journey.annotating import make_labelling
 from metier.journey.reviewing import PanelAsk, make_project_panel
 from metier.journey.session import Session
 from metier.people import NewInvitation, NewPerson, Person, Role, add_person, go_alone, invite
@@ -127,7 +129,8 @@ PATHS: dict[str, list[str]] = {
     "/data/suspects": ["/data/suspects"],
     "/queues": ["/queues"],
     "/queues/new": ["/queues/new"],
-    "/queues/{name}": ["/queues/round-1"],
+    "/queues/{name}": ["/queues/round-1", "/queues/round-3"],
+    "/queues/{name}/freeze": ["/queues/round-3/freeze"],
     "/annotate/{queue}": ["/annotate/round-2", "/annotate/corrections"],
     "/annotate/{queue}/peek": ["/annotate/round-2/peek"],
     "/annotate/{queue}/guideline": ["/annotate/round-2/guideline"],
@@ -310,6 +313,8 @@ def labelled_queues(session: Session, people: Mapping[str, Person], say: Say) ->
             flags = ("flagged",) if number == 5 else ()
             submit(ws, held.id, person, Given(value, 4.0, say("A comment"), flags, 1))
     take_next(ws, "round-2", ann)
+    plan = QueuePlan("round-3", Selection(count=4), say("Rows"), training=1, gold=1)
+    make_labelling(session, plan, "mara")
     return {"item": list_items(ws, "round-1")[0].id}
 
 
