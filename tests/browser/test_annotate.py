@@ -399,6 +399,7 @@ def test_a_queue_is_counted_made_and_frozen_on_the_pages(browser: Any, project: 
         press(page, "3", "Enter")
         page.get_by_text("Nothing waits for you").wait_for()
         watched.go("/queues/round-1")
+        page.get_by_role("link", name="Count what would change").click()
         page.get_by_role("button", name="Freeze as a data version").click()
         page.get_by_text("is in the data").wait_for()
         watched.assert_clean()

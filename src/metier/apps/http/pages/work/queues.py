@@ -13,7 +13,7 @@ from metier.annotate.guidelines import list_guidelines
 from metier.annotate.make import QueuePlan, Selection
 from metier.annotate.select import WAYS
 from metier.apps.http.pages.allowed import Who, may
-from metier.apps.http.pages.frame import Here, PageRoute, Row, Site, go, show
+from metier.apps.http.pages.frame import Here, PageRoute, Row, Site, go, is_partial, show
 from metier.core import ledger
 from metier.core.errors import InputError, NotFound
 from metier.feedback.types import CORRECTIONS
@@ -84,6 +84,14 @@ def set_state(site: Here, who: Who, name: str, state: Annotated[str, Form()]) ->
     return go(f"/queues/{quote(name)}")
 
 
+@router.get("/queues/{name}/freeze", dependencies=[may("build")])
+def fold_part(request: Request, site: Here, who: Who, name: str) -> Response:
+    """Say what freezing a queue would change; every answer is read for it."""
+    found = freeze_queue(site.session, name, who.id, dry_run=True)
+    template = "work/fold.html.j2" if is_partial(request) else "work/fold_page.html.j2"
+    return show(request, template, frozen=found, name=name)
+
+
 @router.post("/queues/{name}/freeze", dependencies=[may("build")])
 def freeze_page(
     request: Request, site: Here, who: Who, name: str, partial: Annotated[bool, Form()] = False
@@ -112,7 +120,6 @@ def queue_view(site: Site, person: Person, name: str) -> Row:
     if queue.kind != "label" or not _is_asked(queue, person):
         raise NotFound("a queue of yours in which rows are labelled", got=repr(name[:60]))
     may_make = person.may("build")
-    frozen = freeze_queue(site.session, name, person.id, dry_run=True) if may_make else None
     return {
         "queue": queue,
         "row": _row(site, person, name, queue.title or name, queue),
@@ -123,7 +130,6 @@ def queue_view(site: Site, person: Person, name: str) -> Row:
         "settings": queue.settings or {},
         "states": STATES,
         "may_make": may_make,
-        "frozen": frozen,
     }
 
 
