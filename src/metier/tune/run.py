@@ -19,7 +19,7 @@ from typing import Any
 import numpy as np
 
 from metier.core import ledger
-from metier.core.errors import Busy, InputError, OutOfMemory, OutOfSpace
+from metier.core.errors import Busy, InputError, OutOfMemory, OutOfSpace, out_of_space
 from metier.core.objective import Objective
 from metier.core.progress import Progress
 from metier.core.records import DataVersion, TuneRun
@@ -34,7 +34,7 @@ from metier.tune.devices.world import ALONE, RankLost, World
 from metier.tune.diagnostics import close
 from metier.tune.diagnostics.types import Facts
 from metier.tune.inspect.template import require_template
-from metier.tune.loop import checkpoints, memory
+from metier.tune.loop import memory
 from metier.tune.loop.tracking import Gate
 from metier.tune.loop.watch import compared_by, sample_of
 from metier.tune.methods.start import record_start
@@ -105,7 +105,9 @@ def tune(
     base = beginning.base
     with progress.task("encode", total=len(rows), unit="example") as task:
         held_out = validation_sample(version, ws, config)
-        ground = Ground(config, version, ws, base, objective, system, rows, held_out, task)
+        ground = Ground(
+            config, version, ws, base, objective, system, rows, held_out, task, progress
+        )
         algorithm = make(ground)
         sample = sample_of(ground)
         for note in algorithm.notes:
@@ -259,5 +261,5 @@ def _record_stop(
         "why": str(error),
         "findings": [one.json() for one in found],
     }
-    with checkpoints.room_on_disk("recording that the run stopped"):
+    with out_of_space("recording that the run stopped"):
         ledger.finish_run(ws, run.id, state, None, summary)

@@ -13,6 +13,7 @@ from pathlib import Path
 from typing import Any
 
 from metier.core import ledger
+from metier.core.errors import out_of_space
 from metier.core.progress import TaskProgress
 from metier.core.records import TuneRun
 from metier.core.types import Json
@@ -207,7 +208,7 @@ def _load_best(job: Job, packed: trainer.PackedTrainer) -> None:
 
 
 def _keep(job: Job, packed: trainer.PackedTrainer) -> str:
-    with checkpoints.room_on_disk("keeping the tuned weights"):
+    with out_of_space("keeping the tuned weights"):
         folder = Path(tempfile.mkdtemp(prefix="export-", dir=job.folder))
         try:
             head = reward.detach(packed.model)
