@@ -177,7 +177,7 @@ class Bench:
 
     def _weights(self, cell: Cell, run: TuneRun, folder: Path) -> Path:
         """A finished run left its best weights; of a paused one the newest checkpoint counts."""
-        from metier.tune.loop import checkpoints, trainer
+        from metier.tune.loop import checkpoints, weights
         from metier.tune.methods.trainable import export, trainable
 
         if run.adapter is not None:
@@ -186,7 +186,7 @@ class Bench:
         assert newest is not None, f"{run.id} has no checkpoint"
         config = cell.config()
         with trainable(self.base, config) as model:
-            trainer.load_weights(model, newest)
+            weights.load_weights(model, newest)
             export(model, self.base, config, folder)
         return folder
 

@@ -29,7 +29,7 @@ from metier.models.base import Base, load_base
 from metier.tune.algorithms import make
 from metier.tune.algorithms.base import Algorithm, Ground
 from metier.tune.config import TuneConfig
-from metier.tune.devices.allowed import require_divisible
+from metier.tune.devices.allowed import UNMEASURED, require_divisible
 from metier.tune.devices.world import ALONE, RankLost, World
 from metier.tune.diagnostics import close
 from metier.tune.diagnostics.types import Facts
@@ -86,7 +86,8 @@ def tune(
     ``interrupted`` with a checkpoint of that step; a later call goes on as if it had not stopped,
     because everything is planned for the whole length. ``part_of`` names the sweep that the run
     is a trial of: it is never taken for the latest run. ``world`` is this process's place among
-    several that all make this call, each on its device; only its leader writes.
+    several that all make this call, each on its device; only its leader writes. Where these divide
+    the weights among them, the base given is of no use afterwards.
 
     Raises:
         InputError: nothing to learn from, a loss on the wrong tokens (see ``metier inspect``), a
@@ -109,8 +110,8 @@ def tune(
             config, version, ws, base, objective, system, rows, held_out, task, progress
         )
         algorithm = make(ground)
-        sample = sample_of(ground)
-        for note in algorithm.notes:
+        sample = None if world.sharded else sample_of(ground)
+        for note in (*algorithm.notes, *([UNMEASURED] if world.sharded else [])):
             task.note(note)
     kept: dict[str, Json] = {"system": system, "identity": _identity(config, beginning, algorithm)}
     if only is not None:
