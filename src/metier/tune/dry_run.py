@@ -33,8 +33,8 @@ class Planned:
 
     ``items`` are what is packed (examples, pairs, windows) and ``rows`` the training rows they
     come from; ``tokens`` what the model reads in the whole run; ``fill`` how full the steps are;
-    ``longest_step`` the tokens of the largest step; ``held_parameters`` are what each of ``devices``
-    keeps, a part of all where ``sharded``; ``notes`` say what was left out or shortened.
+    ``longest_step`` the tokens of the largest step; ``held_parameters`` are what each device keeps,
+    a part of all where ``sharded``; ``notes`` say what was left out or shortened.
     """
 
     base: str

@@ -30,7 +30,7 @@ from metier.tune.algorithms import make
 from metier.tune.algorithms.base import Algorithm, Ground
 from metier.tune.config import TuneConfig
 from metier.tune.devices.allowed import UNMEASURED, require_divisible
-from metier.tune.devices.world import ALONE, RankLost, World
+from metier.tune.devices.world import ALONE, RankLost, World, watched
 from metier.tune.diagnostics import close
 from metier.tune.diagnostics.types import Facts
 from metier.tune.inspect.template import require_template
@@ -127,7 +127,7 @@ def tune(
     by = compared_by(config, sample)
     facts = close.known_of(algorithm, config, _rates(config, base), by)
     seen = Seen(sample, by, facts, gate)
-    with _leading(world, ws, folder, run, facts):
+    with _leading(world, ws, folder, run, facts), watched(world):
         plan = packing.plan(algorithm.lengths, config.batch_tokens, config.epochs, config.seed)
         with progress.task("tune", total=len(plan.steps), unit="step") as task:
             pause = _pause_step(pause_at, len(plan.steps))
