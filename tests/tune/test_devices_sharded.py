@@ -182,7 +182,7 @@ with joined(True) as world, Workspace.open(Path(sys.argv[3])) as ws:
 """
 FULL = {"method": {"type": "full"}, "lr": 1e-3, "epochs": 2, "eval_every": 2}
 KINDS: list[dict[str, Any]] = [
-    {"method": {"type": "lora", "r": 4}, "micro_batch_tokens": 64},
+    {"method": {"type": "lora", "r": 4}, "lr": 1e-3, "micro_batch_tokens": 64},
     FULL | {"gradient_checkpointing": True, "max_grad_norm": 0.5},
 ]
 
