@@ -128,12 +128,12 @@ class Bench:
 
     def advance(self, cell: Cell, run: TuneRun | None, step: int | None) -> TuneRun:
         """Train on to ``step`` (None: the end)."""
-        from metier.tune.run import tune
+        from metier.tune.run import Conditions, tune
 
         resume = run.id if run is not None else False
         return tune(
             cell.config(), self.version, self.ws, self.base, self.objective,
-            resume=resume, pause_at=step,
+            resume=resume, under=Conditions(pause_at=step),
         )  # fmt: skip
 
     def steps(self, cell: Cell) -> int:

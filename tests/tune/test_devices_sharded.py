@@ -165,14 +165,14 @@ from tiny_models import tiny_base
 from metier.core import ledger
 from metier.core.workspace import Workspace
 from metier.tune.devices.world import joined
-from metier.tune.run import tune
+from metier.tune.run import Conditions, tune
 
 with joined(True) as world, Workspace.open(Path(sys.argv[3])) as ws:
     found = [
         [
             tune(
                 settings(**one), ledger.get_version(ws), ws, tiny_base(), OBJECTIVE,
-                resume=stop is None, pause_at=stop, world=world,
+                resume=stop is None, under=Conditions(pause_at=stop, world=world),
             ).id
             for stop in (3, None)
         ][1]
