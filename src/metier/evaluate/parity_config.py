@@ -20,8 +20,8 @@ class ParityBar(Section):
     logprob_mean: Nats | None = None
     """Mean difference of the tokens' log-probabilities, in nats (absent: not looked at)."""
     same: Share = 1.0
-    """Least share of prompts whose greedy reply is the same, to the character; under 1 judged by the
-    95% interval: missed only where that lies under it, unsettled where it holds it."""
+    """Least share of prompts whose greedy reply is the same, to the character. Under 1 it is held
+    to the 95% interval: missed only where that lies under it, unsettled where it holds it."""
     metric_drop: Share = 0.0
     """Most that the task's own metric may fall, in absolute points; larger bars are for small
     samples."""
