@@ -128,12 +128,12 @@ class Bench:
 
     def advance(self, cell: Cell, run: TuneRun | None, step: int | None) -> TuneRun:
         """Train on to ``step`` (None: the end)."""
-        from metier.tune.run import tune
+        from metier.tune.run import Conditions, tune
 
         resume = run.id if run is not None else False
         return tune(
             cell.config(), self.version, self.ws, self.base, self.objective,
-            resume=resume, pause_at=step,
+            resume=resume, under=Conditions(pause_at=step),
         )  # fmt: skip
 
     def steps(self, cell: Cell) -> int:
@@ -177,7 +177,7 @@ class Bench:
 
     def _weights(self, cell: Cell, run: TuneRun, folder: Path) -> Path:
         """A finished run left its best weights; of a paused one the newest checkpoint counts."""
-        from metier.tune.loop import checkpoints, trainer
+        from metier.tune.loop import checkpoints, weights
         from metier.tune.methods.trainable import export, trainable
 
         if run.adapter is not None:
@@ -186,7 +186,7 @@ class Bench:
         assert newest is not None, f"{run.id} has no checkpoint"
         config = cell.config()
         with trainable(self.base, config) as model:
-            trainer.load_weights(model, newest)
+            weights.load_weights(model, newest)
             export(model, self.base, config, folder)
         return folder
 

@@ -98,6 +98,7 @@ def test_a_sweep_finds_a_winner_and_adopts_it(tmp_path: Path) -> None:
         assert own.config["lr"] == found.settings["lr"]
         page = write_page(found, tmp_path / "sweep.html").read_text()
         assert f"lr = {found.settings['lr']}" in page
+        assert "Across: the share of a full run" in page and "<span>100%</span>" in page
     text = file.read_text()
     assert tomllib.loads(text)["tune"]["lr"] == found.settings["lr"]
     assert "# by hand" in text

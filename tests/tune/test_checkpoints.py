@@ -73,6 +73,7 @@ def test_nothing_saved_nothing_found(tmp_path: Path) -> None:
         SafetensorError(
             "Error while serializing: I/O error: No space left on device (os error 28)"
         ),
+        SafetensorError("Error while serializing: I/O error: File too large (os error 27)"),
     ],
 )
 def test_a_full_disk_is_said_and_leaves_the_one_before(tmp_path: Path, error: Exception) -> None:

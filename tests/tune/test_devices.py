@@ -8,15 +8,12 @@ from __future__ import annotations
 import json
 import os
 import signal
-import subprocess
-import sys
-import time
-from collections.abc import Callable
 from pathlib import Path
 from types import SimpleNamespace
 
 import pytest
-from cases import LABELS, WORDS, settings
+from cases import settings
+from devices_cases import losses, process_of_rank, project, started, tune, wait_for
 
 from desk import run
 from metier.core import ledger
@@ -27,65 +24,12 @@ from metier.tune.devices.allowed import require_divisible
 from metier.tune.devices.launch import told_or_lost
 from metier.tune.devices.share import divided
 from metier.tune.devices.world import RankLost, World
-from tiny_models import tiny_base
-
-HEAD = """
-[project]
-name = "several"
-base = "base"
-[objective]
-task = "classify"
-labels = ["billing", "delivery", "returns"]
-instruction = "Answer the label."
-[data]
-sources = [{ path = "rows.jsonl", prompt = "message", target = "label" }]
-[tune]
-method = { type = "METHOD" }
-lr = 1e-2
-batch_tokens = 256
-checkpoint_every = 2
-"""
 
 
 @pytest.fixture
 def desk(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> Path:
     """A project with a random base and a built version."""
     return project(tmp_path, capsys, "lora")
-
-
-def project(
-    folder: Path, capsys: pytest.CaptureFixture[str], method: str, more: str = "epochs = 2\n"
-) -> Path:
-    base = tiny_base()
-    base.model.save_pretrained(folder / "base")
-    base.tokenizer.save_pretrained(folder / "base")
-    (folder / "metier.toml").write_text(HEAD.replace("METHOD", method) + more)
-    rows = []
-    for number in range(40):
-        label = LABELS[number % 3]
-        text = f"where is my {WORDS[label]} " + "please " * (number % 7) + str(number)
-        rows.append(json.dumps({"message": text, "label": label}))
-    (folder / "rows.jsonl").write_text("\n".join(rows) + "\n")
-    code, _, err = run(capsys, "data", "build", "--project", str(folder))
-    assert code in (0, 2), err
-    return folder
-
-
-def tune(folder: Path, *words: str, **environ: str) -> subprocess.CompletedProcess[str]:
-    return subprocess.run(
-        [sys.executable, "-m", "metier", "tune", "--project", str(folder), *words],
-        env=os.environ | {"OMP_NUM_THREADS": "1"} | environ,
-        capture_output=True,
-        text=True,
-        timeout=300,
-    )
-
-
-def losses(folder: Path, run: str) -> list[float]:
-    with Workspace.open(folder) as ws:
-        points = ledger.metric_points(ws, run)
-    wanted = ("train_loss", "validation_loss", "grad_norm")
-    return [point.value for point in points if point.name in wanted]
 
 
 def runs(folder: Path) -> list[TuneRun]:
@@ -108,17 +52,11 @@ def test_a_process_that_dies_is_named_and_one_device_goes_on(
     tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     folder = project(tmp_path, capsys, "lora", "epochs = 30\n")
-    words = ["tune", "--project", str(folder), "--devices", "2"]
-    started = subprocess.Popen(
-        [sys.executable, "-m", "metier", *words],
-        env=os.environ | {"OMP_NUM_THREADS": "1"},
-        stderr=subprocess.PIPE,
-        text=True,
-    )
-    wait_for(lambda: list(folder.rglob("checkpoint-*[0-9]")) or started.poll() is not None)
-    os.kill(process_of_rank(started.pid, 1), signal.SIGKILL)
-    _, err = started.communicate(timeout=120)
-    assert started.returncode == RankLost.exit_code
+    both = started(folder, "--devices", "2")
+    wait_for(lambda: list(folder.rglob("checkpoint-*[0-9]")) or both.poll() is not None)
+    os.kill(process_of_rank(both.pid, 1), signal.SIGKILL)
+    _, err = both.communicate(timeout=120)
+    assert both.returncode == RankLost.exit_code
     assert "process 1 (of 0 to 1) killed by SIGKILL" in err
     [left] = runs(folder)
     assert left.state == "interrupted"
@@ -127,20 +65,6 @@ def test_a_process_that_dies_is_named_and_one_device_goes_on(
     ended = json.loads(out)
     assert (ended["id"], ended["state"]) == (left.id, "done")
     assert ended["summary"]["resumed_at"] > 0
-
-
-def wait_for(found: Callable[[], object], seconds: float = 240.0) -> None:
-    end = time.monotonic() + seconds
-    while not found():
-        assert time.monotonic() < end
-        time.sleep(0.02)
-
-
-def process_of_rank(launcher: int, rank: int) -> int:
-    children = Path(f"/proc/{launcher}/task/{launcher}/children").read_text().split()
-    marked = f"RANK={rank}".encode()
-    found = [c for c in children if marked in Path(f"/proc/{c}/environ").read_bytes().split(b"\0")]
-    return int(found[0])
 
 
 def test_the_process_that_died_is_told_from_those_it_left() -> None:

@@ -1,15 +1,31 @@
-"""FSDP2 on two gloo processes: each holds a part of the weights, gradients are those of one."""
+"""FSDP2 on two gloo processes: each holds a part of the weights; the run is that of one."""
 
 from __future__ import annotations
 
 import json
 import os
+import signal
 import subprocess
 import sys
 from pathlib import Path
 from typing import Any
 
 import pytest
+import torch
+from cases import OBJECTIVE, settings, version
+from devices_cases import losses, process_of_rank, project, started, wait_for
+
+from desk import run
+from metier.core import ledger
+from metier.core.errors import ConfigError
+from metier.core.workspace import Workspace
+from metier.models.adapters import load_adapter
+from metier.models.base import Base, load_base
+from metier.tune.devices.allowed import require_divisible
+from metier.tune.devices.world import RankLost, World
+from metier.tune.methods.start import load_whole
+from metier.tune.run import tune as tune_here
+from tiny_models import tiny_base
 
 HERE = Path(__file__).parent
 CHILD = """
@@ -21,7 +37,8 @@ import torch
 from cases import settings
 from tiny_models import tiny_base
 from metier.tune.devices.share import divided
-from metier.tune.devices.shard import held, shard, whole
+from metier.tune.devices.parts import whole
+from metier.tune.devices.shard import held, shard
 from metier.tune.devices.world import joined
 from metier.tune.methods.trainable import trainable
 from metier.tune.packing import attention, passes
@@ -68,10 +85,10 @@ with joined(True) as world:
 """
 
 
-def on_two(code: str) -> Any:
+def on_two(code: str, *words: str) -> Any:
     """Run code in two processes as torchrun does; return what the first printed."""
     start = ["-m", "torch.distributed.run", "--standalone", "--nproc-per-node", "2", "--no-python"]
-    child = [sys.executable, "-c", code, str(HERE), str(HERE.parent)]
+    child = [sys.executable, "-c", code, str(HERE), str(HERE.parent), *words]
     done = subprocess.run(
         [sys.executable, *start, *child],
         env=os.environ | {"OMP_NUM_THREADS": "1"},
@@ -97,3 +114,139 @@ def test_each_process_holds_a_part_and_gradients_are_those_of_one(
     assert sum(part["held"] for part in parts) == parts[0]["all"]
     assert all(part["apart"] < 1e-5 for part in parts)
     assert parts[0]["largest"] > 1e-3, "there is something to compare"
+
+
+SHARDED = ("--devices", "2", "--shard")
+
+
+def test_a_sharded_tune_whose_process_dies_is_gone_on_with_on_one_device(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    folder = project(tmp_path, capsys, "lora", "epochs = 6\nmicro_batch_tokens = 64\n")
+    alone = tuned(folder, capsys)
+    killed = started(folder, "--restart", *SHARDED)
+    wait_for(lambda: list(folder.rglob("checkpoint-*[0-9]")) or killed.poll() is not None)
+    os.kill(process_of_rank(killed.pid, 1), signal.SIGKILL)
+    _, err = killed.communicate(timeout=120)
+    assert killed.returncode == RankLost.exit_code, err
+    assert "is not measured while training" in err
+    again = tuned(folder, capsys)
+    assert again["id"] != alone["id"] and again["summary"]["resumed_at"] > 0
+    expected = losses(folder, alone["id"])
+    assert len(expected) > 20
+    assert losses(folder, again["id"]) == pytest.approx(expected, abs=1e-5)
+    kept = [replies(folder, one["adapter"]) for one in (alone, again)]
+    assert kept[0] == pytest.approx(kept[1], abs=1e-3)
+
+
+def tuned(folder: Path, capsys: pytest.CaptureFixture[str]) -> Any:
+    code, out, err = run(capsys, "tune", "--project", str(folder), "--json")
+    assert code == 0, err
+    return json.loads(out)
+
+
+def replies(folder: Path, adapter: str) -> list[float]:
+    """A few logits of the base with what a tune left."""
+    base = load_base(str(folder / "base"))
+    with Workspace.open(folder) as ws:
+        model = load_adapter(base, ws.artifacts.checkout(adapter))
+    with torch.no_grad():
+        found: list[float] = model(torch.arange(4, 40)[None]).logits[0, :, 7].tolist()
+    return found
+
+
+TUNED = """
+import json, sys
+from copy import deepcopy
+from pathlib import Path
+sys.path[:0] = sys.argv[1:3]
+from cases import OBJECTIVE, settings
+from tiny_models import tiny_base
+from metier.core import ledger
+from metier.core.workspace import Workspace
+from metier.tune.devices.world import joined
+from metier.tune.run import Conditions, tune
+
+with joined(True) as world, Workspace.open(Path(sys.argv[3])) as ws:
+    found = [
+        [
+            tune(
+                settings(**one), ledger.get_version(ws), ws, tiny_base(), OBJECTIVE,
+                resume=stop is None, under=Conditions(pause_at=stop, world=world),
+            ).id
+            for stop in (3, None)
+        ][1]
+        for one in json.loads(sys.argv[4])
+    ]
+    if world.leads: print(json.dumps(found))
+"""
+FULL = {"method": {"type": "full"}, "lr": 1e-3, "epochs": 2, "eval_every": 2}
+KINDS: list[dict[str, Any]] = [
+    {"method": {"type": "lora", "r": 4}, "lr": 1e-3, "micro_batch_tokens": 64},
+    FULL | {"gradient_checkpointing": True, "max_grad_norm": 0.5},
+]
+
+
+def test_a_tune_on_shards_stopped_and_gone_on_with_is_that_of_one_process(tmp_path: Path) -> None:
+    with Workspace.create(tmp_path) as ws:
+        found = version(ws)
+        base = tiny_base()
+        alone = [tune_here(settings(**one), found, ws, base, OBJECTIVE) for one in KINDS]
+    both = on_two(TUNED, str(tmp_path), json.dumps(KINDS))
+    with Workspace.open(tmp_path) as ws:
+        runs = [ledger.get_run(ws, name) for name in both]
+        assert all(run.summary["sharded"] and run.summary["resumed_at"] == 3 for run in runs)
+        places = [
+            [ws.artifacts.checkout(str(run.adapter)) for run in pair]
+            for pair in zip(alone, runs, strict=True)
+        ]
+    for one, name in zip(alone, both, strict=True):
+        assert losses(tmp_path, name) == pytest.approx(losses(tmp_path, one.id), rel=1e-5, abs=1e-5)
+    for kind, pair in zip(KINDS, places, strict=True):
+        left = [opened(kind, base, place) for place in pair]
+        for (name, expected), weight in zip(
+            left[0].named_parameters(), left[1].parameters(), strict=True
+        ):
+            assert torch.allclose(weight, expected, atol=1e-4), name
+
+
+def opened(kind: dict[str, Any], base: Base, folder: Path) -> Any:
+    return load_adapter(base, folder) if kind["method"]["type"] == "lora" else load_whole(folder)
+
+
+@pytest.mark.parametrize(
+    ("change", "words"),
+    [
+        ({"method": {"type": "qlora"}}, "method = lora or full .* with --shard"),
+        ({"algorithm": {"type": "dpo"}}, "algorithm = sft .* with --shard"),
+        ({"method": {"type": "full", "scale": 0.5}}, "scale = 1 with --shard"),
+        ({"start_from": "run_1"}, "base's own weights with --shard"),
+        ({"best_by": "accuracy"}, "best_by = .* with --shard"),
+    ],
+)
+def test_what_was_not_shown_to_work_on_shards_is_refused(
+    change: dict[str, object], words: str
+) -> None:
+    with pytest.raises(ConfigError, match=words):
+        require_divisible(settings(**change), World(0, 2, sharded=True))
+
+
+def test_replicas_of_a_full_tune_are_refused_with_the_way_that_works() -> None:
+    with pytest.raises(ConfigError, match="add --shard"):
+        require_divisible(settings(method={"type": "full"}), World(0, 2))
+
+
+def test_the_plan_and_the_explanation_say_what_a_device_holds(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    folder = str(project(tmp_path, capsys, "lora"))
+    code, out, err = run(capsys, "tune", "--project", folder, "--dry-run", "--json", *SHARDED)
+    assert code == 0, err
+    planned = json.loads(out)
+    assert (planned["devices"], planned["sharded"]) == (2, True)
+    assert planned["held_parameters"] == -(-planned["parameters"] // 2)
+    code, out, _ = run(capsys, "tune", "--project", folder, "--explain", "--json", *SHARDED)
+    rows = {row["key"]: row for row in json.loads(out)}
+    assert (rows["shard"]["value"], rows["shard"]["origin"]) == (True, "--shard")
+    code, _, err = run(capsys, "tune", "--project", folder, "--shard")
+    assert code == 2 and "--devices 2" in err

@@ -16,16 +16,20 @@ import constructed
 import pytest
 from cases import settings
 from constructed import EXPECTED, Story
+from preference_cases import ground, pairs
 
 from metier.core import ledger
 from metier.core.errors import InputError
 from metier.core.records import MetricPoint
 from metier.core.workspace import Workspace
 from metier.models.base import Base, load_base
+from metier.tune.algorithms import make
+from metier.tune.diagnostics.close import known_of
 from metier.tune.diagnostics.diagnose import diagnose
 from metier.tune.diagnostics.facts import replies_of
 from metier.tune.diagnostics.pairing import gain
 from metier.tune.diagnostics.types import Facts, Gain
+from metier.tune.loop.best import By
 from metier.tune.run import tune
 from metier.tune.types import Encoded
 from tiny_models import tiny_base
@@ -155,6 +159,14 @@ def test_replies_that_do_not_get_better_are_said_although_the_loss_falls() -> No
     assert names(points, replace(USUAL, metric="f1")) == ["metric_did_not_follow"]
     better = [replace(p, value=p.value + 0.5) if p.step and "f1" in p.name else p for p in points]
     assert names(better, replace(USUAL, metric="f1")) == ["healthy"]
+    assert names(points, replace(USUAL, metric="f1", of_replies=False)) == ["healthy"]
+
+
+@pytest.mark.parametrize("kind", ["dpo", "kto", "reward"])
+def test_the_loss_of_preferences_is_not_that_of_replies(kind: str) -> None:
+    given = ground(kind, pairs(12), pairs(4, start=50))
+    known = known_of(make(given), given.config, (1e-3, None), By("f1"))
+    assert (known.metric, known.of_replies) == ("f1", False)
 
 
 def test_a_loss_that_is_no_number() -> None:

@@ -356,3 +356,16 @@ def test_a_dpo_killed_at_any_step(tmp_path: Path, step: int) -> None:
 @pytest.mark.parametrize("kind", ["kto", "reward"])
 def test_a_killed_run_of_the_others(tmp_path: Path, kind: str) -> None:
     same_end(tmp_path, 7, kind)
+
+
+def test_the_reference_pass_is_counted_and_made_once(tmp_path: Path) -> None:
+    heard: list[Event] = []
+    told = Progress(heard.append)
+    algorithm = make(replace(ground("dpo", pairs(9), pairs(3, start=50)), progress=told))
+    model = tiny_base().model
+    algorithm.prepare(model, "padded", tmp_path)
+    assert {event.task for event in heard} == {"reference"}
+    assert (heard[0].total, heard[-1].done, heard[-1].unit) == (12, 12, "prompt")
+    heard.clear()
+    algorithm.prepare(model, "padded", tmp_path)
+    assert not heard

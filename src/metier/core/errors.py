@@ -22,6 +22,7 @@ from __future__ import annotations
 import copyreg
 import difflib
 import errno
+import re
 from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 from typing import Any
@@ -155,11 +156,9 @@ def boundary(name: str) -> Iterator[None]:
         yield
     except MetierError:
         raise
-    except OSError as error:
-        if error.errno in NO_ROOM:
-            raise disk_full(name) from error
-        raise BoundaryError(f"{name}: {type(error).__name__}: {error}") from error
     except Exception as error:
+        if met_full_disk(error):
+            raise disk_full(name) from error
         raise BoundaryError(f"{name}: {type(error).__name__}: {error}") from error
 
 
@@ -168,10 +167,23 @@ def out_of_space(doing: str) -> Iterator[None]:
     """Turn a write that met a full disk, a quota or a limit into ``OutOfSpace``."""
     try:
         yield
-    except OSError as error:
-        if error.errno in NO_ROOM:
+    except Exception as error:
+        if met_full_disk(error):
             raise disk_full(doing) from error
         raise
+
+
+def met_full_disk(error: BaseException) -> bool:
+    """Say whether an error is a write's that had no room.
+
+    safetensors writes in Rust and tells the system's number in the text of an error of its own.
+    """
+    if isinstance(error, OSError):
+        return error.errno in NO_ROOM
+    said = re.search(r"\(os error (\d+)\)", str(error))
+    return (
+        type(error).__name__ == "SafetensorError" and said is not None and int(said[1]) in NO_ROOM
+    )
 
 
 def disk_full(doing: str) -> OutOfSpace:

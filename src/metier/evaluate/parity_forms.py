@@ -25,6 +25,7 @@ from metier.evaluate.bench import Bench
 from metier.evaluate.beside import materials_of
 from metier.evaluate.effects.parity import same_share
 from metier.evaluate.parity_config import ParityBar
+from metier.evaluate.parity_verdict import verdict_of
 from metier.models.answer import answer
 from metier.models.prompt import TUNED, render_example, render_prompt
 from metier.scoring import make_metric, paired_difference, records_of
@@ -63,7 +64,7 @@ class FormParity:
     differ, ``errors`` the replies it failed to give. ``logprob_max`` and ``logprob_mean`` (nats)
     are over ``tokens`` tokens (None: it gives none). ``difference`` is form - reference of
     ``metric`` (None: no wanted answers). ``failed`` says in words which parts of ``bar`` were
-    missed.
+    missed, ``unsettled`` which cannot be told from so few replies (``parity_verdict``).
     """
 
     form: str
@@ -78,11 +79,12 @@ class FormParity:
     difference: Estimate | None
     bar: Mapping[str, Json]
     failed: tuple[str, ...]
+    unsettled: tuple[str, ...] = ()
 
     @property
     def passed(self) -> bool:
-        """Whether every part of the bar was reached."""
-        return not self.failed
+        """Whether every part of the bar was reached, by what so many replies can tell."""
+        return not self.failed and not self.unsettled
 
 
 @dataclass(frozen=True)
@@ -178,6 +180,7 @@ def compare_form(reference: Reference, form: Form) -> FormParity:
     largest = max(gaps) if gaps else None
     mean = math.fsum(gaps) / len(gaps) if gaps else None
     rows = reference.rows
+    verdict = verdict_of(form.bar, largest, mean, share, difference)
     return FormParity(
         form.name,
         reference.name,
@@ -190,7 +193,8 @@ def compare_form(reference: Reference, form: Form) -> FormParity:
         metric,
         difference,
         form.bar.model_dump(mode="json"),
-        tuple(_missed(form.bar, largest, mean, sum(equal) / len(equal), difference)),
+        verdict.failed,
+        verdict.unsettled,
     )
 
 
@@ -244,23 +248,3 @@ def _difference(
         records_of(reference.predictions(said), reference.rows) for said in (answers, beside)
     )
     return name, paired_difference(metric, theirs, ours, bench.resampling).estimate
-
-
-def _missed(
-    bar: ParityBar,
-    largest: float | None,
-    mean: float | None,
-    same: float,
-    difference: Estimate | None,
-) -> list[str]:
-    found = []
-    for name, limit, value in (("largest", bar.logprob_max, largest),
-                               ("mean", bar.logprob_mean, mean)):  # fmt: skip
-        # "not (value <= limit)": a NaN misses the bar too.
-        if limit is not None and value is not None and not value <= limit:
-            found.append(f"{name} log-probability difference {value:.2g} above {limit:g}")
-    if same < bar.same:
-        found.append(f"{same:.1%} of the replies the same, under {bar.same:.0%}")
-    if difference is not None and difference.value < -bar.metric_drop - 1e-12:
-        found.append(f"the task's metric fell by {-difference.value:.3g}, over {bar.metric_drop:g}")
-    return found

@@ -184,7 +184,7 @@ def _contender(
 
 
 def _tuned(session: Session, bench: Bench, base: Base, rows: Sequence[Example]) -> TuneRun:
-    from metier.tune.run import tune
+    from metier.tune.run import Conditions, tune
 
     project = session.project
     whole = len(rows) == len(ledger.load_split(session.workspace, bench.version, "train"))
@@ -197,7 +197,7 @@ def _tuned(session: Session, bench: Bench, base: Base, rows: Sequence[Example]) 
         project.objective,
         system=project.project.system,
         progress=session.progress,
-        only=None if whole else sorted(row.id for row in rows),
+        under=Conditions(only=None if whole else sorted(row.id for row in rows)),
     )
 
 

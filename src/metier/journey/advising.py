@@ -130,7 +130,7 @@ def _short_tune(
 
 
 def _run(session: Session, bench: Bench, base: object, rows: Sequence[str]) -> TuneRun:
-    from metier.tune.run import tune
+    from metier.tune.run import Conditions, tune
 
     project = session.project
     return tune(
@@ -141,7 +141,7 @@ def _run(session: Session, bench: Bench, base: object, rows: Sequence[str]) -> T
         project.objective,
         system=project.project.system,
         progress=session.progress,
-        only=rows,
+        under=Conditions(only=rows),
     )
 
 

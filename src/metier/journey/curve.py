@@ -62,7 +62,7 @@ def measure_curve(
 
 def tune_on(session: Session, bench: Bench, base: Base, rows: Sequence[Example]) -> TuneRun:
     """Return the finished run on these training rows with today's settings; tune where none is."""
-    from metier.tune.run import tune
+    from metier.tune.run import Conditions, tune
 
     project = session.project
     whole = len(rows) == len(ledger.load_split(session.workspace, bench.version, "train"))
@@ -78,7 +78,7 @@ def tune_on(session: Session, bench: Bench, base: Base, rows: Sequence[Example])
         project.objective,
         system=project.project.system,
         progress=session.progress,
-        only=only,
+        under=Conditions(only=only),
     )
 
 

@@ -10,21 +10,23 @@ from metier.core.config import load_toml
 from metier.core.errors import UserError
 from metier.core.types import Json
 from metier.journey.session import Session, load_project_base, located_base
-from metier.tune.explain import AUTO, Explained, explain
+from metier.tune.devices.world import ALONE, World
+from metier.tune.explain import AUTO, Explained, divided, explain
 
 if TYPE_CHECKING:
     from metier.tune.dry_run import Planned
 
 
-def explain_tune(session: Session) -> list[Explained]:
-    """Explain every setting in force, with the line that sets it and what auto comes to."""
+def explain_tune(session: Session, world: World = ALONE) -> list[Explained]:
+    """Explain every setting in force, with the line that sets it and what auto comes to; on several
+    devices (``world``) what each of them would hold, too."""
     file = session.root / FILE_NAME
     document = load_toml(file) if file.is_file() else None
-    return explain(session.project.tune, document, _automatic(session))
+    return explain(session.project.tune, document, _automatic(session)) + divided(world)
 
 
-def plan_tune(session: Session, version: str = ledger.LATEST) -> Planned:
-    """Plan a tune of a version without training; nothing is recorded."""
+def plan_tune(session: Session, version: str = ledger.LATEST, world: World = ALONE) -> Planned:
+    """Plan a tune of a version without training, on ``world``; nothing is recorded."""
     from metier.tune.dry_run import dry_run
 
     project = session.project
@@ -36,6 +38,7 @@ def plan_tune(session: Session, version: str = ledger.LATEST) -> Planned:
         project.objective,
         system=project.project.system,
         progress=session.progress,
+        world=world,
     )
 
 

@@ -67,6 +67,11 @@ class ParityFound:
     not_run: dict[str, str]
 
     @property
+    def missed(self) -> bool:
+        """Whether a form missed its bar, or none was run."""
+        return not self.forms or any(form.failed for form in self.forms)
+
+    @property
     def passed(self) -> bool:
         """Whether every form that was run reached its bar, and at least one was."""
         return bool(self.forms) and all(form.passed for form in self.forms)

@@ -17,10 +17,12 @@ from metier.tune.run import FOLDER
 
 @dataclass(frozen=True)
 class Several:
-    """How many devices, and the words after ``metier`` that each process is started with."""
+    """How many devices, the words after ``metier`` that each process is started with, and whether
+    the processes divide the weights."""
 
     devices: int
     arguments: Sequence[str]
+    sharded: bool = False
 
 
 def tune_on_devices(session: Session, version: str, several: Several) -> int:
@@ -32,7 +34,7 @@ def tune_on_devices(session: Session, version: str, several: Several) -> int:
         RankLost: a process died; the run is left interrupted, to be gone on with.
     """
     config = session.project.tune
-    require(config)
+    require(config, several.sharded)
     require_devices(several.devices)
     ledger.get_version(session.workspace, version)
     with _none_left_running(session.workspace):

@@ -285,7 +285,7 @@ class _Work:
 
     def train(self, trial: Trial, share: float) -> TuneRun:
         """Train a trial on to a share of its steps."""
-        from metier.tune.run import tune
+        from metier.tune.run import Conditions, tune
         from metier.tune.sweep.space import with_settings
 
         session, ground = self._session, self._ground
@@ -302,8 +302,7 @@ class _Work:
             system=session.project.project.system,
             progress=session.progress,
             resume=trial.run or True,
-            pause_at=share if share < 1 else None,
-            part_of=ground.name,
+            under=Conditions(pause_at=share if share < 1 else None, part_of=ground.name),
         )
 
     def measure(self, trial: Trial, run: TuneRun) -> Value:

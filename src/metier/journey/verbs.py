@@ -118,7 +118,7 @@ def tune_base(
     Of several processes (``world``) that all call this, the leader's is the job on record.
     """
     from metier.privacy.egress import Egress
-    from metier.tune.run import tune
+    from metier.tune.run import Conditions, tune
 
     found = ledger.get_version(session.workspace, version)
     project = session.project
@@ -135,8 +135,7 @@ def tune_base(
             system=project.project.system,
             progress=session.progress,
             resume=not restart,
-            gate=Egress(project.privacy, session.workspace.audit),
-            world=world,
+            under=Conditions(gate=Egress(project.privacy, session.workspace.audit), world=world),
         )
 
     if not world.leads:

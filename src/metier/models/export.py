@@ -7,7 +7,6 @@ folder in safetensors that ``AutoModelForCausalLM`` and ``AutoTokenizer`` load w
 from __future__ import annotations
 
 import copy
-import errno
 import json
 import shutil
 import warnings
@@ -19,7 +18,7 @@ from typing import Any
 from uuid import uuid4
 
 from metier.core.artifacts import sync_directory
-from metier.core.errors import InputError, ModelUnavailable, disk_full
+from metier.core.errors import InputError, ModelUnavailable, out_of_space
 from metier.models import chat
 from metier.models.adapters import base_for, load_adapter, load_apart
 from metier.models.base import TOKENIZER_FILES, Base, find_base, fingerprint_folder, no_bars
@@ -51,7 +50,7 @@ def whole_folder(into: Path) -> Iterator[Path]:
     into = check_free(into)
     partial = into.with_name(f".{into.name}.{uuid4().hex[:8]}.partial")
     try:
-        with _room():
+        with out_of_space("exporting"):
             partial.mkdir(parents=True)
             yield partial
             partial.replace(into)
@@ -123,20 +122,3 @@ def _has_template(folder: Path) -> bool:
     return settings.is_file() and bool(
         json.loads(settings.read_text(encoding="utf-8")).get("chat_template")
     )
-
-
-@contextmanager
-def _room() -> Iterator[None]:
-    """Turn a full disk into OutOfSpace, also where safetensors wraps it in an error of its own."""
-    from safetensors import SafetensorError
-
-    try:
-        yield
-    except OSError as error:
-        if error.errno in (errno.ENOSPC, errno.EDQUOT):
-            raise disk_full("exporting") from error
-        raise
-    except SafetensorError as error:
-        if f"os error {errno.ENOSPC}" in str(error) or "No space left" in str(error):
-            raise disk_full("exporting") from error
-        raise

@@ -17,11 +17,10 @@ import zlib
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
-from errno import EDQUOT, ENOSPC
 from pathlib import PurePosixPath
 from typing import IO, Any, cast
 
-from metier.core.errors import InputError, disk_full
+from metier.core.errors import InputError, out_of_space
 
 COMPRESSIONS = (".gz", ".xz", ".bz2")
 RATIO_LIMIT = 300
@@ -226,10 +225,8 @@ def spooled(stream: IO[bytes]) -> Iterator[Spool]:
 @contextmanager
 def spool_file() -> Iterator[IO[bytes]]:
     """Open an unnamed file to write what is to be spooled."""
-    try:
-        with tempfile.TemporaryFile(prefix="metier-") as file:
-            yield file
-    except OSError as error:
-        if error.errno in (ENOSPC, EDQUOT):
-            raise disk_full("holding a source for reading") from error
-        raise
+    with (
+        out_of_space("holding a source for reading"),
+        tempfile.TemporaryFile(prefix="metier-") as file,
+    ):
+        yield file

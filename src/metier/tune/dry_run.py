@@ -18,6 +18,8 @@ from metier.models.base import Base
 from metier.tune.algorithms import make
 from metier.tune.algorithms.base import Algorithm, Ground
 from metier.tune.config import TuneConfig
+from metier.tune.devices.allowed import UNMEASURED, require_divisible
+from metier.tune.devices.world import ALONE, World
 from metier.tune.inspect.template import require_template
 from metier.tune.methods.trainable import begin, learning_rate, trainable
 from metier.tune.methods.types import Beginning
@@ -31,7 +33,8 @@ class Planned:
 
     ``items`` are what is packed (examples, pairs, windows) and ``rows`` the training rows they
     come from; ``tokens`` what the model reads in the whole run; ``fill`` how full the steps are;
-    ``longest_step`` the tokens of the largest step; ``notes`` say what was left out or shortened.
+    ``longest_step`` the tokens of the largest step; ``held_parameters`` are what each device keeps,
+    a part of all where ``sharded``; ``notes`` say what was left out or shortened.
     """
 
     base: str
@@ -51,6 +54,9 @@ class Planned:
     parameters: int
     trained_parameters: int
     new_tokens: int
+    devices: int
+    sharded: bool
+    held_parameters: int
     notes: Sequence[str]
 
 
@@ -63,8 +69,10 @@ def dry_run(
     *,
     system: str = "",
     progress: Progress = SILENT,
+    world: World = ALONE,
 ) -> Planned:
-    """Return the plan of a tune. Raises what the tune would before its first step."""
+    """Return the plan of a tune on ``world``. Raises what the tune would before its first step."""
+    require_divisible(config, world)
     require_template(base.tokenizer)
     rows = ledger.load_split(ws, version, "train")
     beginning = begin(config, base, ws, rows)
@@ -74,10 +82,10 @@ def dry_run(
             config, version, ws, beginning.base, objective, system, rows, held_out, task
         )
         algorithm = make(ground)
-    return _planned(beginning, ground, algorithm)
+    return _planned(beginning, ground, algorithm, world)
 
 
-def _planned(beginning: Beginning, ground: Ground, algorithm: Algorithm) -> Planned:
+def _planned(beginning: Beginning, ground: Ground, algorithm: Algorithm, world: World) -> Planned:
     config, lengths, start = ground.config, algorithm.lengths, beginning.start
     plan = packing.plan(lengths, config.batch_tokens, config.epochs, config.seed)
     steps = [sum(lengths[index] for index in step) for step in plan.steps]
@@ -100,7 +108,10 @@ def _planned(beginning: Beginning, ground: Ground, algorithm: Algorithm) -> Plan
         parameters=every,
         trained_parameters=trained,
         new_tokens=len(beginning.new_tokens),
-        notes=tuple(algorithm.notes),
+        devices=world.size,
+        sharded=world.sharded,
+        held_parameters=-(-every // world.size) if world.sharded else every,
+        notes=(*algorithm.notes, *([UNMEASURED] if world.sharded else [])),
     )
 
 

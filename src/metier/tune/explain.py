@@ -22,10 +22,15 @@ from metier.core.config import TomlDocument
 from metier.core.toml_lines import Loc
 from metier.core.types import Json
 from metier.tune.config import TuneConfig
+from metier.tune.devices.world import World
 
 SECTION = "tune"
 DEFAULT, AUTO = "default", "auto"
 TAG = "type"
+DEVICES_PAGE = "docs/tune/devices.md"
+DEVICES = "The examples of each optimiser step are divided among as many processes."
+WHOLE = "Each device holds the whole model, which is the fastest where it fits."
+SHARDS = "Each device holds its part of every weight, gradient and optimiser state (FSDP2)."
 
 
 @dataclass(frozen=True, slots=True)
@@ -58,6 +63,17 @@ def explain(
             value, origin = resolved, f"{AUTO} ({origin})" if origin != DEFAULT else AUTO
         found.append(Explained(_shown(key), value, origin, reason["why"], reason["source"]))
     return found
+
+
+def divided(world: World) -> list[Explained]:
+    """Explain what the command line says of devices; nothing where there is one."""
+    if world.size == 1:
+        return []
+    origin = "--shard" if world.sharded else DEFAULT
+    return [
+        Explained("devices", world.size, "--devices", DEVICES, DEVICES_PAGE),
+        Explained("shard", world.sharded, origin, SHARDS if world.sharded else WHOLE, DEVICES_PAGE),
+    ]
 
 
 @cache

@@ -13,13 +13,14 @@ import fcntl
 import os
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
 from metier.core import ledger
-from metier.core.errors import Busy, InputError, OutOfMemory, OutOfSpace
+from metier.core.errors import Busy, InputError, OutOfMemory, OutOfSpace, out_of_space
 from metier.core.objective import Objective
 from metier.core.progress import Progress
 from metier.core.records import DataVersion, TuneRun
@@ -29,14 +30,14 @@ from metier.models.base import Base, load_base
 from metier.tune.algorithms import make
 from metier.tune.algorithms.base import Algorithm, Ground
 from metier.tune.config import TuneConfig
-from metier.tune.devices.allowed import require_divisible
-from metier.tune.devices.world import ALONE, RankLost, World
+from metier.tune.devices.allowed import UNMEASURED, require_divisible
+from metier.tune.devices.world import ALONE, RankLost, World, watched
 from metier.tune.diagnostics import close
 from metier.tune.diagnostics.types import Facts
 from metier.tune.inspect.template import require_template
-from metier.tune.loop import checkpoints, memory
+from metier.tune.loop import memory
 from metier.tune.loop.tracking import Gate
-from metier.tune.loop.watch import compared_by, sample_of
+from metier.tune.loop.watch import Sample, compared_by, sample_of
 from metier.tune.methods.start import record_start
 from metier.tune.methods.trainable import begin, learning_rate
 from metier.tune.methods.types import Beginning
@@ -57,6 +58,41 @@ FREE = {
 }
 
 
+@dataclass(frozen=True, slots=True)
+class Conditions:
+    """Under what conditions a tune runs, beside its data and settings.
+
+    ``only`` (example ids) leaves the other training rows out; the run says so in its config.
+    ``gate`` is the egress check that a tracking server needs. ``pause_at`` (optimiser steps, or
+    below 1 a share of them) leaves a longer run there as ``interrupted`` with a checkpoint of that
+    step; a later call goes on as if it had not stopped, because everything is planned for the whole
+    length. ``part_of`` names the sweep that the run is a trial of: it is never taken for the latest
+    run. ``world`` is this process's place among several that all make this call, each on its
+    device; only its leader writes. Where these divide the weights among them, the base given is of
+    no use afterwards.
+    """
+
+    only: Sequence[str] | None = None
+    gate: Gate | None = None
+    pause_at: float | None = None
+    part_of: str | None = None
+    world: World = ALONE
+
+
+@dataclass(frozen=True)
+class _Ready:
+    """All there is before a run is on record. ``sample`` is what it answers while it trains."""
+
+    ground: Ground
+    beginning: Beginning
+    algorithm: Algorithm
+    sample: Sample | None
+    under: Conditions
+
+
+PLAIN = Conditions()
+
+
 def tune(
     config: TuneConfig,
     version: DataVersion,
@@ -67,26 +103,13 @@ def tune(
     system: str = "",
     progress: Progress = SILENT,
     resume: bool | str = True,
-    only: Sequence[str] | None = None,
-    gate: Gate | None = None,
-    pause_at: float | None = None,
-    part_of: str | None = None,
-    world: World = ALONE,
+    under: Conditions = PLAIN,
 ) -> TuneRun:
     """Fine-tune ``base`` on the version's training split and store what comes of it.
-
-    ``only`` (example ids) leaves the other training rows out; the run says so in its config.
-    ``gate`` is the egress check that a tracking server needs.
 
     ``resume`` True continues the newest run that stopped half-way with the same data, base,
     prompts and settings, if there is one; False starts anew; an id continues that run. The base's
     own weights are left as they were. Deterministic under ``config.seed`` on one machine.
-
-    ``pause_at`` (optimiser steps, or below 1 a share of them) leaves a longer run there as
-    ``interrupted`` with a checkpoint of that step; a later call goes on as if it had not stopped,
-    because everything is planned for the whole length. ``part_of`` names the sweep that the run
-    is a trial of: it is never taken for the latest run. ``world`` is this process's place among
-    several that all make this call, each on its device; only its leader writes.
 
     Raises:
         InputError: nothing to learn from, a loss on the wrong tokens (see ``metier inspect``), a
@@ -95,46 +118,68 @@ def tune(
         OutOfSpace: the disk is full; the checkpoints before are kept.
         OutOfMemory: a pass does not fit; says which setting to change, and the run goes on with it.
         Busy: another process is working on the same run.
-        RankLost: another process of ``world`` is gone; the run can be gone on with.
+        RankLost: another process of ``under.world`` is gone; the run can be gone on with.
     """
-    require_divisible(config, world)
+    require_divisible(config, under.world)
     base = load_base(base) if isinstance(base, str) else base
     require_template(base.tokenizer)
-    rows = _rows(version, ws, only)
+    rows = _rows(version, ws, under.only)
     beginning = begin(config, base, ws, rows)
-    base = beginning.base
+    held_out = validation_sample(version, ws, config)
     with progress.task("encode", total=len(rows), unit="example") as task:
-        held_out = validation_sample(version, ws, config)
-        ground = Ground(config, version, ws, base, objective, system, rows, held_out, task)
-        algorithm = make(ground)
-        sample = sample_of(ground)
-        for note in algorithm.notes:
-            task.note(note)
-    kept: dict[str, Json] = {"system": system, "identity": _identity(config, beginning, algorithm)}
-    if only is not None:
-        kept[ledger.PART] = len(rows)
-    if part_of is not None:
-        kept[ledger.TRIAL_OF] = part_of
-    usual = str(base.model.config._attn_implementation)
-    started = _find_or_start(config, version, ws, base, kept, resume) if world.leads else None
+        ground = Ground(
+            config, version, ws, beginning.base, objective, system, rows, held_out, task, progress
+        )
+        ready = _ready(ground, beginning, under)
+    return _trained(ready, _recorded(ready, resume))
+
+
+def _ready(ground: Ground, beginning: Beginning, under: Conditions) -> _Ready:
+    algorithm = make(ground)
+    sharded = under.world.sharded
+    sample = None if sharded else sample_of(ground)
+    for note in (*algorithm.notes, *([UNMEASURED] if sharded else [])):
+        ground.task.note(note)
+    return _Ready(ground, beginning, algorithm, sample, under)
+
+
+def _recorded(ready: _Ready, resume: bool | str) -> TuneRun:
+    """Return the run on record, found or started by the process that leads."""
+    ground, under = ready.ground, ready.under
+    identity = _identity(ground.config, ready.beginning, ready.algorithm)
+    kept: dict[str, Json] = {"system": ground.system, "identity": identity}
+    if under.only is not None:
+        kept[ledger.PART] = len(ground.rows)
+    if under.part_of is not None:
+        kept[ledger.TRIAL_OF] = under.part_of
+    started = _find_or_start(ground, kept, resume) if under.world.leads else None
     if started is not None:
-        record_start(ws, started, beginning)
-    run: TuneRun = world.told(started)
+        record_start(ground.ws, started, ready.beginning)
+    run: TuneRun = under.world.told(started)
+    return run
+
+
+def _trained(ready: _Ready, run: TuneRun) -> TuneRun:
+    """Plan the steps and train, with the run's folder held and its end recorded."""
+    ground, algorithm, under = ready.ground, ready.algorithm, ready.under
+    config, ws, world = ground.config, ground.ws, under.world
     folder = ws.work_dir / FOLDER / run.id
-    by = compared_by(config, sample)
-    facts = close.known_of(algorithm, config, _rates(config, base), by)
-    seen = Seen(sample, by, facts, gate)
-    with _leading(world, ws, folder, run, facts):
+    by = compared_by(config, ready.sample)
+    facts = close.known_of(algorithm, config, _rates(config, ground.base), by)
+    seen = Seen(ready.sample, by, facts, under.gate)
+    usual = str(ground.base.model.config._attn_implementation)
+    with _leading(world, ws, folder, run, facts), watched(world):
         plan = packing.plan(algorithm.lengths, config.batch_tokens, config.epochs, config.seed)
-        with progress.task("tune", total=len(plan.steps), unit="step") as task:
-            pause = _pause_step(pause_at, len(plan.steps))
+        pause = _pause_step(under.pause_at, len(plan.steps))
+        load = memory.load_of(config, algorithm.lengths, plan.steps)
+        with (
+            ground.progress.task("tune", total=len(plan.steps), unit="step") as task,
+            memory.enough_memory(config, load),
+        ):
             job = Job(
-                config, ws, beginning, run, algorithm, folder, task, seen, usual, pause, world
+                config, ws, ready.beginning, run, algorithm, folder, task, seen, usual, pause, world
             )
-            with memory.enough_memory(
-                config, memory.load_of(config, algorithm.lengths, plan.steps)
-            ):
-                return train(job, plan)
+            return train(job, plan)
 
 
 def _pause_step(pause_at: float | None, steps: int) -> int | None:
@@ -176,14 +221,8 @@ def _rates(config: TuneConfig, base: Base) -> tuple[float, float | None]:
     return learning_rate(config, parameters), usual
 
 
-def _find_or_start(
-    config: TuneConfig,
-    version: DataVersion,
-    ws: Workspace,
-    base: Base,
-    kept: dict[str, Json],
-    resume: bool | str,
-) -> TuneRun:
+def _find_or_start(ground: Ground, kept: dict[str, Json], resume: bool | str) -> TuneRun:
+    ws, version, config = ground.ws, ground.version, ground.config
     identity = kept["identity"]
     if isinstance(resume, str):
         run = ledger.get_run(ws, resume)
@@ -201,7 +240,7 @@ def _find_or_start(
     ]
     if resume and stopped:
         return ledger.resume_run(ws, stopped[-1].id)
-    return ledger.start_run(ws, version, base.name, config.model_dump(mode="json") | kept)
+    return ledger.start_run(ws, version, ground.base.name, config.model_dump(mode="json") | kept)
 
 
 @contextmanager
@@ -259,5 +298,5 @@ def _record_stop(
         "why": str(error),
         "findings": [one.json() for one in found],
     }
-    with checkpoints.room_on_disk("recording that the run stopped"):
+    with out_of_space("recording that the run stopped"):
         ledger.finish_run(ws, run.id, state, None, summary)

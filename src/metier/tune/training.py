@@ -13,6 +13,7 @@ from pathlib import Path
 from typing import Any
 
 from metier.core import ledger
+from metier.core.errors import out_of_space
 from metier.core.progress import TaskProgress
 from metier.core.records import TuneRun
 from metier.core.types import Json
@@ -33,6 +34,7 @@ from metier.tune.loop.live import Live, Rhythm, Unheard
 from metier.tune.loop.stops import require_vocabulary
 from metier.tune.loop.tracking import Gate, Tracker, told_to
 from metier.tune.loop.watch import Sample, Watch
+from metier.tune.loop.weights import checkpoint_bytes, load_weights
 from metier.tune.methods.trainable import export, trainable
 from metier.tune.methods.types import Beginning
 from metier.tune.packing import parity
@@ -93,6 +95,13 @@ def train(job: Job, plan: packing.Plan) -> TuneRun:
             if tracker is not None:
                 tracker.end("interrupted", {})
             return _paused(job, plan, packed)
+        if not job.world.leads and not job.world.sharded:
+            return job.run
+        _load_best(job, packed)
+        limit = min(job.config.max_tokens, job.base.max_tokens)
+        facts = close.with_gain(job.seen.facts, job.algorithm, packed.model, limit)
+        if job.world.sharded:
+            _gather(job, packed.model)
         if not job.world.leads:
             return job.run
         metric = job.seen.sample.metric if job.seen.sample else None
@@ -100,9 +109,6 @@ def train(job: Job, plan: packing.Plan) -> TuneRun:
         summary = summary_of(series, packed, live, layout, metric)
         summary |= {"devices": job.world.size, "sharded": job.world.sharded}
         summary |= {"lr": job.seen.facts.lr, "resumed_at": resumed_at, "kernels": used}
-        _load_best(job, packed)
-        limit = min(job.config.max_tokens, job.base.max_tokens)
-        facts = close.with_gain(job.seen.facts, job.algorithm, packed.model, limit)
         adapter = _keep(job, packed)
         summary |= held.summary(twice)
     summary["findings"] = _findings(job, facts)
@@ -127,8 +133,10 @@ def _prepare(
     twice = wants_checkpointing(config, model, algorithm, layout.mode)
     if twice:
         trainer.use_checkpointing(model)
+    if job.world.sharded:
+        _divide(job, model)
     checkpoints.check_budget(
-        trainer.checkpoint_bytes(model), algorithm.validates, trainer.most_bytes(config)
+        checkpoint_bytes(model), algorithm.validates, trainer.most_bytes(config)
     )
     args = trainer.arguments(config, job.folder, len(plan.steps), job.seen.facts.lr)
     sample = job.seen.sample
@@ -136,6 +144,21 @@ def _prepare(
     work = trainer.Work(algorithm, plan, watch, job.seen.by, job.world)
     packed = trainer.PackedTrainer(model, base.tokenizer, work, config, args, callbacks)
     return packed, layout, twice
+
+
+def _divide(job: Job, model: Any) -> None:
+    """Leave this process its part of the weights, and nothing else of the base."""
+    from metier.tune.devices.shard import give_up, shard
+
+    shard(model, job.world)
+    give_up(job.base.model)
+
+
+def _gather(job: Job, model: Any) -> None:
+    """Let the leader have the trained weights whole."""
+    from metier.tune.devices.shard import put_together
+
+    put_together(model, job.world.leads)
 
 
 def _tracker(job: Job) -> Tracker | None:
@@ -203,11 +226,11 @@ def _run(packed: trainer.PackedTrainer, job: Job, live: Live) -> int:
 def _load_best(job: Job, packed: trainer.PackedTrainer) -> None:
     best = packed.state.best_global_step
     if best is not None and best != packed.state.global_step:
-        trainer.load_weights(packed.model, checkpoints.at_step(job.folder, best))
+        load_weights(packed.model, checkpoints.at_step(job.folder, best))
 
 
 def _keep(job: Job, packed: trainer.PackedTrainer) -> str:
-    with checkpoints.room_on_disk("keeping the tuned weights"):
+    with out_of_space("keeping the tuned weights"):
         folder = Path(tempfile.mkdtemp(prefix="export-", dir=job.folder))
         try:
             head = reward.detach(packed.model)

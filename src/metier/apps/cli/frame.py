@@ -17,7 +17,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from metier.core.errors import InputError, UserError, disk_full
+from metier.core.errors import InputError, UserError, disk_full, met_full_disk
 
 if TYPE_CHECKING:
     from metier.core.progress import Progress
@@ -79,7 +79,7 @@ def guarded(run: Callable[[], Any]) -> Any:
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         raise SystemExit(0) from None
     except OSError as error:
-        if error.errno in (errno.ENOSPC, errno.EDQUOT):
+        if met_full_disk(error):
             fail(disk_full("writing to the workspace"))
         if error.errno in PLACES and error.filename is not None:
             fail(unusable_place(error))

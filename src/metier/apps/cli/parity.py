@@ -53,7 +53,7 @@ def finish(found: ParityFound, as_json: bool) -> None:
     """Show the table, and end with exit code 1 where a bar was missed."""
     if not as_json:
         _show(found)
-    if not found.passed:
+    if found.missed:
         raise typer.Exit(MISSED)
 
 
@@ -63,7 +63,7 @@ def _show(found: ParityFound) -> None:
     if found.forms:
         table(headers, [_row(form) for form in found.forms], title)
     for form in found.forms:
-        for words in form.failed:
+        for words in (*form.failed, *form.unsettled):
             say(f"  {form.form}: {words}")
     for name, why in found.not_run.items():
         say(f"  {name} was not run: {why}")
@@ -81,5 +81,5 @@ def _row(form: FormParity) -> list[str]:
         interval(form.same),
         str(form.same.n),
         "–" if form.difference is None else f"{form.metric} {interval(form.difference)}",
-        "passed" if form.passed else "MISSED",
+        "passed" if form.passed else "MISSED" if form.failed else "unsettled",
     ]

@@ -191,8 +191,10 @@ def _form_words(form: Mapping[str, Json]) -> str:
     if form.get("difference") is not None:
         change = numbers.interval(_estimate(form["difference"]), signed=True)
         parts.append(f"{form['metric']} {change}")
-    missed = f"not passed: {'; '.join(form['failed'])}" if form["failed"] else "passed"
-    return f"{form['form']}: {', '.join(parts)}: {missed}."
+    unsettled = form.get("unsettled") or ()
+    verdict = "not passed" if form["failed"] else "unsettled" if unsettled else "passed"
+    why = "; ".join([*form["failed"], *unsettled])
+    return f"{form['form']}: {', '.join(parts)}: {verdict}{': ' if why else ''}{why}."
 
 
 DRAWN: Mapping[str, Callable[[Probe], Row]] = {

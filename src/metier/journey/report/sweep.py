@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping, Sequence
+
 from markupsafe import Markup
 
 from metier.journey.report import numbers, svg
@@ -40,9 +42,22 @@ def sweep_page(result: SweepResult) -> str:
             rows=[_row(one, result, bounds) for one in ordered],
             plot=Markup(svg.line_plot(series, bounds)),
             legend=list(series),
-            ticks=[numbers.tick(bounds[0] + (bounds[1] - bounds[0]) * at) for at in (0, 0.5, 1)],
+            ticks=[numbers.tick(value) for value in _ticks(bounds)],
+            shares=[f"{value:.3g}%" for value in _ticks(_across(series))],
+            n=max((estimate.n for estimate in measured), default=0),
         )
     )
+
+
+def _across(series: Mapping[str, Sequence[tuple[float, float]]]) -> svg.Bounds:
+    """The ends of the plot's width, in percent of a full run."""
+    shares = [100 * share for points in series.values() for share, _ in points] or [0.0, 100.0]
+    return min(shares), max(shares)
+
+
+def _ticks(bounds: svg.Bounds) -> tuple[float, float, float]:
+    """The beginning, the middle and the end of an axis."""
+    return bounds[0], (bounds[0] + bounds[1]) / 2, bounds[1]
 
 
 def by_value(result: SweepResult) -> list[Trial]:

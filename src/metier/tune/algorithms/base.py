@@ -23,7 +23,7 @@ import torch
 from torch import Tensor
 
 from metier.core.objective import Objective
-from metier.core.progress import TaskProgress
+from metier.core.progress import Progress, TaskProgress
 from metier.core.records import DataVersion
 from metier.core.types import Example, Json
 from metier.core.workspace import Workspace
@@ -32,13 +32,15 @@ from metier.tune.config import TuneConfig
 from metier.tune.packing.plan import Batch
 from metier.tune.types import Encoded, PassMode
 
+SILENT = Progress()
+
 
 @dataclass(frozen=True)
 class Ground:
     """What an algorithm is made from.
 
     ``rows`` are the training examples, ``held_out`` the validation sample; ``task`` counts them
-    while they are encoded.
+    while they are encoded, ``progress`` what else takes its time before the first step.
     """
 
     config: TuneConfig
@@ -50,6 +52,7 @@ class Ground:
     rows: Sequence[Example]
     held_out: Sequence[Example]
     task: TaskProgress
+    progress: Progress = SILENT
 
     @property
     def max_tokens(self) -> int:

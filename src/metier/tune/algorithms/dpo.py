@@ -23,15 +23,14 @@ import torch
 from torch import Tensor
 from torch.nn.functional import logsigmoid
 
-from metier.core.types import Json
 from metier.scoring.statistics.intervals import wilson
 from metier.tune.algorithms import replies
 from metier.tune.algorithms.base import Ground, PassLoss, Step, device_of
-from metier.tune.algorithms.reference import reference
+from metier.tune.algorithms.prompted import TRAIN, VALIDATION, PromptedReplies
 from metier.tune.config import Dpo
 from metier.tune.packing import passes, prefix
 from metier.tune.packing.plan import Batch
-from metier.tune.types import Encoded, PassMode
+from metier.tune.types import PassMode
 
 VALIDATION_PASS_TOKENS = 4096
 
@@ -77,54 +76,37 @@ class Measured:
         return {name: float((value * weights).sum()) for name, value in values.items()}
 
 
-class PreferredReplies:
+class PreferredReplies(PromptedReplies):
     """Pairs of replies under DPO's loss."""
 
     def __init__(
         self, ground: Ground, config: Dpo, train: replies.Items, held_out: replies.Items | None
     ) -> None:
-        self.train, self.held_out, self.config = train, held_out, config
-        self.lengths: Sequence[int] = [tree.tokens for tree in train.trees]
-        self.probes: Sequence[Encoded] = train.probes
-        self.validates = held_out is not None
-        self.notes: Sequence[str] = list(replies.notes(train, ground.max_tokens))
-        self._most = ground.config.micro_batch_tokens or ground.config.batch_tokens
-        self._pad = ground.base.tokenizer.pad_token_id or 0
-        self._manner = prefix.Manner("padded", False, self._most, self._pad)
-        self._reference: dict[str, list[Tensor]] = {}
-
-    @property
-    def identity(self) -> Json:
-        """Hash of the very tokens of both splits."""
-        return [part.identity() for part in (self.train, self.held_out) if part is not None]
+        super().__init__(ground, train, held_out)
+        self.config = config
 
     def prepare(self, model: Any, mode: PassMode, folder: Path) -> None:
         """Find how pairs are laid out, and what they are worth to the reference."""
-        self._manner = prefix.manner(model, self.train.trees, mode, self._most, self._pad)
-        sets = {"train": self.train.trees}
-        if self.held_out is not None:
-            sets["validation"] = self.held_out.trees
-        self._reference = reference(model, sets, self._manner, folder, self.config.reference)
+        self._settle(model, mode)
+        self._refer(model, self.trees, folder, self.config.reference)
 
     def step(self, model: Any, batch: Batch, number: int) -> Step:
         """Lay out the pairs of one step."""
-        items = self.train.items
-        return Step(self._laid(self.train, batch), sum(items[index].weight for index in batch))
+        return Step(self._laid(self.train, batch), self._weight(batch))
 
     def loss(self, model: Any, one: Pairs, step: Step) -> PassLoss:
         """Return the pass's part of the mean loss of the step's pairs."""
-        found = self._measure(model, self.train, "train", one)
+        found = self._measure(model, TRAIN, one)
         weights = self._weights(self.train, one).to(found.losses)
         loss = (found.losses * weights).sum() / step.weight
         if self.config.sft_weight:
             chosen = (found.log_probs[:, 0] * weights).sum()
             loss = loss - self.config.sft_weight * chosen / one.chosen_tokens
-        ids = [self.train.items[index].tree.example_id for index in one.items]
         finite = torch.isfinite(found.losses.detach() + found.log_probs.detach().sum(1)).tolist()
         told = Measured(*(part.detach() for part in vars(found).values()))
         series = told.series(weights, self.config.beta)
         shares = {name: value / step.weight for name, value in series.items()}
-        return PassLoss(loss, ids, finite, shares)
+        return PassLoss(loss, self._ids(one.items), finite, shares)
 
     @torch.no_grad()
     def validate(self, model: Any) -> dict[str, float]:
@@ -133,7 +115,7 @@ class PreferredReplies:
         pairs = len(self.held_out.items)
         sums = {"loss": 0.0, "pair_accuracy": 0.0, "reward_margin": 0.0}
         for one in self._laid(self.held_out, range(pairs)):
-            found = self._measure(model, self.held_out, "validation", one)
+            found = self._measure(model, VALIDATION, one)
             series = found.series(torch.ones_like(found.losses), self.config.beta)
             sums["loss"] += float(found.losses.sum(dtype=torch.float64))
             if self.config.sft_weight:
@@ -145,20 +127,12 @@ class PreferredReplies:
         values = {name: value / pairs for name, value in sums.items()}
         return values | {"pair_accuracy_low": low, "pair_accuracy_high": high}
 
-    def summary(self) -> dict[str, Json]:
-        """Counts of pairs and tokens, and whether prompts were computed once."""
-        counts = replies.summary(self.train, self.held_out)
-        return counts | {"shared_prompts": self._manner.shared}
-
     def _laid(self, part: replies.Items, batch: Sequence[int]) -> list[Pairs]:
         trees = part.trees
         tokens = sum(len(trees[index].replies[0]) for index in batch)
-        return [
-            Pairs(tuple(few), self._manner.lay_out([trees[index] for index in few]), tokens)
-            for few in self._manner.cut(trees, batch)
-        ]
+        return [Pairs(few, laid, tokens) for few, laid in self._cut(part, batch)]
 
-    def _measure(self, model: Any, part: replies.Items, name: str, one: Pairs) -> Measured:
+    def _measure(self, model: Any, name: str, one: Pairs) -> Measured:
         device = device_of(model)
         sums, counts = prefix.log_probs(model, passes.to_device(one.laid, device))
         held = torch.stack([self._reference[name][index] for index in one.items]).to(device)

@@ -23,15 +23,15 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from metier.core.types import Json
 from metier.scoring.statistics.intervals import wilson
 from metier.tune.algorithms import replies
 from metier.tune.algorithms.base import Ground, PassLoss, Step, device_of
-from metier.tune.algorithms.reference import reference, replies_log_probs
+from metier.tune.algorithms.prompted import TRAIN, VALIDATION, PromptedReplies
+from metier.tune.algorithms.reference import replies_log_probs
 from metier.tune.config import Kto
 from metier.tune.packing import passes, prefix
 from metier.tune.packing.plan import Batch
-from metier.tune.types import Encoded, PassMode
+from metier.tune.types import PassMode
 
 UNEVEN = 1.34
 """Weights times counts of wanted and unwanted replies should differ by at most 4/3 (eq. 8)."""
@@ -56,64 +56,42 @@ class Judged:
     point: float
 
 
-class JudgedReplies:
+class JudgedReplies(PromptedReplies):
     """Replies, wanted and unwanted, under KTO's loss."""
 
     def __init__(
         self, ground: Ground, config: Kto, train: replies.Items, held_out: replies.Items | None
     ) -> None:
-        self.train, self.held_out, self.config = train, held_out, config
-        self.lengths: Sequence[int] = [tree.tokens for tree in train.trees]
-        self.probes: Sequence[Encoded] = train.probes
-        self.validates = held_out is not None
-        self.notes: Sequence[str] = [
-            *replies.notes(train, ground.max_tokens),
-            *_uneven(config, train),
-        ]
-        self._most = ground.config.micro_batch_tokens or ground.config.batch_tokens
-        self._pad = ground.base.tokenizer.pad_token_id or 0
-        self._manner = prefix.Manner("padded", False, self._most, self._pad)
-        self._crossed = {"train": crossed(train.trees, ground.max_tokens)}
-        if held_out is not None:
-            self._crossed["validation"] = crossed(held_out.trees, ground.max_tokens)
-        self._reference: dict[str, list[Tensor]] = {}
-
-    @property
-    def identity(self) -> Json:
-        """Hash of the very tokens of both splits."""
-        return [part.identity() for part in (self.train, self.held_out) if part is not None]
+        super().__init__(ground, train, held_out)
+        self.config = config
+        self.notes = [*self.notes, *_uneven(config, train)]
+        self._crossed = {
+            name: crossed(trees, ground.max_tokens) for name, trees in self.trees.items()
+        }
 
     def prepare(self, model: Any, mode: PassMode, folder: Path) -> None:
         """Find how replies are laid out, and what they are worth to the reference."""
-        self._manner = prefix.manner(model, self.train.trees, mode, self._most, self._pad)
-        sets = {"train": self.train.trees}
-        if self.held_out is not None:
-            sets["validation"] = self.held_out.trees
-        sets |= {f"{name}_crossed": trees for name, trees in self._crossed.items()}
-        self._reference = reference(model, sets, self._manner, folder, self.config.reference)
+        self._settle(model, mode)
+        others = {f"{name}_crossed": trees for name, trees in self._crossed.items()}
+        self._refer(model, self.trees | others, folder, self.config.reference)
 
     def step(self, model: Any, batch: Batch, number: int) -> Step:
         """Measure the reference point with the weights as they stand; lay the replies out."""
-        point = self._point(model, "train", batch)
-        trees = self.train.trees
-        laid = [
-            Judged(tuple(few), self._manner.lay_out([trees[index] for index in few]), point)
-            for few in self._manner.cut(trees, batch)
-        ]
+        point = self._point(model, TRAIN, batch)
+        laid = [Judged(few, laid, point) for few, laid in self._cut(self.train, batch)]
         weight = sum(self._weights(self.train, batch))
         return Step(laid, weight, {"kl": point})
 
     def loss(self, model: Any, one: Judged, step: Step) -> PassLoss:
         """Return the pass's part of the mean loss of the step's replies."""
-        losses, ratios = self._measure(model, self.train, "train", one)
+        losses, ratios = self._measure(model, self.train, TRAIN, one)
         weights = torch.tensor(self._weights(self.train, one.items)).to(losses)
         loss = (losses * weights).sum() / step.weight
         sizes = [len(self.train.items[index].wanted) for index in one.items]
         fine = torch.split(torch.isfinite(losses.detach()), sizes)
-        ids = [self.train.items[index].tree.example_id for index in one.items]
         series = self._series(self.train, one.items, ratios.detach().cpu())
         shares = {name: value / step.weight for name, value in series.items()}
-        return PassLoss(loss, ids, [bool(part.all()) for part in fine], shares)
+        return PassLoss(loss, self._ids(one.items), [bool(part.all()) for part in fine], shares)
 
     @torch.no_grad()
     def validate(self, model: Any) -> dict[str, float]:
@@ -121,11 +99,10 @@ class JudgedReplies:
         pairs are the right way round, with its interval."""
         assert self.held_out is not None
         part, every = self.held_out, range(len(self.held_out.items))
-        point = self._point(model, "validation", every)
+        point = self._point(model, VALIDATION, every)
         total, right, pairs = 0.0, 0, 0
-        for few in self._manner.cut(part.trees, every):
-            laid = self._manner.lay_out([part.trees[index] for index in few])
-            losses, ratios = self._measure(model, part, "validation", Judged(few, laid, point))
+        for few, laid in self._cut(part, every):
+            losses, ratios = self._measure(model, part, VALIDATION, Judged(few, laid, point))
             total += float(losses.sum(dtype=torch.float64))
             sizes = [len(part.items[index].wanted) for index in few]
             both = [pair for pair in torch.split(ratios, sizes) if len(pair) == 2]
@@ -140,11 +117,6 @@ class JudgedReplies:
                 "pair_accuracy_high": high,
             }
         return values
-
-    def summary(self) -> dict[str, Json]:
-        """Counts of replies and tokens, and whether prompts were computed once."""
-        counts = replies.summary(self.train, self.held_out)
-        return counts | {"shared_prompts": self._manner.shared}
 
     def _point(self, model: Any, name: str, batch: Sequence[int]) -> float:
         trees = [self._crossed[name][index] for index in batch]

@@ -16,8 +16,9 @@ from typing import Any, Literal
 import torch
 from torch import Tensor
 
-from metier.tune.algorithms.base import device_of
-from metier.tune.loop.checkpoints import room_on_disk
+from metier.core.errors import out_of_space
+from metier.core.progress import Progress, TaskProgress
+from metier.tune.algorithms.base import SILENT, device_of
 from metier.tune.packing import passes, prefix
 
 FILE = "reference.safetensors"
@@ -30,18 +31,24 @@ def reference(
     manner: prefix.Manner,
     folder: Path,
     which: Reference,
+    *,
+    progress: Progress = SILENT,
 ) -> dict[str, list[Tensor]]:
     """Return, for each set of trees, each tree's log-probabilities [replies], float32 on the CPU.
 
-    Computed once per run: read from ``folder`` where they are there already.
+    Computed once per run, counted prompt by prompt in ``progress``: read from ``folder`` where they
+    are there already.
     """
     from safetensors.torch import load_file, save_file
 
     file = folder / FILE
     if not file.is_file():
-        with _as(model, which):
-            found = {name: replies_log_probs(model, trees, manner) for name, trees in sets.items()}
-        with room_on_disk("keeping the reference's log-probabilities"):
+        count = sum(map(len, sets.values()))
+        with _as(model, which), progress.task("reference", total=count, unit="prompt") as task:
+            found = {
+                name: replies_log_probs(model, trees, manner, task) for name, trees in sets.items()
+            }
+        with out_of_space("keeping the reference's log-probabilities"):
             folder.mkdir(parents=True, exist_ok=True)
             save_file(found, folder / f".{FILE}")
             os.replace(folder / f".{FILE}", file)
@@ -53,8 +60,16 @@ def reference(
 
 
 @torch.no_grad()
-def replies_log_probs(model: Any, trees: Sequence[prefix.Tree], manner: prefix.Manner) -> Tensor:
-    """Return the log-probability of every reply, nats, in order; the model ends as it was."""
+def replies_log_probs(
+    model: Any,
+    trees: Sequence[prefix.Tree],
+    manner: prefix.Manner,
+    task: TaskProgress | None = None,
+) -> Tensor:
+    """Return the log-probability of every reply, nats, in order; the model ends as it was.
+
+    ``task`` counts the prompts.
+    """
     training = model.training
     model.eval()
     sums: list[Tensor] = [torch.empty(0)] * len(trees)
@@ -65,6 +80,8 @@ def replies_log_probs(model: Any, trees: Sequence[prefix.Tree], manner: prefix.M
         sizes = [len(trees[index].replies) for index in batch]
         for index, part in zip(batch, torch.split(found.float().cpu(), sizes), strict=True):
             sums[index] = part
+        if task is not None:
+            task.advance(len(batch))
     model.train(training)
     return torch.cat(sums) if sums else torch.empty(0)
 

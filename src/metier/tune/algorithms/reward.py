@@ -20,15 +20,15 @@ import torch
 from torch import Tensor
 from torch.nn.functional import logsigmoid
 
-from metier.core.types import Json
 from metier.models.reward import attach, head_of, hidden_states
 from metier.scoring.statistics.intervals import wilson
 from metier.tune.algorithms import replies
 from metier.tune.algorithms.base import Ground, PassLoss, Step, device_of
+from metier.tune.algorithms.prompted import PromptedReplies
 from metier.tune.config import Reward
-from metier.tune.packing import passes, prefix
+from metier.tune.packing import passes
 from metier.tune.packing.plan import Batch
-from metier.tune.types import Encoded, PassMode
+from metier.tune.types import PassMode
 
 
 def make(ground: Ground) -> ScoredReplies:
@@ -50,36 +50,24 @@ class Scored:
     laid: passes.Pass
 
 
-class ScoredReplies:
+class ScoredReplies(PromptedReplies):
     """Pairs of replies under the loss of a reward model."""
 
     def __init__(
         self, ground: Ground, config: Reward, train: replies.Items, held_out: replies.Items | None
     ) -> None:
-        self.train, self.held_out, self.config = train, held_out, config
-        self.lengths: Sequence[int] = [tree.tokens for tree in train.trees]
-        self.probes: Sequence[Encoded] = train.probes
-        self.validates = held_out is not None
-        self.notes: Sequence[str] = list(replies.notes(train, ground.max_tokens))
-        self._most = ground.config.micro_batch_tokens or ground.config.batch_tokens
-        self._pad = ground.base.tokenizer.pad_token_id or 0
-        self._manner = prefix.Manner("padded", False, self._most, self._pad)
-
-    @property
-    def identity(self) -> Json:
-        """Hash of the very tokens of both splits."""
-        return [part.identity() for part in (self.train, self.held_out) if part is not None]
+        super().__init__(ground, train, held_out)
+        self.config = config
 
     def prepare(self, model: Any, mode: PassMode, folder: Path) -> None:
         """Find how pairs are laid out, and put the head on the model."""
-        self._manner = prefix.manner(model, self.train.trees, mode, self._most, self._pad)
+        self._settle(model, mode)
         if head_of(model) is None:
             attach(model)
 
     def step(self, model: Any, batch: Batch, number: int) -> Step:
         """Lay out the pairs of one step."""
-        items = self.train.items
-        return Step(self._laid(self.train, batch), sum(items[index].weight for index in batch))
+        return Step(self._laid(self.train, batch), self._weight(batch))
 
     def loss(self, model: Any, one: Scored, step: Step) -> PassLoss:
         """Return the pass's part of the mean loss of the step's pairs."""
@@ -93,9 +81,9 @@ class ScoredReplies:
             "pair_accuracy": float(((apart > 0) * weights).sum()) / step.weight,
             "mean_reward": float((told.mean(1) * weights).sum()) / step.weight,
         }
-        ids = [item.tree.example_id for item in items]
         finite = torch.isfinite(losses.detach()).tolist()
-        return PassLoss((losses * weights).sum() / step.weight, ids, finite, shares)
+        loss = (losses * weights).sum() / step.weight
+        return PassLoss(loss, self._ids(one.items), finite, shares)
 
     @torch.no_grad()
     def validate(self, model: Any) -> dict[str, float]:
@@ -116,17 +104,8 @@ class ScoredReplies:
             "pair_accuracy_high": high,
         }
 
-    def summary(self) -> dict[str, Json]:
-        """Counts of pairs and tokens, and whether prompts were computed once."""
-        counts = replies.summary(self.train, self.held_out)
-        return counts | {"shared_prompts": self._manner.shared}
-
     def _laid(self, part: replies.Items, batch: Sequence[int]) -> list[Scored]:
-        trees = part.trees
-        return [
-            Scored(tuple(few), self._manner.lay_out([trees[index] for index in few]))
-            for few in self._manner.cut(trees, batch)
-        ]
+        return [Scored(few, laid) for few, laid in self._cut(part, batch)]
 
     def _scores(self, model: Any, one: Scored) -> Tensor:
         """Scores [pairs, 2]: chosen and rejected."""

@@ -9,12 +9,12 @@ from __future__ import annotations
 from collections.abc import Iterator
 from typing import Any
 
-from torch import Tensor
+import torch
 from torch.distributed.device_mesh import init_device_mesh
 from torch.distributed.fsdp import FSDPModule, fully_shard
-from torch.distributed.tensor import DTensor
+from torch.nn import Parameter
 
-from metier.tune.algorithms.base import device_of
+from metier.tune.devices.parts import local, whole
 from metier.tune.devices.world import World
 
 
@@ -24,10 +24,10 @@ def shard(model: Any, world: World) -> None:
     Gradients of the processes are added up, not averaged: each divides its loss by the weight of
     the whole step. All processes must run the same number of passes.
     """
-    mesh = init_device_mesh(device_of(model).type, (world.size,))
+    mesh = init_device_mesh("cuda" if torch.cuda.is_available() else "cpu", (world.size,))
     for layer in decoder_layers(model):
         fully_shard(layer, mesh=mesh)
-    fully_shard(model, mesh=mesh)
+    fully_shard(model, mesh=mesh, reshard_after_forward=True)  # also where no backward follows
     for module in model.modules():
         if isinstance(module, FSDPModule):
             module.set_gradient_divide_factor(1.0)
@@ -43,13 +43,28 @@ def decoder_layers(model: Any) -> Iterator[Any]:
 
 def held(model: Any) -> int:
     """Count the weights that this process holds."""
-    return sum(_local(parameter).numel() for parameter in model.parameters())
+    return sum(local(parameter).numel() for parameter in model.parameters())
 
 
-def whole(tensor: Tensor) -> Tensor:
-    """Return all of a tensor, of which each process holds a part; every process must ask."""
-    return tensor.full_tensor() if isinstance(tensor, DTensor) else tensor
+@torch.no_grad()
+def put_together(model: Any, keep: bool) -> None:
+    """Make the trained weights whole in the model, on the CPU; every process must call it.
+
+    ``keep`` False takes part and leaves the model as it is. What is frozen stays divided.
+    """
+    made: dict[int, Parameter] = {}
+    for module in list(model.modules()):
+        for name, held in list(module.named_parameters(recurse=False)):
+            if not held.requires_grad:
+                continue
+            if id(held) not in made:
+                value = whole(held)
+                made[id(held)] = Parameter(value.cpu()) if keep else held
+            if keep:
+                setattr(module, name, made[id(held)])
 
 
-def _local(tensor: Tensor) -> Tensor:
-    return tensor.to_local() if isinstance(tensor, DTensor) else tensor
+def give_up(model: Any) -> None:
+    """Let go of a model's weights: what was copied or divided from it holds its own."""
+    for weight in model.parameters():
+        weight.data = weight.data.new_empty(0)

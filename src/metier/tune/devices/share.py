@@ -11,7 +11,9 @@ with an adapter there is little to hide: its gradients are a hundredth of the mo
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import suppress
 from dataclasses import dataclass, replace
 from typing import Any
 
@@ -62,8 +64,10 @@ def run_step(
 ) -> Outcome:
     """Run optimiser step ``number``; afterwards each process holds the gradients of all of it.
 
-    ``run`` passes a step forward and back. Returns loss and series of the whole step. Every process
-    raises what one of them raised: a UserError as it is, anything else as RankLost elsewhere.
+    ``run`` passes a step forward and back. Shards add gradients themselves, pass by pass, and all
+    of them run as many passes as the one with most. Returns loss and series of the whole step.
+    Every process raises what one of them raised: a UserError as it is, anything else as RankLost
+    elsewhere.
     """
     if world.size == 1:
         return run(algorithm.step(model, batch, number))
@@ -71,10 +75,28 @@ def run_step(
         torch.manual_seed(number * world.size + world.rank)
     share = divided(batch, algorithm.lengths, world.size)[world.rank]
     step = algorithm.step(model, share, number) if share else Step((), 0.0)
-    step = replace(step, weight=sum(world.gather(step.weight)))
+    every = world.gather((step.weight, len(step.passes)))
+    step = replace(step, weight=sum(weight for weight, _ in every))
+    if world.sharded:
+        missing = max(count for _, count in every) - len(step.passes)
+        with suppress(UserError):  # where it is not finite, the pass that counts is not either
+            run(_idle(model, algorithm, batch, number, missing))
+        return _added(world, step, run)
     found = _added(world, step, run)
     add_gradients([p for p in model.parameters() if p.requires_grad])
     return found
+
+
+def _idle(model: Any, algorithm: Algorithm, batch: Batch, number: int, count: int) -> Step:
+    """Return ``count`` passes that change nothing: their losses are divided by infinity.
+
+    With shards no process can pass anything forward or back without the others.
+    """
+    if not count:
+        return Step((), math.inf)
+    shortest = min(batch, key=lambda index: algorithm.lengths[index])
+    one = algorithm.step(model, (shortest,), number).passes[0]
+    return Step((one,) * count, math.inf)
 
 
 def _added(world: World, step: Step, run: Callable[[Step], Outcome]) -> Outcome:
@@ -85,6 +107,8 @@ def _added(world: World, step: Step, run: Callable[[Step], Outcome]) -> Outcome:
     except UserError as problem:
         said, error = _Said(0.0, {}, problem=problem), problem
     except Exception as trouble:
+        if world.sharded:  # the others wait within a pass, where nothing can be said
+            raise
         said, error = _Said(0.0, {}, trouble=type(trouble).__name__), trouble
     every = world.gather(said)
     if error is not None:

@@ -115,9 +115,32 @@ def connected() -> Iterator[None]:
     try:
         yield
     except RuntimeError as error:
-        raise RankLost(
-            "every process of this tune to be there",
-            got=(str(error).strip() or type(error).__name__).splitlines()[0],
-            remedy="run `metier tune` again: it goes on from the last checkpoint, with as many "
-            "devices as you give it",
-        ) from error
+        raise _lost(error) from error
+
+
+@contextmanager
+def watched(world: World) -> Iterator[None]:
+    """The same for a whole tune, in which FSDP2 talks where nobody asked it to: only of errors
+    that are those of a connection."""
+    try:
+        yield
+    except RuntimeError as error:
+        if world.size > 1 and _is_of_connection(error):
+            raise _lost(error) from error
+        raise
+
+
+def _is_of_connection(error: RuntimeError) -> bool:
+    from torch.distributed import DistError
+
+    # gloo has no class of its own, but names its source file.
+    return isinstance(error, DistError) or "gloo/transport" in str(error)
+
+
+def _lost(error: RuntimeError) -> RankLost:
+    return RankLost(
+        "every process of this tune to be there",
+        got=(str(error).strip() or type(error).__name__).splitlines()[0],
+        remedy="run `metier tune` again: it goes on from the last checkpoint, with as many "
+        "devices as you give it",
+    )

@@ -40,7 +40,12 @@ def known_of(
         replies = replies_of(algorithm.train.examples, held_out)
     metric = "" if by.metric == LOSS else by.metric
     known = facts_of(replies, config.epochs, *rates)
-    return replace(known, metric=metric, higher_is_better=by.higher_is_better)
+    return replace(
+        known,
+        metric=metric,
+        higher_is_better=by.higher_is_better,
+        of_replies=isinstance(algorithm, Replying),
+    )
 
 
 def with_gain(facts: Facts, algorithm: Any, model: Any, limit: int) -> Facts:

@@ -283,11 +283,18 @@ def underfitting(reading: Reading, facts: Facts) -> Finding | None:
 
 def metric_disagrees(points: Sequence[MetricPoint], facts: Facts) -> Finding | None:
     """The loss fell by a tenth or more and the replies did not get better: the intervals of the
-    task's metric before and at its best overlap."""
+    task's metric before and at its best overlap. Only where the loss is that of the replies: a pair
+    told apart, or a reward that rose, promises nothing of a metric against wanted replies."""
     series = f"validation_{facts.metric}"
     values = curve(points, series)
     losses = curve(points, "validation_loss")
-    if not facts.metric or len(values) < 2 or len(losses) < 2 or values[0][0] != 0:
+    if (
+        not facts.of_replies
+        or not facts.metric
+        or len(values) < 2
+        or len(losses) < 2
+        or values[0][0] != 0
+    ):
         return None
     lows, highs = dict(curve(points, f"{series}_low")), dict(curve(points, f"{series}_high"))
     sign = 1 if facts.higher_is_better else -1

@@ -34,7 +34,8 @@ class Facts:
     never looking at the question (None: replies do not repeat, so that nothing can be guessed);
     ``reply_tokens`` supervised tokens per validation reply; ``usual_lr`` what a model of this size
     usually takes (None: not known); ``gain`` as measured on the weights that were kept; ``bad``
-    ids of the examples at which the loss was no number, of ``of`` in the batch.
+    ids of the examples at which the loss was no number, of ``of`` in the batch; ``of_replies``
+    whether the loss is that of the wanted replies (a preference's loss compares two of them).
     """
 
     examples: int
@@ -51,6 +52,7 @@ class Facts:
     stopped_by: Stop | None = None
     bad: tuple[str, ...] = ()
     of: int = 0
+    of_replies: bool = True
 
 
 @dataclass(frozen=True, slots=True)

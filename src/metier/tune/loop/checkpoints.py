@@ -13,19 +13,17 @@ safetensors or JSON: nothing is unpickled on the way back.
 
 from __future__ import annotations
 
-import errno
 import json
 import os
 import re
 import shutil
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from collections.abc import Callable
 from dataclasses import dataclass
 from hashlib import blake2b
 from pathlib import Path
 from typing import Any
 
-from metier.core.errors import ConfigError, OutOfSpace, disk_full
+from metier.core.errors import ConfigError, OutOfSpace, out_of_space
 
 MANIFEST = "manifest.json"
 NAME = re.compile(r"checkpoint-(\d{8})")
@@ -58,7 +56,7 @@ def save(root: Path, step: int, fill: Callable[[Path], None]) -> Path:
     """
     target = root / f"checkpoint-{step:08d}"
     partial = root / f"{TEMPORARY}{step:08d}.partial"
-    with room_on_disk(f"saving the checkpoint of step {step}"):
+    with out_of_space(f"saving the checkpoint of step {step}"):
         try:
             shutil.rmtree(partial, ignore_errors=True)
             partial.mkdir(parents=True)
@@ -185,23 +183,6 @@ def step_of(path: Path) -> int:
     """Return the optimiser step of a checkpoint folder."""
     named = NAME.fullmatch(path.name)
     return int(named.group(1)) if named else -1
-
-
-@contextmanager
-def room_on_disk(doing: str) -> Iterator[None]:
-    """Turn a full disk into OutOfSpace, also where safetensors wraps it in an error of its own."""
-    from safetensors import SafetensorError
-
-    try:
-        yield
-    except OSError as error:
-        if error.errno in (errno.ENOSPC, errno.EDQUOT):
-            raise disk_full(doing) from error
-        raise
-    except SafetensorError as error:
-        if f"os error {errno.ENOSPC}" in str(error) or "No space left" in str(error):
-            raise disk_full(doing) from error
-        raise
 
 
 def _all(root: Path) -> list[Path]:

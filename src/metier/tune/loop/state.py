@@ -13,30 +13,42 @@ from typing import Any
 import torch
 from safetensors.torch import load_file, save_file
 
+from metier.tune.devices.parts import divided_like, whole
+
 OPTIMIZER, GROUPS = "optimizer.safetensors", "optimizer.json"
 SCHEDULER, RANDOM = "scheduler.json", "random.safetensors"
 
 
-def write(folder: Path, optimizer: Any, scheduler: Any) -> None:
-    """Write the state of optimiser and schedule, and that of the random numbers."""
-    state = optimizer.state_dict()
-    tensors = {
-        f"{index}.{name}": torch.as_tensor(value).detach().cpu().contiguous()
-        for index, values in state["state"].items()
-        for name, value in values.items()
-    }
+def moments(optimizer: Any, keep: bool = True) -> dict[str, torch.Tensor]:
+    """Return the optimiser's tensors, whole, by ``<index>.<name>``.
+
+    Where they are divided among processes all must ask; ``keep`` False takes part and keeps none.
+    """
+    found: dict[str, torch.Tensor] = {}
+    for index, values in optimizer.state_dict()["state"].items():
+        for name, value in values.items():
+            tensor = whole(torch.as_tensor(value).detach())
+            if keep:
+                found[f"{index}.{name}"] = tensor.cpu().contiguous()
+    return found
+
+
+def write(folder: Path, tensors: dict[str, torch.Tensor], optimizer: Any, scheduler: Any) -> None:
+    """Write the optimiser's ``moments`` and settings, the schedule, and the random numbers."""
     save_file(tensors, folder / OPTIMIZER)
-    (folder / GROUPS).write_text(json.dumps(state["param_groups"]), encoding="utf-8")
+    groups = optimizer.state_dict()["param_groups"]
+    (folder / GROUPS).write_text(json.dumps(groups), encoding="utf-8")
     (folder / SCHEDULER).write_text(json.dumps(scheduler.state_dict()), encoding="utf-8")
     save_file(_random_state(), folder / RANDOM)
 
 
 def read_optimizer(folder: Path, optimizer: Any, scheduler: Any) -> None:
-    """Restore optimiser and schedule."""
+    """Restore optimiser and schedule, the former divided as the weights are."""
+    trained = [weight for group in optimizer.param_groups for weight in group["params"]]
     state: dict[int, dict[str, Any]] = {}
     for key, tensor in load_file(folder / OPTIMIZER).items():
         index, name = key.split(".", 1)
-        state.setdefault(int(index), {})[name] = tensor
+        state.setdefault(int(index), {})[name] = divided_like(tensor, trained[int(index)])
     groups = json.loads((folder / GROUPS).read_text(encoding="utf-8"))
     optimizer.load_state_dict({"state": state, "param_groups": groups})
     scheduler.load_state_dict(json.loads((folder / SCHEDULER).read_text(encoding="utf-8")))

@@ -22,21 +22,26 @@ from torch.utils.data import DataLoader, Sampler
 from transformers import TrainerControl
 from trl import SFTConfig, SFTTrainer
 
-from metier.models import reward
 from metier.tune.algorithms.base import Algorithm, Step
 from metier.tune.config import TuneConfig
+from metier.tune.devices.parts import whole
 from metier.tune.devices.share import Outcome, run_step
 from metier.tune.devices.world import ALONE, World
 from metier.tune.loop import checkpoints, state
 from metier.tune.loop.best import By, is_best
 from metier.tune.loop.stops import not_finite
 from metier.tune.loop.watch import Watch
+from metier.tune.loop.weights import (
+    checkpoint_bytes,
+    load_weights,
+    save_weights,
+    trained_weights,
+)
 from metier.tune.packing import plan as packing
 
 STATE = "trainer_state.json"
 OWN = "algorithm/"
 """Before the names of an algorithm's own series in the log."""
-ADAPTER, MODEL = "adapter_model.safetensors", "model.safetensors"
 
 
 @dataclass(frozen=True)
@@ -108,18 +113,20 @@ class PackedTrainer(SFTTrainer):  # type: ignore[misc]
         return torch.tensor(loss, device=self.args.device)
 
     def _run_passes(self, model: Any, step: Step) -> Outcome:
-        total = torch.zeros((), device=self.args.device)
+        total, problem = torch.zeros((), device=self.args.device), None
         series = defaultdict(float, {OWN + name: value for name, value in step.series.items()})
         for one in step.passes:
             with self.compute_loss_context_manager():
                 part = self.algorithm.loss(model, one, step)
             if not all(part.finite) or not math.isfinite(part.loss.item()):
                 number, rate = self.state.global_step + 1, self._get_learning_rate()
-                raise not_finite(part.example_ids, part.finite, number, rate)
+                problem = problem or not_finite(part.example_ids, part.finite, number, rate)
             self.accelerator.backward(part.loss)
             total += part.loss.detach()
             for name, value in part.series.items():
                 series[OWN + name] += value
+        if problem is not None:  # only now: with shards the others need us in every pass
+            raise problem
         return total.item(), dict(series)
 
     def log(self, logs: dict[str, float], *args: Any, **kwargs: Any) -> None:
@@ -135,7 +142,8 @@ class PackedTrainer(SFTTrainer):  # type: ignore[misc]
     ) -> dict[str, float]:
         """Measure the validation split as the algorithm does, and replies by the task's metric.
 
-        Where every process has the whole model the leader measures, and tells the others.
+        Where every process has the whole model the leader measures, and tells the others; of
+        shards no pass is possible without all of them.
         """
         self.model.eval()
         found: dict[str, float] = {}
@@ -161,6 +169,11 @@ class PackedTrainer(SFTTrainer):  # type: ignore[misc]
         return True
 
     def _save_checkpoint(self, model: Any, trial: Any) -> None:
+        if not self.world.leads and not self.world.sharded:
+            return
+        # Of shards every process gives its part, and the leader keeps the whole.
+        weights = trained_weights(self.model, self.world.leads)
+        moments = state.moments(self.optimizer, self.world.leads)
         if not self.world.leads:
             return
         root = Path(self.args.output_dir)
@@ -170,13 +183,18 @@ class PackedTrainer(SFTTrainer):  # type: ignore[misc]
             most_bytes(self.config),
         )
         checkpoints.make_room(root, checkpoint_bytes(self.model), room)
-        checkpoints.save(root, self.state.global_step, self._fill)
+
+        def fill(folder: Path) -> None:
+            save_weights(self.model, weights, folder)
+            state.write(folder, moments, self.optimizer, self.lr_scheduler)
+            self.state.save_to_json(str(folder / STATE))
+
+        checkpoints.save(root, self.state.global_step, fill)
         checkpoints.prune(root, room)
 
-    def _fill(self, folder: Path) -> None:
-        save_weights(self.model, folder)
-        state.write(folder, self.optimizer, self.lr_scheduler)
-        self.state.save_to_json(str(folder / STATE))
+    def _clip_grad_norm(self, model: Any) -> Any:
+        """Clip by the norm of all the gradients, also where this process holds a part of them."""
+        return whole(super()._clip_grad_norm(model))
 
     def _load_from_checkpoint(self, resume_from_checkpoint: str, model: Any = None) -> None:
         load_weights(self.model, Path(resume_from_checkpoint))
@@ -210,46 +228,9 @@ class Steps(Sampler[list[int]]):
         return (list(step) for step in self.steps)
 
 
-def save_weights(model: Any, folder: Path) -> None:
-    """Write what is trained: an adapter's weights, or all of them (tied ones once)."""
-    from safetensors.torch import save_file, save_model
-
-    if hasattr(model, "get_base_model"):
-        from peft import get_peft_model_state_dict
-
-        # "auto" would ask the hub whether the base's vocabulary has grown.
-        weights = get_peft_model_state_dict(model, save_embedding_layers=False)
-        save_file({name: value.contiguous() for name, value in weights.items()}, folder / ADAPTER)
-        if (head := reward.head_of(model)) is not None:
-            reward.save_head(head, folder)
-    else:
-        save_model(model, str(folder / MODEL))
-
-
-def checkpoint_bytes(model: Any) -> int:
-    """Return about how large a checkpoint is: what ``save_weights`` writes, and two moments of
-    AdamW for each trained weight."""
-    trained = [p.numel() * p.element_size() for p in model.parameters() if p.requires_grad]
-    return 3 * int(sum(trained)) + (1 << 18)
-
-
 def most_bytes(config: TuneConfig) -> int | None:
     """Return the bytes that a run's checkpoints may take, None without a limit."""
     return None if config.disk_gb is None else round(config.disk_gb * checkpoints.GB)
-
-
-def load_weights(model: Any, folder: Path) -> None:
-    """Put a checkpoint's weights into the model."""
-    from safetensors.torch import load_file, load_model
-
-    if hasattr(model, "get_base_model"):
-        from peft import set_peft_model_state_dict
-
-        set_peft_model_state_dict(model, load_file(folder / ADAPTER))
-        if (head := reward.head_of(model)) is not None:
-            reward.load_head(head, folder)
-    else:
-        load_model(model, folder / MODEL)
 
 
 def use_checkpointing(model: Any) -> None:

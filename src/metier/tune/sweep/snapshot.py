@@ -21,7 +21,7 @@ def weights_of(ws: Workspace, run: TuneRun, base: Base, config: TuneConfig, fold
 
     Raises NotFound where it has neither.
     """
-    from metier.tune.loop.trainer import load_weights
+    from metier.tune.loop.weights import load_weights
     from metier.tune.methods.trainable import begin, export, trainable
 
     if run.adapter is not None:
