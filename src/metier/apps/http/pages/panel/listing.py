@@ -42,7 +42,7 @@ def panels_page(
     request: Request,
     site: Here,
     who: Who,
-    detect: Annotated[float, Query(gt=0, lt=4)] = 0.3,
+    detect: Annotated[float, Query(ge=0.01, lt=4)] = 0.3,
     mode: Mode = "rate",
     per_item: Annotated[int, Query(ge=1, le=20)] = 2,
     pool: Annotated[int, Query(ge=1, le=200)] = 5,
