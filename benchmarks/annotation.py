@@ -123,8 +123,15 @@ class Browser:
     def _ask(
         self, method: str, path: str, headers: dict[str, str] | None = None, body: str = ""
     ) -> str:
-        self._line.request(method, path, body or None, self._headers | (headers or {}))
-        reply = self._line.getresponse()
+        sent = self._headers | (headers or {})
+        try:
+            self._line.request(method, path, body or None, sent)
+            reply = self._line.getresponse()
+        except (http.client.RemoteDisconnected, ConnectionError):
+            # The server ends a connection that was quiet for 5 s; a browser then asks again.
+            self._line.close()
+            self._line.request(method, path, body or None, sent)
+            reply = self._line.getresponse()
         text = reply.read().decode()
         assert reply.status in (200, 303), f"{method} {path}: {reply.status} {text[:500]}"
         return text
@@ -389,7 +396,10 @@ def ratio(ours: dict[str, Any], theirs: dict[str, Any]) -> str:
     parts = (
         f"{what} {p95(theirs['calm'][what]) / p95(ours['calm'][what]):.1f}x" for what in BARS_MS
     )
-    return f"Label Studio's p95 as a multiple of metier's (both on SQLite): {', '.join(parts)}."
+    return (
+        f"Label Studio's p95 as a multiple of metier's (both on SQLite): {', '.join(parts)}. "
+        f"It answered {theirs['failures']} requests with an error; those were asked again."
+    )
 
 
 def revision() -> str:
