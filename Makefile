@@ -45,6 +45,8 @@ bench: $(VENV)/.installed-dev  ## Benchmarks beside named peers; appends to benc
 	$(BIN)/python benchmarks/preferences.py
 	$(BIN)/python benchmarks/forecast.py
 	$(BIN)/python benchmarks/replay.py
+	$(BIN)/python benchmarks/sweep.py
+	$(BIN)/python benchmarks/annotation.py
 
 check: $(VENV)/.installed-dev  ## Lint, format, types
 	$(BIN)/ruff check .
