@@ -25,7 +25,7 @@ from whole_site import NO_PAGES, Whole, all_routes, whole
 EXAMPLES = 12
 STREAMS = {"/runs/{key}/events"}
 AWAY = {"/oidc/login", "/oidc/callback", "/health", "/ready"}
-ALLOWED = {200, 204, 303, 307, 400, 401, 403, 404, 405, 409, 422, 429, 503}
+ALLOWED = {200, 204, 303, 307, 400, 401, 403, 404, 405, 409, 410, 422, 429, 503}
 
 
 @pytest.fixture(scope="module")
