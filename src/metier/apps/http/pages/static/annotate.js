@@ -243,6 +243,8 @@ function arrive(fresh, early) {
     early.dataset.key = real.dataset.key;
     // As an attribute: in a template's document, which has no address, the property is empty.
     early.querySelector("#answer").setAttribute("action", real.querySelector("#answer").getAttribute("action"));
+    const under = early.querySelector("[name=guideline]");
+    if (under) under.value = fresh.dataset.guideline; // follow() shows that version
     for (const image of early.querySelectorAll("img[data-digest]")) image.src = `${url()}/${real.dataset.key}/image/${image.dataset.digest}`;
     for (const one of [...work().childNodes]) if (one !== early) one.remove();
     let passed = false;
