@@ -28,6 +28,7 @@ from metier.apps.http.pages.views import keep_view
 from metier.core.errors import InputError, UserError
 from metier.journey.report import numbers
 from metier.journey.session import Session
+from metier.people import Person, names_of
 from metier.serve.gateway import Gateway
 
 T = TypeVar("T")
@@ -127,9 +128,26 @@ def show(request: Request, template: str, *, http_status: int = 200, **values: A
         "csrf": hidden(token),
         "csrf_token": token,
         "stand": stand_line(site.session) if person and person.may("look") else "",
+        "called": namer(site, person),
     }
     page = templates.get_template(template).render(frame | values)
     return HTMLResponse(page, http_status)
+
+
+def namer(site: Site, reader: Person | None) -> Callable[[str], str]:
+    """Return what templates call a person by their id: those who manage people see names, others
+    their own; the names are read once, where a template asks for one."""
+    known: dict[str, str] = {}
+
+    def called(one: str) -> str:
+        if not one.startswith("person_"):
+            return one
+        if not known and reader is not None:
+            known[reader.id] = reader.name
+            known.update(names_of(site.session.workspace) if reader.may("manage") else {})
+        return known.get(one, brief(one))
+
+    return called
 
 
 def is_partial(request: Request) -> bool:

@@ -72,9 +72,11 @@ def example_row(example: Example, split: str = "", place: int | None = None) -> 
 
 
 def whole_text(example: Example) -> str:
-    """Write prompt and target as one text, to be compared."""
+    """Write prompt, target and slices as one text, to be compared."""
     turns = [f"{WHO[turn.role]}: {turn.text}" for turn in example.conversation.messages]
-    return "\n".join([*turns, f"→ {target_words(example.target)}"])
+    slices = ", ".join(f"{key} {value}" for key, value in sorted(example.slices.items()))
+    found = [*turns, f"→ {target_words(example.target)}", f"({slices})" if slices else ""]
+    return "\n".join(part for part in found if part)
 
 
 def evidence_rows(evidence: Mapping[str, Json], clear: Clear) -> list[Row]:

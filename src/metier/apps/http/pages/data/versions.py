@@ -157,4 +157,4 @@ def rows_view(
 
 def setting_words(value: Json) -> str:
     """Write a setting of [data]."""
-    return numbers.short(numbers.setting(value), 160)
+    return "not set" if value is None else numbers.short(numbers.setting(value), 160)
