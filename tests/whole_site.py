@@ -89,6 +89,10 @@ class Whole:
         """Return every path of the tour."""
         return [one for found in self.tour().values() for one in found]
 
+    def pages(self) -> list[str]:
+        """Return the paths of whole pages: not the parts that another page fetches."""
+        return [one for one in self.paths() if not one.endswith(PARTS)]
+
     def named(self) -> dict[str, str]:
         """Return the paths of the tour by names that can be files'."""
         return {
@@ -153,6 +157,7 @@ PATHS: dict[str, list[str]] = {
     "/audit": ["/audit"],
     "/audit/verify": ["/audit/verify"],
 }  # fmt: skip
+PARTS = ("/peek", "/guideline", "/jobs", "/verify", "/forecast")
 NO_PAGES = {
     "/health", "/ready", "/runs/{key}/events", "/annotate/{queue}/{key}/image/{digest}", "/alive",
     "/audit/entries.{kind}", "/oidc/login", "/oidc/callback", "/start", "/login", "/join",

@@ -74,7 +74,7 @@ def test_no_page_has_a_serious_issue(
 ) -> None:
     page = looking(browser, url, width, scheme)
     wrong: list[str] = []
-    for path in whole_pages(site):
+    for path in site.pages():
         page.goto(url + path)
         wrong += [f"{path}: {one}" for one in issues(page, rules)]
         wide = page.evaluate("document.documentElement.scrollWidth")
@@ -104,9 +104,3 @@ def test_neither_have_the_pages_of_who_annotates_and_rates(
         page.goto(url + path)
         assert issues(page) == [], (name, path)
     page.context.close()
-
-
-def whole_pages(site: Whole) -> list[str]:
-    """The paths of the tour that are pages, not parts that another page fetches."""
-    parts = ("/peek", "/guideline", "/jobs", "/verify", "/forecast")
-    return [one for one in site.paths() if not one.endswith(parts)]

@@ -16,7 +16,7 @@ from fastapi.testclient import TestClient
 
 from metier.apps.http.pages.frame import HEADERS
 from metier.core import ledger
-from metier.people import MAY, Person
+from metier.people import MAY
 from metier.people.logins import list_logins
 from metier.queue import get_assignment, list_items, take_next
 from people_site import HERE, PASSWORD, TOKEN, Browser, email_of, person
@@ -24,8 +24,6 @@ from whole_site import ADDRESS, EVIL, Whole, all_routes, whole
 
 PLANTED = "planted-by-somebody-else-0000000000000000000"
 EVIL_HERE = "http://evil.example"
-ONLY_BEFORE = {"/start/owner", "/start/alone", "/login", "/join"}
-"""Posts of the way in, which send on whoever has an account."""
 
 
 @pytest.fixture(scope="module")
@@ -83,7 +81,8 @@ def wrong_in(page: str) -> list[str]:
 def test_the_probe_of_this_test_finds_what_it_looks_for() -> None:
     assert wrong_in(f"<p>{EVIL}</p>") and wrong_in(f'<p title="{EVIL}">')
     for bad in ("<a href='javascript:x'>", "<a href='//evil.example'>", "<b onclick=x>",
-                "<img src=http://evil.example>", "<p style='x'>", "<script>x</script>"):  # fmt: skip
+                "<img src=http://evil.example>", "<p style='x'>",
+                "<script>x</script>"):  # fmt: skip
         assert wrong_in(bad), bad
     assert not wrong_in('<a href="/runs">runs</a><script src="/static/app.js"></script>')
 
@@ -225,8 +224,7 @@ def test_an_annotator_cannot_reach_anothers_item(site: Whole) -> None:
         ("/pass", {"reason": "x"}),
     ):
         sent = ben.send(f"/annotate/round-2/{hers}{what}", token, **data)
-        assert sent.status_code in (404, 422) and sent.status_code != 422 or what != "/pass", what
-        assert sent.status_code >= 400
+        assert sent.status_code in (404, 422), what
     shown = ben.get(f"/annotate/round-2?item={hers}")
     assert shown.status_code == 404
     assert ben.get(f"/annotate/round-2/{hers}/image/{'0' * 64}").status_code == 404
@@ -251,12 +249,12 @@ def test_roles_open_what_they_may(site: Whole) -> None:
     """An annotator reaches no page that could sway them, nor one that is the owner's."""
     ann = visitor(site, "ann")
     for path in ("/runs", "/compare", "/interactions", "/data", "/data/suspects", "/people",
-                 "/audit", "/lineage/x", "/review/spring/results", "/queues/new", "/data/quarantine", "/agreement/round-1",
-                 f"/data/{site.ids['version']}"):  # fmt: skip
+                 "/audit", "/lineage/x", "/review/spring/results", "/queues/new",
+                 "/data/quarantine", "/agreement/round-1", f"/data/{site.ids['version']}"):  # fmt: skip
         assert ann.get(path).status_code in (403, 404), path
     page = ann.client.get("/queues").text
-    for hidden in ('href="/data"', 'href="/runs"', 'href="/people"', 'id="stand"></p>' * 0):
-        assert not hidden or hidden not in page
+    for hidden in ('href="/data"', 'href="/runs"', 'href="/people"', "champion"):
+        assert hidden not in page
     assert MAY["annotator"] == {"annotate"}
 
 
@@ -344,8 +342,7 @@ def test_a_body_too_large_is_refused_before_it_is_read(site: Whole, owner: Brows
 @pytest.mark.parametrize("climb", ["../", "..%2f", "%2e%2e/", "%2e%2e%2f", "..%5c", "....//",
                                    "%252e%252e%252f", "/"])  # fmt: skip
 def test_no_path_leads_out_of_where_files_lie(site: Whole, owner: Browser, climb: str) -> None:
-    held = held_by(site, "rita") if False else "nothing"
-    for base in ("/static/", f"/annotate/round-2/{held}/image/", "/review/spring/x/image/",
+    for base in ("/static/", "/annotate/round-2/x/image/", "/review/spring/x/image/",
                  "/audit/entries.", "/data/", "/guidelines/", "/queues/"):  # fmt: skip
         for target in ("metier.toml", "etc/passwd", "key", ".metier/key", "app.py"):
             answer = owner.client.get(base + climb * 6 + target, follow_redirects=False)
@@ -357,7 +354,8 @@ def test_no_link_leads_to_another_site(site: Whole) -> None:
     """Open redirects: after the login one goes to a page of this server, whatever was asked."""
     for wanted in ("https://evil.example", "//evil.example", "/\\evil.example", "\\\\evil.example",
                    "http:evil.example", "javascript:alert(1)", "/%09/evil.example", "/\t/evil",
-                   "///evil.example", "/login?next=//evil.example", "https:/evil.example"):  # fmt: skip
+                   "///evil.example", "/login?next=//evil.example",
+                   "https:/evil.example"):  # fmt: skip
         browser = visitor(site)
         page = browser.client.get("/login", params={"next": wanted})
         assert page.status_code == 200
@@ -403,8 +401,3 @@ def test_one_erases_nothing_by_looking(site: Whole) -> None:
     ws = site.session.workspace
     assert ws.audit.verify().ok
     assert len(list_items(ws, "round-1")) == 6 and len(ledger.list_versions(ws)) == 2
-
-
-def test_people_have_the_roles_they_were_given(site: Whole) -> None:
-    held: dict[str, Person] = dict(site.people)
-    assert {name: one.role for name, one in held.items()}["ann"] == "annotator"
