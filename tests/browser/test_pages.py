@@ -26,11 +26,22 @@ TALL = {
 }
 
 
+KEYS_SEEN = """
+window.keysSeen = {page: Math.random(), last: []};
+addEventListener("keydown", (event) => {
+  window.keysSeen.last.push(`${event.key} on ${event.target.tagName}`);
+}, true);
+"""
+
+
 class Watched:
     """A browser page, and what it did that it should not have."""
 
     def __init__(self, page: Any, url: str) -> None:
         self.page, self.url = page, url
+        page.add_init_script(KEYS_SEEN)
+        self._press = page.keyboard.press
+        page.keyboard.press = self.press
         self.foreign: list[str] = []
         self.errors: list[str] = []
         self.refused: list[str] = []
@@ -47,6 +58,25 @@ class Watched:
         if answer.status >= 400:
             self.refused.append(f"{answer.status} {answer.request.method} {answer.url}")
 
+    def keys(self) -> Any:
+        """The page, and the keys it got so far; None while it is on the way to another."""
+        try:
+            return self.page.evaluate("window.keysSeen")
+        except Exception:
+            return None
+
+    def press(self, key: str, **more: Any) -> None:
+        """Press a key; once more when the page never got it, which a browser on a busy machine
+        lets happen now and then."""
+        before = self.keys()
+        self._press(key, **more)
+        for _ in range(100):
+            now = self.keys()
+            if before is None or now != before:
+                return
+            self.page.wait_for_timeout(20)
+        self._press(key, **more)
+
     def told(self) -> str:
         """What there is to know of a page on which something did not come as expected."""
         notice = self.page.locator("#notice")
@@ -62,6 +92,7 @@ class Watched:
                 f"console: {self.errors}",
                 f"refused: {self.refused}",
                 f"foreign: {self.foreign}",
+                f"keys: {(self.keys() or {}).get('last', [])[-8:]}",
             )
         )
 
