@@ -35,7 +35,7 @@ class ServeConfig(Section):
     """Port to bind; 0: any free one, which is printed."""
     public_url: Annotated[str, Field(pattern=r"^https?://[^/\s?#@]+$")] | None = None
     """Address that browsers reach it under where a proxy stands in front, e.g.
-    https://metier.example.com; the proxy sets X-Forwarded-For, and an owner's account is demanded."""
+    https://metier.example.com; the proxy sets X-Forwarded-For, and there must be an owner."""
     require_key: bool = False
     """Ask for an API key on loopback too."""
     max_body_bytes: Annotated[int, Field(ge=1024)] = 1_000_000
