@@ -84,6 +84,10 @@ def take_pictures(demo: Path) -> None:
             executable_path="/usr/bin/chromium", args=["--no-sandbox", "--disable-gpu"]
         )
         page = browser.new_page(viewport={"width": WIDTH, "height": 900})
+        page.goto(url)
+        alone = page.locator("form[action='/start/alone'] button")
+        if alone.count():  # nobody has said yet whether there are to be accounts
+            alone.click()
         for name, place in places.items():
             page.goto(place)
             page.wait_for_timeout(800)  # charts are drawn after the page is there
