@@ -4,7 +4,7 @@ VENV   := .venv
 BIN    := $(VENV)/bin
 SUDO   := $(shell [ "$$(id -u)" = 0 ] || command -v sudo)
 
-.PHONY: demo test test-full bench check fix docs clean
+.PHONY: demo test test-full bench check fix docs screenshots clean
 .DEFAULT_GOAL := help
 
 help:  ## Show this list
@@ -59,6 +59,9 @@ fix: $(VENV)/.installed-dev  ## Apply lint fixes and the formatter
 
 docs: $(VENV)/.installed-dev  ## Regenerate the reference pages from the code
 	$(BIN)/python docs/generate.py
+
+screenshots: $(VENV)/.installed-dev system  ## Photograph every page of a made-up project into docs/screenshots
+	$(BIN)/python docs/screenshots.py
 
 clean:  ## Remove what the targets made
 	rm -rf $(VENV) demo .pytest_cache .mypy_cache .ruff_cache
