@@ -145,9 +145,7 @@ def _told_status(found: QueueStatus) -> None:
     )
     if counts.people:
         table(["person", "answers"], sorted(counts.people.items()))
-    gold = [
-        (g.person, f"{g.right} of {g.n}", f"{g.low:.2f} to {g.high:.2f}") for g in found.gold
-    ]
+    gold = [(g.person, f"{g.right} of {g.n}", f"{g.low:.2f} to {g.high:.2f}") for g in found.gold]
     if gold:
         table(["person", "gold right", "95% interval"], gold)
     _told_frozen(found.freeze)

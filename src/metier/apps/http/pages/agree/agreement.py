@@ -44,7 +44,8 @@ SAYS = {"good": "reliable", "tentative": "tentative", "poor": "not reliable",
 def queues_page(request: Request, site: Here, who: Who) -> Response:
     """List the queues whose agreement can be looked at."""
     refuse(who)
-    return show(request, "agree/queues.html.j2", queues=queue_rows(site, who))
+    title = request.url.path.strip("/").capitalize()
+    return show(request, "agree/queues.html.j2", queues=queue_rows(site, who), title=title)
 
 
 @router.get("/agreement/{queue}")
