@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import base64
 import math
 import random
 from collections.abc import Sequence
@@ -176,7 +177,11 @@ def both(tmp_path_factory: pytest.TempPathFactory) -> tuple[Memorised, Memorised
     """What a random model memorised of canaries it never saw, and of those it was trained on."""
     base = tiny_base()
     folder: Path = tmp_path_factory.mktemp("canaries")
-    with Workspace.create(folder / "project") as ws:
+    # Secrets follow from the key; under a new one each time, chance would fail this now and then.
+    with pytest.MonkeyPatch.context() as patched:
+        patched.setenv("METIER_KEY", base64.b64encode(bytes(32)).decode())
+        ws = Workspace.create(folder / "project")
+    with ws:
         rows = canaries(ws)
         plain = [text_row(n, f"where is my parcel {n}", "on its way") for n in range(10)]
         bench = bench_of(ws, ANSWER, train=plain + rows)
