@@ -22,6 +22,7 @@ from metier.core.types import LabelTarget
 from metier.journey.annotating import make_labelling, plan_queue
 from metier.journey.desk import (
     Answered,
+    Work,
     draft_work,
     last_decisions,
     open_desk,
@@ -37,6 +38,11 @@ from metier.journey.session import Session
 from metier.queue import get_queue, iter_answers, queue_counts
 
 Project = Callable[..., Session]
+
+
+def answer(session: Session, work: Work, person: str, said: Answered) -> None:
+    """Hand in an answer at the desk of the round."""
+    save_work(session, open_desk(session, "round-1", person), work.key, person, said)
 
 
 @pytest.fixture
@@ -56,7 +62,7 @@ def answer_all(session: Session, person: str, value: Callable[[Any], Any]) -> in
     """Let a person answer all that waits for them; returns how many."""
     done = 0
     while (work := open_next(session, "round-1", person)) is not None:
-        save_work(session, "round-1", work.key, person, Answered(value(work), 2.0))
+        answer(session, work, person, Answered(value(work), 2.0))
         done += 1
     return done
 
@@ -114,7 +120,7 @@ def test_nothing_on_the_screen_gives_the_label_away(project: Project) -> None:
     make_round(session, gold=2, training=1)
     work = open_next(session, "round-1", "ann")
     assert work is not None and work.is_training and set(work.shown) == {"turns"}
-    save_work(session, "round-1", work.key, "ann", Answered(right(work)))
+    answer(session, work, "ann", Answered(right(work)))
     told = told_after(session, "round-1", work.key, "ann")
     assert told is not None and told[0].right
     work = open_next(session, "round-1", "ann")
@@ -167,12 +173,12 @@ def test_an_answer_is_bound_to_the_version_on_the_screen(project: Project) -> No
     work = open_next(session, "round-1", "ann")
     assert work is not None
     write_guideline(ws, "intents", "Another text.", "owner")
-    save_work(session, "round-1", work.key, "ann", Answered("billing", guideline_number=1))
+    answer(session, work, "ann", Answered("billing", guideline_number=1))
     work = open_next(session, "round-1", "ann")
     assert work is not None
-    save_work(session, "round-1", work.key, "ann", Answered("billing"))
+    answer(session, work, "ann", Answered("billing"))
     with pytest.raises(InputError, match="1 to 2"):
-        save_work(session, "round-1", work.key, "ann", Answered("billing", guideline_number=9))
+        answer(session, work, "ann", Answered("billing", guideline_number=9))
     numbers = {one.guideline_number for _, one in iter_answers(ws, "round-1")}
     assert numbers == {1, 2}
 
@@ -184,7 +190,7 @@ def test_an_item_of_somebody_else_is_not_there(project: Project) -> None:
     assert work is not None
     for act in (
         lambda: open_work(session, "round-1", work.key, "ben"),
-        lambda: save_work(session, "round-1", work.key, "ben", Answered("billing")),
+        lambda: answer(session, work, "ben", Answered("billing")),
         lambda: draft_work(session, "round-1", work.key, "ben", []),
         lambda: put_aside(session, "round-1", work.key, "ben", "no"),
         lambda: open_desk(session, "round-1", "eve"),
@@ -199,7 +205,7 @@ def test_what_comes_next_is_known_before(project: Project) -> None:
     work = open_next(session, "round-1", "ann")
     assert work is not None
     peeked = peek_work(session, "round-1", "ann", work.item_id)
-    save_work(session, "round-1", work.key, "ann", Answered(None, flags=("cannot_tell",)))
+    answer(session, work, "ann", Answered(None, flags=("cannot_tell",)))
     following = open_next(session, "round-1", "ann")
     assert peeked is not None and following is not None
     assert (peeked.key, peeked.item_id) == ("", following.item_id)
@@ -257,7 +263,7 @@ def test_texts_begin_with_what_is_there_and_are_cleared(project: Project) -> Non
     make_round(session, wanted=1, count=1)
     work = open_next(session, "round-1", "ann")
     assert work is not None and work.begin["answer"].startswith("We are sorry")
-    save_work(session, "round-1", work.key, "ann", Answered("Write to ann@example.com please."))
+    answer(session, work, "ann", Answered("Write to ann@example.com please."))
     ((_, one),) = iter_answers(session.workspace, "round-1")
     assert "ann@example.com" not in str(one.answer) and "please" in str(one.answer)
 

@@ -132,9 +132,15 @@ class Audit:
 
     def each(self, query: AuditQuery) -> Iterator[AuditEntry]:
         """All entries that fit, oldest first, without holding them all."""
-        with self._db.reading() as session:
-            rows = session.scalars(_fitting(query).order_by(AuditRow.seq)).yield_per(_BATCH)
-            yield from (_entry(row) for row in rows)
+        left = _fitting(query).order_by(AuditRow.seq).limit(_BATCH)
+        page = left
+        while True:
+            with self._db.reading() as session:
+                found = [_entry(row) for row in session.scalars(page)]
+            yield from found
+            if len(found) < _BATCH:
+                return
+            page = left.where(AuditRow.seq > found[-1].seq)
 
     def actions(self) -> list[str]:
         """The actions there are, sorted."""
@@ -170,13 +176,10 @@ class Audit:
     def verify(self) -> AuditCheck:
         """Recompute the chain from its beginning."""
         previous, count, forgotten = GENESIS, 0, 0
-        with self._db.reading() as session:
-            rows = session.scalars(select(AuditRow).order_by(AuditRow.seq)).yield_per(1000)
-            for count, row in enumerate(rows, start=1):
-                entry = _entry(row)
-                if entry.seq != count or entry.previous != previous or entry.hash != _hash(entry):
-                    return AuditCheck(False, count, entry.seq, previous, forgotten)
-                previous, forgotten = entry.hash, forgotten + entry.forgotten
+        for count, entry in enumerate(self.each(AuditQuery()), start=1):
+            if entry.seq != count or entry.previous != previous or entry.hash != _hash(entry):
+                return AuditCheck(False, count, entry.seq, previous, forgotten)
+            previous, forgotten = entry.hash, forgotten + entry.forgotten
         return AuditCheck(True, count, None, previous, forgotten)
 
 

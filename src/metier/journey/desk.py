@@ -1,7 +1,8 @@
 """The desk: one item at a time for one person, with its form, whatever the queue is.
 
-    work = open_next(session, "round-1", person)         leased, or None
-    save_work(session, work.queue, work.key, person, answer)
+    desk = open_desk(session, "round-1", person)
+    work = open_next(session, desk.name, person)         leased, or None
+    save_work(session, desk, work.key, person, answer)
 
 Queues of rows to label keep a person's place as an assignment; the queue of corrections (served
 replies that failed) has one answer per item, which makes a case. Both are the same to the pages.
@@ -187,14 +188,14 @@ def peek_work(session: Session, name: str, person: str, after: str) -> Work | No
     return Work("", found.id, screen, begin=begin, is_training=found.role == "training")
 
 
-def save_work(session: Session, name: str, key: str, person: str, said: Answered) -> None:
+def save_work(session: Session, desk: Desk, key: str, person: str, said: Answered) -> None:
     """Store an answer; the same again changes nothing.
 
     Raises NotFound for an item that is not theirs, InputError for an answer that does not fit the
     form, Busy where others have all places by now or the decision is too old to change.
     """
     ws = session.workspace
-    work, desk = open_work(session, name, key, person), open_desk(session, name, person)
+    work = open_work(session, desk.name, key, person)
     if desk.is_corrections:
         objective, config = session.project.objective, session.project.feedback
         labels = current_labels(ws, objective)

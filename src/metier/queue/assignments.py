@@ -44,8 +44,7 @@ _AT_ONCE = 500  # rows that one read of the answers takes
 def get_assignment(ws: Workspace, assignment_id: str, person: str) -> tuple[Item, Assignment]:
     """Find a person's assignment and its item. Raises NotFound unless it is theirs."""
     with ws.db.reading() as session:
-        row = find_assignment(session, assignment_id, person)
-        item = session.get_one(QueueItemRow, row.item_id)
+        item, row = find_assignment(session, assignment_id, person)
         return item_of(item, datetime.now(UTC)), assignment_of(row)
 
 
@@ -141,11 +140,10 @@ def recent(
     """A person's last decisions in a queue, the newest first. Raises NotFound."""
     now = datetime.now(UTC)
     with ws.db.reading() as session:
-        find_queue(session, queue)
-        rows = _last(session, queue, person, limit)
-        of_them = QueueItemRow.id.in_([row.item_id for row in rows])
-        items = {one.id: one for one in session.scalars(select(QueueItemRow).where(of_them))}
-        return [(item_of(items[row.item_id], now), assignment_of(row)) for row in rows]
+        found = _last(session, queue, person, limit)
+        if not found:
+            find_queue(session, queue)
+        return [(item_of(item, now), assignment_of(row)) for item, row in found]
 
 
 def iter_answers(
@@ -188,19 +186,26 @@ def _page(
     return [(item_of(item, now), assignment_of(row)) for item, row in session.execute(query)]
 
 
-def _last(session: Session, queue: str, person: str, limit: int) -> list[AssignmentRow]:
-    rows: list[AssignmentRow] = []
+def _last(
+    session: Session, queue: str, person: str, limit: int
+) -> list[tuple[QueueItemRow, AssignmentRow]]:
+    found: list[tuple[QueueItemRow, AssignmentRow]] = []
+    both = select(QueueItemRow, AssignmentRow).join(
+        AssignmentRow, AssignmentRow.item_id == QueueItemRow.id
+    )
     for state in ("done", "skipped"):  # one by one, so that the index gives the order
-        query = select(AssignmentRow).where(
+        query = both.where(
             AssignmentRow.queue == queue,
             AssignmentRow.person == person,
             AssignmentRow.state == state,
         )
-        rows += session.scalars(query.order_by(AssignmentRow.answered_at.desc()).limit(limit))
-    return sorted(rows, key=_decided, reverse=True)[:limit]
+        query = query.order_by(AssignmentRow.answered_at.desc()).limit(limit)
+        found += [(item, row) for item, row in session.execute(query)]
+    return sorted(found, key=_decided, reverse=True)[:limit]
 
 
-def _decided(row: AssignmentRow) -> tuple[datetime, str]:
+def _decided(found: tuple[QueueItemRow, AssignmentRow]) -> tuple[datetime, str]:
+    row = found[1]
     return row.answered_at or row.created_at, row.id
 
 
@@ -251,7 +256,7 @@ def _refuse_if_closed(queue: QueueRow) -> None:
 def _refuse_unless_editable(session: Session, item: QueueItemRow, row: AssignmentRow) -> None:
     if item.role == "training" and row.state == "done":
         raise Busy("an answer that may be changed", got="one of the training round")
-    if row.id not in [one.id for one in _last(session, row.queue, row.person, EDITABLE)]:
+    if row.id not in [one.id for _, one in _last(session, row.queue, row.person, EDITABLE)]:
         raise Busy(
             f"one of your last {EDITABLE} decisions",
             got="an older one",

@@ -9,7 +9,7 @@ from __future__ import annotations
 from datetime import datetime, timedelta
 from typing import cast
 
-from sqlalchemy import func, select
+from sqlalchemy import ColumnElement, func, select
 from sqlalchemy.orm import Session
 
 from metier.core.errors import Busy, NotFound
@@ -26,6 +26,7 @@ WAITING = ("open", "back")
 """States of an item with a free place. "back" is one whose places were all taken before, or that
 came later than the others: people who have gone past it have to look behind themselves."""
 _AT_ONCE = 50  # ended leases that one call puts back
+_AS_IT_IS = {"populate_existing": True}  # not as this session read it before it had the lock
 
 
 def lock_assignment(
@@ -35,19 +36,39 @@ def lock_assignment(
 
     Raises NotFound unless it is this person's.
     """
-    row = find_assignment(session, assignment_id, person)
-    item = session.get_one(QueueItemRow, row.item_id, with_for_update=True)
-    session.refresh(row)
-    return session.get_one(QueueRow, row.queue), item, row
+    theirs = _theirs(assignment_id, person)
+    of_it = select(AssignmentRow.item_id).where(*theirs).scalar_subquery()
+    locked = select(QueueItemRow).where(QueueItemRow.id == of_it).with_for_update()
+    item = session.scalars(locked, execution_options=_AS_IT_IS).first()
+    if item is None:
+        raise _not_theirs(assignment_id)
+    both = select(QueueRow, AssignmentRow).join(AssignmentRow, AssignmentRow.queue == QueueRow.name)
+    queue, row = session.execute(both.where(*theirs), execution_options=_AS_IT_IS).one()
+    return queue, item, row
 
 
-def find_assignment(session: Session, assignment_id: str, person: str) -> AssignmentRow:
-    """The row of an assignment. Raises NotFound unless it is this person's."""
-    known = assignment_id.isprintable()  # no id has other characters; not every database takes them
-    row = session.get(AssignmentRow, assignment_id) if known else None
-    if row is None or row.person != person:
-        raise NotFound("the id of one of your assignments", got=repr(assignment_id[:60]))
-    return row
+def find_assignment(
+    session: Session, assignment_id: str, person: str
+) -> tuple[QueueItemRow, AssignmentRow]:
+    """An assignment and its item. Raises NotFound unless it is this person's."""
+    both = select(QueueItemRow, AssignmentRow).join(
+        AssignmentRow, AssignmentRow.item_id == QueueItemRow.id
+    )
+    found = session.execute(both.where(*_theirs(assignment_id, person))).first()
+    if found is None:
+        raise _not_theirs(assignment_id)
+    item, row = found
+    return item, row
+
+
+def _theirs(assignment_id: str, person: str) -> tuple[ColumnElement[bool], ...]:
+    if not assignment_id.isprintable():  # no id has such characters; not every database takes them
+        raise _not_theirs(assignment_id)
+    return AssignmentRow.id == assignment_id, AssignmentRow.person == person
+
+
+def _not_theirs(assignment_id: str) -> NotFound:
+    return NotFound("the id of one of your assignments", got=repr(assignment_id[:60]))
 
 
 def lease_new(

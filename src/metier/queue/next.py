@@ -40,17 +40,19 @@ def take_next(ws: Workspace, queue: str, person: str) -> tuple[Item, Assignment]
         one_at_a_time(ws, session, f"{queue}\n{person}")
         row = find_queue(session, queue)
         _refuse_unless_asked(row, person)
-        found = _held(session, row, person, now)
+        begun = _begun(session, row, person)
+        found = _held(session, row, begun, now)
         if found is not None:
             return _shown(found, now)
         if row.state != "open":
             return None
         if not put_back_ended(session, queue, now):
-            return _take(ws, session, row, person, now)
+            return _take(ws, session, row, person, begun, now)
     # The places that came back are free for all before this person waits for another item.
     with ws.db.session() as session:
         one_at_a_time(ws, session, f"{queue}\n{person}")
-        return _take(ws, session, find_queue(session, queue), person, now)
+        row = find_queue(session, queue)
+        return _take(ws, session, row, person, _begun(session, row, person), now)
 
 
 def peek_next(ws: Workspace, queue: str, person: str) -> Item | None:
@@ -75,13 +77,20 @@ def _refuse_unless_asked(queue: QueueRow, person: str) -> None:
         raise NotFound("a queue in which you were asked to work", got=repr(queue.name))
 
 
-def _held(session: Session, queue: QueueRow, person: str, now: datetime) -> Found | None:
+def _begun(session: Session, queue: QueueRow, person: str) -> Sequence[AssignmentRow]:
+    """What a person holds and what they did not finish in time, the oldest first."""
     mine = select(AssignmentRow).where(
         AssignmentRow.queue == queue.name,
         AssignmentRow.person == person,
-        AssignmentRow.state == "leased",
+        AssignmentRow.state.in_(("leased", "ended")),
     )
-    row = session.scalars(mine.order_by(AssignmentRow.id.desc()).limit(1)).first()
+    return session.scalars(mine.order_by(AssignmentRow.id)).all()
+
+
+def _held(
+    session: Session, queue: QueueRow, begun: Sequence[AssignmentRow], now: datetime
+) -> Found | None:
+    row = next((one for one in reversed(begun) if one.state == "leased"), None)
     if row is None:
         return None
     item = session.get_one(QueueItemRow, row.item_id, with_for_update=True)
@@ -93,9 +102,14 @@ def _held(session: Session, queue: QueueRow, person: str, now: datetime) -> Foun
 
 
 def _take(
-    ws: Workspace, session: Session, queue: QueueRow, person: str, now: datetime
+    ws: Workspace,
+    session: Session,
+    queue: QueueRow,
+    person: str,
+    begun: Sequence[AssignmentRow],
+    now: datetime,
 ) -> tuple[Item, Assignment] | None:
-    found = _left(session, queue, person, now)
+    found = _left(session, queue, begun, now)
     if found is None:
         item = _lock_first(session, _wanted(session, queue, person))
         if item is None:
@@ -110,14 +124,13 @@ def _shown(found: Found, now: datetime) -> tuple[Item, Assignment]:
     return item_of(found[0], now), assignment_of(found[1])
 
 
-def _left(session: Session, queue: QueueRow, person: str, now: datetime) -> Found | None:
+def _left(
+    session: Session, queue: QueueRow, begun: Sequence[AssignmentRow], now: datetime
+) -> Found | None:
     """What this person did not finish in time, where a place is still free."""
-    mine = select(AssignmentRow).where(
-        AssignmentRow.queue == queue.name,
-        AssignmentRow.person == person,
-        AssignmentRow.state == "ended",
-    )
-    for row in session.scalars(mine.order_by(AssignmentRow.id)).all():
+    for row in begun:
+        if row.state != "ended":
+            continue
         open_one = select(QueueItemRow).where(
             QueueItemRow.id == row.item_id, QueueItemRow.state.in_(WAITING)
         )
@@ -131,9 +144,10 @@ def _left(session: Session, queue: QueueRow, person: str, now: datetime) -> Foun
 def _lock_first(session: Session, ways: Sequence[Candidates]) -> QueueItemRow | None:
     """Lock the first candidate that nobody else has locked, else wait for the first of all."""
     for candidates in ways:
-        item_id = session.scalar(candidates.limit(1).with_for_update(skip_locked=True))
-        if item_id is not None:
-            return session.get_one(QueueItemRow, item_id, with_for_update=True)
+        first = candidates.with_only_columns(QueueItemRow).limit(1)
+        found = session.scalars(first.with_for_update(skip_locked=True)).first()
+        if found is not None:
+            return found
     for _ in range(_TRIES):
         item_id = _first(session, ways)
         if item_id is None:

@@ -46,8 +46,7 @@ def told_of(ws: Workspace, assignment_id: str, person: str) -> Told | None:
     Raises NotFound unless the assignment is this person's.
     """
     with ws.db.reading() as session:
-        row = find_assignment(session, assignment_id, person)
-        item = session.get_one(QueueItemRow, row.item_id)
+        item, row = find_assignment(session, assignment_id, person)
         if item.role != "training" or row.answer is None or item.expected is None:
             return None
         right = is_right(row.answer["value"], item.expected)

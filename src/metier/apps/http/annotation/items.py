@@ -103,11 +103,11 @@ def _own(served: Served, name: str, place: str, who: Person) -> tuple[Queue, Ite
 
 
 def _label(served: Served, name: str, place: str, body: AnswerBody, who: Person) -> None:
-    from metier.journey.desk import Answered, save_work
+    from metier.journey.desk import Answered, open_desk, save_work
 
     flags, number = tuple(body.flags), body.guideline_number
     said = Answered(body.value, body.seconds, body.comment, flags, number)
-    save_work(served.session, name, place, who.id, said)
+    save_work(served.session, open_desk(served.session, name, who.id), place, who.id, said)
 
 
 def _review(served: Served, place: str, body: AnswerBody, who: Person) -> None:

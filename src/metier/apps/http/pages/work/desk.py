@@ -126,7 +126,7 @@ def pass_item(
 def _save(request: Request, site: Site, whose: tuple[str, str, str], given: FormData) -> Response:
     person, queue, key = whose
     desk = open_desk(site.session, queue, person)
-    work_desk.save_work(site.session, queue, key, person, read_answered(desk, given))
+    work_desk.save_work(site.session, desk, key, person, read_answered(desk, given))
     return _next(request, site, person, queue, key)
 
 
