@@ -9,7 +9,8 @@ from __future__ import annotations
 import json
 import time
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
+from threading import Lock
 from typing import Annotated
 from urllib.parse import quote
 
@@ -37,18 +38,20 @@ from metier.queue import Counts, Flag, clear_text
 
 router = APIRouter(route_class=PageRoute, dependencies=[may("annotate")])
 SKIPS = ("I would be guessing", "outside what I know", "nothing to answer", "other")
-COUNTED_S = 5
-"""Seconds for which the counts of a queue are shown as they were."""
+COUNTED_S, COUNTING_SHARE = 5, 0.01
+"""The counts of a queue are shown as they were for 5 s, and longer where counting takes more than
+1% of the time."""
 MOST_DRAFT = 200_000
 NOTHING = Counts(0, 0, 0, 0, 0, 0, 0)
 
 
 @dataclass
 class Held:
-    """The counts of a queue, and when they were taken (monotonic seconds)."""
+    """The counts of a queue, and until when they are shown (monotonic seconds)."""
 
-    at: float
+    until: float = 0.0
     counts: Counts = NOTHING
+    turn: Lock = field(default_factory=Lock)
 
 
 @router.get("/label")
@@ -280,14 +283,26 @@ def about_row(site: Site, work: Work) -> Row:
 
 
 def progress_row(site: Site, queue: str, person: str) -> Row:
-    """How far the queue is, at most ``COUNTED_S`` old, and how much of it this person gave."""
-    held = site.keep(("counts", queue), lambda: Held(0.0))
-    if queue == CORRECTIONS or time.monotonic() - held.at > COUNTED_S:
-        held.counts, held.at = work_desk.counts_of(site.session, queue), time.monotonic()
-    counts = held.counts
+    """How far the queue is, and how much of it this person gave."""
+    counts = held_counts(site, queue)
     mine = work_desk.done_by(site.session, queue, person)
     return {"answers": max(counts.answers, mine), "wanted": counts.wanted, "mine": mine,
             "items": counts.items, "skipped": counts.skipped}  # fmt: skip
+
+
+def held_counts(site: Site, queue: str) -> Counts:
+    """The counts of a queue; one request at a time counts again, the others show what was."""
+    held = site.keep(("counts", queue), Held)
+    began = time.monotonic()
+    if queue != CORRECTIONS and began < held.until:
+        return held.counts
+    if held.turn.acquire(blocking=held.counts is NOTHING or queue == CORRECTIONS):
+        try:
+            held.counts, now = work_desk.counts_of(site.session, queue), time.monotonic()
+            held.until = now + max(COUNTED_S, (now - began) / COUNTING_SHARE)
+        finally:
+            held.turn.release()
+    return held.counts
 
 
 def recent_rows(desk: Desk, decided: list[work_desk.Decision], now: Work | None) -> list[Row]:
