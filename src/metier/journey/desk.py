@@ -283,12 +283,13 @@ def counts_of(session: Session, name: str) -> Counts:
     )
 
 
-def done_by(session: Session, name: str, person: str) -> int:
-    """How many answers a person gave in a queue (of corrections: 0, they are not counted)."""
+def done_since(session: Session, name: str, person: str, moment: datetime) -> int:
+    """How many answers a person gave in a queue after a moment (of corrections: 0, they are not
+    counted)."""
     mine = (AssignmentRow.queue == name, AssignmentRow.person == person)
     query = select(func.count()).where(*mine, AssignmentRow.state == "done", AssignmentRow.counts)
     with session.workspace.db.reading() as reading:
-        return reading.scalar(query) or 0
+        return reading.scalar(query.where(AssignmentRow.answered_at > moment)) or 0
 
 
 def waits_for(session: Session, name: str, person: str) -> bool:

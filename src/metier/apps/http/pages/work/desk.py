@@ -10,6 +10,7 @@ import json
 import time
 from collections.abc import Mapping
 from dataclasses import dataclass, field
+from datetime import UTC, datetime
 from threading import Lock
 from typing import Annotated
 from urllib.parse import quote
@@ -42,15 +43,23 @@ COUNTED_S, COUNTING_SHARE = 5, 0.01
 """The counts of a queue are shown as they were for 5 s, and longer where counting takes more than
 1% of the time."""
 MOST_DRAFT = 200_000
-NOTHING = Counts(0, 0, 0, 0, 0, 0, 0)
+
+
+@dataclass(frozen=True)
+class Counted:
+    """The counts of a queue, when they were begun, and until when they are shown (monotonic
+    seconds)."""
+
+    counts: Counts
+    begun: datetime
+    until: float
 
 
 @dataclass
 class Held:
-    """The counts of a queue, and until when they are shown (monotonic seconds)."""
+    """What was counted last, and whose turn it is to count again."""
 
-    until: float = 0.0
-    counts: Counts = NOTHING
+    last: Counted | None = None
     turn: Lock = field(default_factory=Lock)
 
 
@@ -284,25 +293,38 @@ def about_row(site: Site, work: Work) -> Row:
 
 def progress_row(site: Site, queue: str, person: str) -> Row:
     """How far the queue is, and how much of it this person gave."""
-    counts = held_counts(site, queue)
-    mine = work_desk.done_by(site.session, queue, person)
+    last = counted(site, queue)
+    counts = last.counts
+    mine = counts.people.get(person, 0)
+    mine += work_desk.done_since(site.session, queue, person, last.begun)
     return {"answers": max(counts.answers, mine), "wanted": counts.wanted, "mine": mine,
             "items": counts.items, "skipped": counts.skipped}  # fmt: skip
 
 
-def held_counts(site: Site, queue: str) -> Counts:
+def counted(site: Site, queue: str) -> Counted:
     """The counts of a queue; one request at a time counts again, the others show what was."""
+    if queue == CORRECTIONS:
+        return count(site, queue)
     held = site.keep(("counts", queue), Held)
-    began = time.monotonic()
-    if queue != CORRECTIONS and began < held.until:
-        return held.counts
-    if held.turn.acquire(blocking=held.counts is NOTHING or queue == CORRECTIONS):
+    last = held.last
+    if last is not None and time.monotonic() < last.until:
+        return last
+    if held.turn.acquire(blocking=last is None):
         try:
-            held.counts, now = work_desk.counts_of(site.session, queue), time.monotonic()
-            held.until = now + max(COUNTED_S, (now - began) / COUNTING_SHARE)
+            if held.last is last:  # nobody else counted while this waited
+                held.last = count(site, queue)
         finally:
             held.turn.release()
-    return held.counts
+    assert held.last is not None
+    return held.last
+
+
+def count(site: Site, queue: str) -> Counted:
+    """Count, which takes long in a long queue."""
+    began, begun = time.monotonic(), datetime.now(UTC)
+    counts = work_desk.counts_of(site.session, queue)
+    now = time.monotonic()
+    return Counted(counts, begun, now + max(COUNTED_S, (now - began) / COUNTING_SHARE))
 
 
 def recent_rows(desk: Desk, decided: list[work_desk.Decision], now: Work | None) -> list[Row]:
