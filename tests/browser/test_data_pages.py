@@ -235,6 +235,21 @@ def test_suspects_are_decided_on_by_keyboard(browser: Any, own: Session) -> None
     assert count_open(ws)[0] == len(rows) - 3
 
 
+def test_the_next_row_takes_keys_as_soon_as_it_is_there(browser: Any, own: Session) -> None:
+    rows = open_suspects(own.workspace)
+    with served(own) as url, opened(browser, url) as watched:
+        page = watched.go("/data/suspects")
+        page.evaluate("""() => {
+            const press = () => document.body.dispatchEvent(
+                new KeyboardEvent("keydown", {key: "r", bubbles: true}));
+            document.addEventListener("htmx:afterSwap", () => setTimeout(press), {once: true});
+        }""")
+        page.keyboard.press("k")
+        page.get_by_text("the right label").wait_for()  # "r" without a label, told in its place
+        assert page.url == f"{url}/data/suspects"
+        page.wait_for_selector(f'#doubt .desk[data-item="{rows[1].example_id}"]')
+
+
 def decided(session: Session) -> Any:
     from metier.data.quality.decide import decisions_of
 
