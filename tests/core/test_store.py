@@ -185,6 +185,22 @@ def test_a_killed_transaction_leaves_nothing_and_an_acknowledged_one_all(
         assert session.query(Setting).count() == 2500
 
 
+def test_a_connection_that_the_server_ended_is_replaced(
+    postgres_server: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(database_module, "IDLE_S", 0.0)
+    ours, another = Database(f"{postgres_server}/postgres"), Database(f"{postgres_server}/postgres")
+    own = text("SELECT pg_backend_pid()")
+    with ours.reading() as session:
+        before = session.execute(own).scalar_one()
+    with another.session() as session:
+        assert session.execute(text("SELECT pg_terminate_backend(:n)"), {"n": before}).scalar_one()
+    with ours.reading() as session:
+        assert session.execute(own).scalar_one() != before
+    ours.close()
+    another.close()
+
+
 def test_tables_of_a_newer_metier_are_refused_and_left_alone(database: Database) -> None:
     with database.engine.begin() as connection:
         connection.execute(text("UPDATE alembic_version SET version_num = 'v9999'"))
