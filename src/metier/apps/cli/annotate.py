@@ -148,7 +148,10 @@ def _told_status(found: QueueStatus) -> None:
     gold = [(g.person, f"{g.right} of {g.n}", f"{g.low:.2f} to {g.high:.2f}") for g in found.gold]
     if gold:
         table(["person", "gold right", "95% interval"], gold)
-    _told_frozen(found.freeze)
+    if found.freeze is None:
+        say(f"freezing it is not possible: {found.unfit}")
+    else:
+        _told_frozen(found.freeze)
 
 
 @app.command()

@@ -19,7 +19,7 @@ from metier.core.errors import InputError, NotFound
 from metier.feedback.types import CORRECTIONS
 from metier.journey import desk as work_desk
 from metier.journey.annotating import make_labelling, plan_queue
-from metier.journey.labelled import freeze_queue
+from metier.journey.labelled import freeze_queue, unfit_of
 from metier.people import Person
 from metier.queue import Queue, change_queue, get_queue, list_queues
 from metier.queue.forms import form_from
@@ -130,6 +130,7 @@ def queue_view(site: Site, person: Person, name: str) -> Row:
         "settings": queue.settings or {},
         "states": STATES,
         "may_make": may_make,
+        "unfit": unfit_of(site.session, queue) if may_make else None,
     }
 
 
