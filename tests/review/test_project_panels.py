@@ -16,12 +16,12 @@ from metier.core.codec import to_json
 from metier.core.errors import InputError, NotFound, UserError
 from metier.core.ledger.harms import list_harms, resolve_harm
 from metier.core.store.tables import ReleaseRow
+from metier.journey.inviting import invite_guest
 from metier.journey.panel_results import close_panel, keep_panels_of, project_results
 from metier.journey.panelled import with_panels
 from metier.journey.reviewing import (
     PanelAsk,
     candidate_reports,
-    invite_guest,
     make_project_panel,
     plan_project_panel,
     preview_project_panel,

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-
 from sqlalchemy import delete, select, update
 from sqlalchemy.orm import Session
 
@@ -12,8 +10,8 @@ from metier.core.store.tables import (
     AssignmentRow,
     HarmRow,
     QueueItemRow,
-    SealedRow,
 )
+from metier.queue.originals import empty_sealed
 
 
 def forget_subject(session: Session, subject_id: str, mark: str) -> int:
@@ -43,9 +41,4 @@ def _forget_said(session: Session, item: QueueItemRow, mark: str) -> None:
         row.comment = mark if row.comment else ""
     session.execute(delete(AdjudicationRow).where(AdjudicationRow.item_id == item.id))
     session.execute(update(HarmRow).where(HarmRow.item_id == item.id).values(words=mark))
-    _empty_sealed(session, sealed)
-
-
-def _empty_sealed(session: Session, ids: Sequence[str]) -> None:
-    """The originals of answers are sealed under the item's name, not the erased person's."""
-    session.execute(update(SealedRow).where(SealedRow.id.in_(ids)).values(box=None))
+    empty_sealed(session, sealed)

@@ -31,6 +31,7 @@ from metier.core.workspace import Workspace
 from metier.queue.forms import check_answer, form_json
 from metier.queue.items import LEASE_S, check_worker
 from metier.queue.leases import COUNTING, mark
+from metier.queue.originals import keep_original
 from metier.queue.queues import change_queue, extend_queue, get_queue, make_queue
 from metier.queue.settle import settle
 from metier.queue.types import NewItem, NewQueue
@@ -269,10 +270,8 @@ def _assignment(
     ws: Workspace, session: Session, row: QueueItemRow, one: Answer, originals: Originals
 ) -> AssignmentRow:
     now = datetime.now(UTC)
-    original = originals.get((row.subject_id, one.person))
-    sealed = None if original is None else ws.sealed.seal(row.subject_id, original, session=session)
     unfinished = one.state != "done" and one.value is not None
-    return AssignmentRow(
+    made = AssignmentRow(
         id=new_id("asg"),
         item_id=row.id,
         queue=row.queue,
@@ -288,8 +287,10 @@ def _assignment(
         flags=sorted(set(one.flags)),
         guideline_number=one.guideline_number,
         counts=one.counts and row.role in COUNTING,
-        sealed_id=sealed,
     )
+    if original := originals.get((row.subject_id, one.person)):
+        keep_original(ws, session, made, *original)
+    return made
 
 
 def _settle(ws: Workspace, queue: str, items: Sequence[Exchanged], actor: str) -> None:
