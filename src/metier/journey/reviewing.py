@@ -22,7 +22,7 @@ from metier.core.types import Example, Image, Json, Message
 from metier.journey.report import numbers
 from metier.journey.session import Session, make_bench
 from metier.journey.verbs import newest_per_rung
-from metier.queue.queues import get_queue, list_queues
+from metier.queue.queues import list_queues
 from metier.queue.types import Queue
 from metier.registry import aliases
 from metier.review.order import shuffled
@@ -35,7 +35,6 @@ from metier.review.panel import (
     Preview,
     check_panel,
     make_panel,
-    panel_of,
     preview_panel,
 )
 from metier.review.plan import Ask, Plan, Variances, plan_panel
@@ -49,7 +48,6 @@ SPLIT = "test"
 BASELINE = "baseline"
 ROLES = ("challenger", CHAMPION, BASELINE)
 PASSAGE_CHARS = 4000
-JOIN = "/join?code="
 NO_REPLY = "(no reply)"
 ENOUGH = 100
 """Ratings from which a panel's own variances are planned with."""
@@ -106,24 +104,6 @@ def make_project_panel(session: Session, ask: PanelAsk, actor: str) -> Queue:
     chosen = {"split": SPLIT, "asked": ask.items, "seed": panel.seed}
     new = NewPanel(ask.name, panel, ask.title, ask.people, chosen)
     return make_panel(session.workspace, new, version, cases, actor)
-
-
-def invite_guest(session: Session, name: str, actor: str, days: float) -> str:
-    """Make a link for one person from outside; return its path, which cannot be had again.
-
-    Raises InputError for a panel that was not made for guests.
-    """
-    from metier.people.invitations import NewInvitation, invite
-
-    queue = get_queue(session.workspace, name)
-    if not panel_of(queue).guests:
-        raise InputError(
-            "a panel made for people from outside",
-            got=f"{name!r}, which was not: its items were not checked for them",
-            remedy="make one with `metier review make NAME --guests`",
-        )
-    new = NewInvitation("guest", queue=name, days=days)
-    return f"{JOIN}{invite(session.workspace, new, actor)[1]}"
 
 
 def list_panels(session: Session) -> list[Queue]:
@@ -262,7 +242,7 @@ def _source(
     """The record beside the reply: what is known of the case, and every passage that any candidate
     was shown, so that nothing tells one candidate from another."""
     found: list[Json] = []
-    if example.slices:
+    if example.slices and not ask.guests:  # slices are keys: nothing took identifiers out of them
         lines = (f"{name.replace('_', ' ')}: {one}" for name, one in example.slices.items())
         found.append({"title": "Case", "text": "\n".join(lines)})
     shown = dict.fromkeys(chunk for one in given for chunk in one.completion.sources)

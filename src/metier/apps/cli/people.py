@@ -70,13 +70,13 @@ def invite(
 ) -> None:
     """Make a link by which one person joins, once."""
     from metier.core.audit import current_actor
+    from metier.journey.inviting import invite_somebody
     from metier.people import NewInvitation
-    from metier.people import invite as make
 
     with session(directory) as opened:
         lasts = opened.project.people.invitation_days if days is None else days
         new = NewInvitation(cast("Role", role), email, queue, lasts)
-        made, secret = make(opened.workspace, new, current_actor())
+        made, secret = invite_somebody(opened, new, current_actor())
     _show_link(opened, made, secret, as_json)
 
 

@@ -178,7 +178,7 @@ def invite(
 ) -> None:
     """Make a link by which one person from outside rates in this panel, without an account."""
     from metier.core.audit import current_actor
-    from metier.journey.reviewing import invite_guest
+    from metier.journey.inviting import invite_guest
 
     with session(directory) as opened:
         link = f"{base.rstrip('/')}{invite_guest(opened, name, current_actor(), days)}"
