@@ -287,11 +287,9 @@ def _make_version(session: Session, queue: Queue, made: _Made, actor: str) -> st
             "annotated": {"queue": queue.name, "from": old.id, "changed": made.changed},
         },
         sources=(),
-        looks_budget=old.looks_budget,
+        made_from=(Ref("version", old.id), "labelled from"),
     )
     parents = [(Ref("queue", queue.name), "labelled in")]
-    if version.id != old.id:
-        parents.append((Ref("version", old.id), "labelled from"))
     if queue.guideline:
         guideline = get_guideline(ws, queue.guideline)
         parents.append((Ref("guideline", guideline.id), "labelled under"))

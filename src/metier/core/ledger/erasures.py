@@ -121,22 +121,18 @@ def succeed(ws: Workspace, version: DataVersion, without: Collection[str]) -> Da
         config=version.config,
         card=card,
         sources=sources,
-        looks_budget=version.looks_budget,
+        made_from=(Ref("version", version.id), "succeeds, without erased rows"),
     )
     with ws.db.session() as session:
         new = session.get_one(VersionRow, made.id)
         old = session.get_one(VersionRow, version.id)
         new.built_at = built_at
-        new.looks_used = max(new.looks_used, old.looks_used)
-        new.looks_budget = old.looks_budget
         old.splits = {}
         old.card = {**old.card, SUCCEEDED_BY: made.id}
         member = VersionExampleRow
         for part in _parts(sorted(gone)):
             of_old = member.version_id == old.id, member.example_id.in_(part)
             session.execute(delete(member).where(*of_old))
-        edge = [(Ref("version", version.id), "succeeds, without erased rows")]
-        ws.lineage.record(Ref("version", made.id), edge, session=session)
     return get_version(ws, made.id)
 
 
