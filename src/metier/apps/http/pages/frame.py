@@ -127,7 +127,7 @@ def show(request: Request, template: str, *, http_status: int = 200, **values: A
         "partial": is_partial(request),
         "csrf": hidden(token),
         "csrf_token": token,
-        "stand": stand_line(site.session) if person and person.may("look") else "",
+        "stand": stand_line(site.session, person),
         "called": namer(site, person),
     }
     page = templates.get_template(template).render(frame | values)
