@@ -23,16 +23,36 @@ document.addEventListener("click", (event) => {
   take(link);
 });
 
+// The form stays as it is until the server has it; then the page of the next case is opened.
+let sending = false;
+async function decide() {
+  if (sending || !form().reportValidity()) return;
+  sending = true;
+  notice().replaceChildren();
+  try {
+    await post(form().action, new URLSearchParams(new FormData(form())));
+    location.href = form().dataset.next;
+  } catch (error) {
+    sending = false;
+    tellLost(error);
+  }
+}
+document.addEventListener("submit", (event) => {
+  if (event.target !== form()) return;
+  event.preventDefault();
+  decide();
+});
+
 if (byId("help")) {
-  const press = (id) => byId(id).click(), save = () => form().requestSubmit();
+  const press = (id) => byId(id).click();
   keySheet([
     { keys: letters, does: "take that answer into the form, and write why", run: (key) => take(answers().find((one) => one.dataset.take === key)) },
     ...fields.keys,
     ...spans.keys,
     { keys: ["r"], does: "write the reason", when: form, run: () => byId("reason").focus() },
     { keys: ["x"], does: "add it to the guideline as an example", when: () => byId("example"), run: () => press("example") },
-    { keys: ["Enter", "Ctrl+Enter"], does: "save and show the next one", when: mayDecide, run: save },
-    { keys: ["Ctrl+Enter"], while: "typing", does: "save and show the next one", when: mayDecide, run: save },
+    { keys: ["Enter", "Ctrl+Enter"], does: "save and show the next one", when: mayDecide, run: decide },
+    { keys: ["Ctrl+Enter"], while: "typing", does: "save and show the next one", when: mayDecide, run: decide },
     { keys: ["n"], does: "leave it for later", when: () => byId("later"), run: () => press("later") },
   ]);
 }

@@ -12,17 +12,7 @@
 // told    what is around the item is new
 "use strict";
 
-const PEEK_MS = 150, WAIT_MS = 20000;
-const parsed = (html) => { const box = document.createElement("template"); box.innerHTML = html; return box.content; };
-const headers = () => ({ "HX-Request": "true", "HX-Current-URL": location.href, "X-CSRF-Token": csrfToken() });
-
-class Refused extends Error {
-  constructor(answer, html) {
-    const told = parsed(html).querySelector(".notice");
-    super(told ? told.textContent.trim() : `The server answered with an error (${answer.status}).`);
-    this.gone = answer.status === 404 || answer.status === 409;
-  }
-}
+const PEEK_MS = 150;
 
 // Seconds that an item was in sight.
 const clock = (() => {
@@ -78,15 +68,6 @@ const ahead = ({ root, item, begin, back, keep, told }) => {
     scrollTo({ top: 0 });
   }
 
-  async function send(path, body, before) {
-    const answer = await fetch(path, { method: "POST", body, headers: headers(), signal: AbortSignal.timeout(WAIT_MS) });
-    const html = await answer.text(), login = answer.headers.get("hx-redirect");
-    if (login) { keep(); location.href = login; return; }
-    if (!answer.ok || answer.redirected) throw new Refused(answer, html);
-    before.left();
-    arrive(parsed(html).getElementById(root), before.early);
-  }
-
   // Post what concludes the item on the screen. ``left`` is called once the server has it.
   async function conclude(path, body, left = () => {}) {
     if (busy) return;
@@ -101,7 +82,9 @@ const ahead = ({ root, item, begin, back, keep, told }) => {
       toTop();
     }
     try {
-      await send(path, body, { left, early });
+      const html = await post(path, body);
+      left();
+      arrive(parsed(html).getElementById(root), early);
     } catch (error) {
       putBack(from, nodes, early, error);
     } finally {
@@ -147,8 +130,7 @@ const ahead = ({ root, item, begin, back, keep, told }) => {
     coming = early;
     clock.start(from);
     back(from);
-    const lost = error instanceof Refused ? error.message : "The server cannot be reached, or is slow.";
-    say(`${lost} Your answer is kept here; press Enter to try again.`);
+    tellLost(error);
     if (!(error instanceof Refused && error.gone)) return;
     const on = document.createElement("a");
     on.href = url();
