@@ -21,6 +21,15 @@ from metier.core.errors import UserError
 from metier.people import Login, Permission, Person
 
 PANELS = "/review"
+MAY_WORDS: dict[Permission, str] = {
+    "look": "look at data, runs and results",
+    "annotate": "label in queues",
+    "adjudicate": "decide where labels differ",
+    "review": "rate in panels",
+    "build": "build, tune and release",
+    "audit": "read the audit log",
+    "manage": "invite people and change roles",
+}
 NEEDS = "needs"
 """Name of the mark that a route's permission leaves, for the test that walks all routes."""
 
@@ -68,7 +77,7 @@ def may(*what: Permission) -> Any:
     def check(request: Request, who: Who) -> None:
         if not any(map(who.may, what)) or not is_theirs(request.url.path, who):
             raise NotAllowed(
-                f"someone who may {' or '.join(what)}",
+                f"someone who may {' or '.join(MAY_WORDS[one] for one in what)}",
                 got=f"{who.name}, whose role is {who.role}",
                 remedy="ask an owner of this project for another role",
             )

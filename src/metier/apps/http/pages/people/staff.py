@@ -126,8 +126,15 @@ def staff_view(site: Site, me: str) -> Row:
         "days": config.invitation_days,
         "me": me,
         "link": None,
+        "only_here": is_loopback(site),
         "made": None,
     }  # fmt: skip
+
+
+def is_loopback(site: Site) -> bool:
+    """Whether nobody at another machine reaches what is served."""
+    serve = site.session.project.serve
+    return not serve.public_url and serve.host in ("127.0.0.1", "localhost", "::1")
 
 
 def link_to(request: Request, site: Site, secret: str) -> str:

@@ -30,6 +30,10 @@ document.addEventListener("htmx:beforeSwap", (event) => {
   }
 });
 
+document.addEventListener("htmx:afterSwap", (event) => {
+  if (event.detail.target === notice()) notice().scrollIntoView({ block: "nearest" });
+});
+
 document.addEventListener("htmx:sendError", () => {
   say("The server cannot be reached. What you wrote is kept; try again.");
 });
