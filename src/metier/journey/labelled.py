@@ -211,7 +211,7 @@ class _Made:
 
 def _targets(session: Session, queue: Queue, found: _Sorted) -> _Made:
     ws, objective = session.workspace, session.project.objective
-    version = ledger.with_rows(ws, queue.version_id or "")
+    version = ledger.version_now(ws, queue.version_id or "")
     form = form_from(queue.form)
     made = _Made({}, 0, 0, {})
     left = dict(found.answers)
@@ -276,7 +276,7 @@ def _make_version(session: Session, queue: Queue, made: _Made, actor: str) -> st
     if not made.changed and not made.same:
         return None
     ws = session.workspace
-    old = ledger.with_rows(ws, queue.version_id or "")
+    old = ledger.version_now(ws, queue.version_id or "")
     version = ledger.save_version(
         ws,
         made.splits,

@@ -20,7 +20,7 @@ from sqlalchemy import select
 from sqlalchemy.orm import Session
 
 from metier.annotate.exchange.cleared import Originals, clear_items
-from metier.annotate.exchange.giving import EXCHANGE, asked_in, residue_line
+from metier.annotate.exchange.giving import asked_in, residue_line
 from metier.annotate.exchange.types import Answer, Asked, Exchanged, Packet, Refused
 from metier.core.codec import dumps
 from metier.core.errors import InputError, NotFound
@@ -34,7 +34,7 @@ from metier.queue.leases import COUNTING, mark
 from metier.queue.originals import keep_original
 from metier.queue.queues import change_queue, extend_queue, get_queue, make_queue
 from metier.queue.settle import settle
-from metier.queue.types import NewItem, NewQueue
+from metier.queue.types import EXCHANGE, NewItem, NewQueue
 
 SUBJECT = "imported"
 """What imported items are about, unless they are examples of a data version."""

@@ -16,7 +16,7 @@ from sqlalchemy.orm import Session
 from metier.core.ids import new_id
 from metier.core.ledger.find import record
 from metier.core.ledger.versions import SUCCEEDED_BY, get_version, load_split, save_version
-from metier.core.lineage import Ref
+from metier.core.lineage import Edge, Ref
 from metier.core.records import DataVersion
 from metier.core.store.tables import (
     EdgeRow,
@@ -137,9 +137,15 @@ def succeed(ws: Workspace, version: DataVersion, without: Collection[str]) -> Da
 
 
 def add_erasure(
-    ws: Workspace, group: str, certificate: dict[str, Json], *, actor: str | None = None
+    ws: Workspace,
+    group: str,
+    certificate: dict[str, Json],
+    gone: Collection[str] = (),
+    *,
+    actor: str | None = None,
 ) -> Erasure:
-    """Note an erasure, with an entry in the audit log in the same transaction."""
+    """Note an erasure, with an entry in the audit log in the same transaction; lineage leads to it
+    from the ids of the examples that are ``gone`` and from the versions that held them."""
     made = Erasure(
         new_id("era"), datetime.now(UTC), ws.sealed.group_hash(group), actor or "", certificate
     )
@@ -153,6 +159,11 @@ def add_erasure(
                 certificate=certificate,
             )
         )
+        this = Ref("erasure", made.id)
+        edges = [Edge(Ref("example", one), this, "erased in") for one in sorted(gone)]
+        held = [one["version"] for one in certificate.get("versions", ())]
+        edges += [Edge(Ref("version", one), this, "rows erased in") for one in held]
+        ws.lineage.record_many(edges, session=session)
         ws.audit.append(actor, "data.erased", made.id, {"group": made.group_hash}, session=session)
     return made
 

@@ -166,6 +166,14 @@ def with_rows(ws: Workspace, version: DataVersion | str) -> DataVersion:
     return found
 
 
+def version_now(ws: Workspace, version_id: str) -> DataVersion:
+    """The version, or the one that took its place since rows of it were erased. Raises NotFound."""
+    found = get_version(ws, version_id)
+    while not found.splits and SUCCEEDED_BY in found.card:
+        found = get_version(ws, found.card[SUCCEEDED_BY])
+    return found
+
+
 def split_artifact(ws: Workspace, version: DataVersion | str, split: str) -> str:
     """The digest of the Parquet file of a version's split. Raises NotFound."""
     found = with_rows(ws, version)
