@@ -120,13 +120,22 @@ def desk_view(site: Site, who: Person, name: str, assignment: str = "") -> Row:
     found = _own(site, who, queue, assignment) if assignment else take_next(ws, name, who.id)
     left = left_for(ws, queue, who.id)
     last = [one for _, one in recent(ws, name, who.id, RECENT)]
+    keys = [one.id for one in last]
+    now = found[1].id if found else ""
+    before = keys.index(now) + 1 if now in keys else 0
     return {
         "queue": queue,
         "panel_mode": panel.mode,
         "guest": who.role == "guest",
         "left": left,
-        "recent": [_recent(one) for one in last if found is None or one.id != found[1].id],
-        "desk": None if found is None else _desk(queue, who, *found),
+        "recent": [
+            _recent(one) | {"undo": place == before}
+            for place, one in enumerate(last)
+            if one.id != now
+        ],
+        "desk": None
+        if found is None
+        else _desk(queue, who, *found) | {"locked": _is_locked(found[1], keys)},
         "who": WHO,
     }
 
@@ -139,7 +148,12 @@ def _desk(queue: Queue, who: Person, item: Item, given: Assignment) -> Row:
         own = turn.get("images") or []
         turn["numbers"] = list(range(count, count + len(own)))
         count += len(own)
-    return row | {"mark": _mark(item, who)}
+    return row | {"mark": _mark(item, who), "locked": False}
+
+
+def _is_locked(given: Assignment, last: list[str]) -> bool:
+    """Whether an answer is too old to be changed."""
+    return given.state in ("done", "skipped") and given.id not in last
 
 
 def _peeked(queue: Queue, who: Person, item: Item) -> Row:

@@ -97,6 +97,7 @@ const next = ahead({
   root: "work",
   item: ".desk",
   begin(here) {
+    if (!form()) return; // it can no longer be changed
     if (here.dataset.key) takeUpDraft(here);
     fields.begin();
     for (const box of here.querySelectorAll("textarea[data-begin]")) showChanges(box);

@@ -214,8 +214,9 @@ function conclude(of, body) {
   desk.conclude(of.getAttribute("action"), body);
 }
 
+const mayBeSaved = () => form() && form().querySelector("button.go"); // older answers cannot be changed
 const save = () => desk.once(() => {
-  if (!form().reportValidity()) return;
+  if (!mayBeSaved() || !form().reportValidity()) return;
   const body = new FormData(form());
   body.set("seconds", clock.seconds().toFixed(2));
   conclude(form(), body);
@@ -244,8 +245,8 @@ keySheet([
   { keys: ["h"], does: "potential harm: say what could happen", when: has("harm-box"), run: () => openBox("harm-box", "harm") },
   { keys: ["w"], does: "mark wrong words", when: markable, run: () => marks.find((one) => one.words.length).enter() },
   { keys: ["b"], does: "write the better reply", when: has("better"), run: () => openBox("better-box", "better") },
-  { keys: ["Enter", "Ctrl+Enter"], does: "save and show the next one", when: form, run: save },
-  { keys: ["Ctrl+Enter"], while: "typing", does: "save and show the next one", when: form, run: save },
+  { keys: ["Enter", "Ctrl+Enter"], does: "save and show the next one", when: mayBeSaved, run: save },
+  { keys: ["Ctrl+Enter"], while: "typing", does: "save and show the next one", when: mayBeSaved, run: save },
   { keys: ["u"], does: "back to your previous answer", when: undo, run: () => undo().click() },
   marked(["ArrowLeft", "ArrowRight"], "go from word to word", (key) => marking().move(key === "ArrowLeft" ? -1 : 1, false)),
   marked(["Shift+ArrowLeft", "Shift+ArrowRight"], "take more words, or fewer", (key) => marking().move(key.endsWith("Left") ? -1 : 1, true)),
