@@ -88,11 +88,26 @@ def test_a_plan_counts_and_writes_nothing(project: Project) -> None:
         ({"begin": "middle"}, "begin"),
         ({"gold": 99}, "rows of validation"),
         ({"wanted": 0}, "wanted"),
+        ({"labels": ("one",)}, "two or more different labels"),
+        ({"labels": ("one", "one")}, "two or more different labels"),
+        ({"labels": ("one", "o" * 201)}, "two or more different labels"),
+        ({"labels": ("one", "two"), "gold": 2}, "labels of the queue's own"),
     ],
 )
 def test_a_plan_that_cannot_be_is_refused(project: Project, change: Any, why: str) -> None:
     with pytest.raises(InputError, match=why):
         plan_queue(project(), replace(QueuePlan("round-1", Selection("random", 5)), **change))
+
+
+def test_a_queue_may_ask_for_labels_of_its_own(project: Project) -> None:
+    session = project("compose")
+    plan = QueuePlan("round-1", Selection("random", 2), wanted=1, labels=("kind", "rude"))
+    assert plan_queue(session, plan).form.fields[0].options == ("kind", "rude")
+    make_labelling(session, plan, "owner")
+    assert answer_all(session, "ann", lambda work: "rude") == 2
+    assert {one.answer for _, one in iter_answers(session.workspace, "round-1")} == {"rude"}
+    with pytest.raises(InputError, match="a queue that asks for Label"):
+        freeze_queue(session, "round-1", "owner", dry_run=True)
 
 
 def test_what_is_not_there_is_named(project: Project) -> None:

@@ -152,6 +152,14 @@ def test_guests_of_another_panel_and_strangers_find_nothing(workspace: Workspace
         give_answer(workspace, got[1].id, ANNA, Said(RATED))
 
 
+def test_a_guest_of_a_panel_that_was_not_made_for_them_finds_nothing(workspace: Workspace) -> None:
+    held(workspace)
+    got = take_next(workspace, "spring", GUEST.id)
+    assert got is not None
+    with pytest.raises(NotFound, match="a panel that you rate in"):
+        give_answer(workspace, got[1].id, GUEST, Said(RATED))
+
+
 def test_harm_is_reported_changed_withdrawn_and_resolved(any_workspace: Workspace) -> None:
     ws, key = any_workspace, held(any_workspace)
     give_answer(ws, key, ANNA, Said(RATED | {"harm": "they call a@b.org"}))

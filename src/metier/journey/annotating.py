@@ -16,7 +16,7 @@ from metier.annotate.make import (
     Answers,
     QueuePlan,
     check_plan,
-    closed_labels,
+    form_for,
     items_for,
     known_items,
 )
@@ -32,7 +32,7 @@ from metier.feedback.types import SUBJECT
 from metier.journey.choosing import Chosen, choose, classical
 from metier.journey.session import Session
 from metier.queue import NewItem, NewQueue, Queue, list_queues, make_queue
-from metier.queue.forms import Form, form_json, form_of
+from metier.queue.forms import Form, form_json
 
 SHOWN = 3
 
@@ -114,8 +114,7 @@ def _prepared(session: Session, plan: QueuePlan) -> tuple[Chosen, Form, list[Exa
     if plan.guideline:
         get_guideline(ws, plan.guideline)
     chosen = choose(session, plan.selection)
-    objective = session.project.objective
-    form = form_of(objective, closed_labels(objective, chosen.version.labels))
+    form = form_for(plan, session.project.objective, chosen.version.labels)
     return chosen, form, _known(session, plan, chosen)
 
 

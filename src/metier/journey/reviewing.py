@@ -8,6 +8,7 @@ What came of it is in ``metier.journey.panel_results``.
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
@@ -99,9 +100,11 @@ def preview_project_panel(session: Session, ask: PanelAsk) -> Preview:
 
 
 def make_project_panel(session: Session, ask: PanelAsk, actor: str) -> Queue:
-    """Make a panel from stored predictions on the test split. Raises InputError, NotFound."""
+    """Make a panel from stored predictions: on the test split, unless evaluations on another one
+    are named. Raises InputError, NotFound."""
     version, panel, cases = _designed(session, ask)
-    chosen = {"split": SPLIT, "asked": ask.items, "seed": panel.seed}
+    split = ledger.get_evaluation(session.workspace, panel.candidates[0].evaluation).split
+    chosen = {"split": split, "asked": ask.items, "seed": panel.seed}
     new = NewPanel(ask.name, panel, ask.title, ask.people, chosen)
     return make_panel(session.workspace, new, version, cases, actor)
 
@@ -113,8 +116,20 @@ def list_panels(session: Session) -> list[Queue]:
     ]
 
 
+def evaluations_elsewhere(session: Session) -> list[EvaluationReport]:
+    """The newest evaluation of each rung on each other split than the test split of the latest
+    version: a panel on those gives preferences that may be learned from."""
+    newest: dict[tuple[str, str], EvaluationReport] = {}
+    version = ledger.get_version(session.workspace)
+    for report in ledger.list_evaluations(session.workspace, version.id):
+        if report.split in version.splits and report.split != SPLIT:
+            newest[report.split, report.rung] = report
+    return list(newest.values())
+
+
 def candidate_reports(session: Session, names: Sequence[str]) -> list[tuple[str, EvaluationReport]]:
-    """Find the evaluations that names stand for, on the latest version's test split.
+    """Find the evaluations that names stand for: an id its own, others those on the latest
+    version's test split.
 
     Raises NotFound for one that is not there, InputError where they are of several versions or
     one comes twice.
@@ -138,8 +153,10 @@ def _designed(session: Session, ask: PanelAsk) -> tuple[DataVersion, Panel, list
     config = session.project.review
     reports = candidate_reports(session, ask.candidates)
     candidates = tuple(
-        Candidate(f"c{place}", name, one.id, one.rung, one.run_id, name if name in ROLES else "")
-        for place, (name, one) in enumerate(reports, start=1)
+        Candidate(f"c{place}", called, one.id, one.rung, one.run_id, name if name in ROLES else "")
+        for place, (called, (name, one)) in enumerate(
+            zip(_names(reports), reports, strict=True), start=1
+        )
     )
     panel = Panel(
         mode=ask.mode,
@@ -157,6 +174,12 @@ def _designed(session: Session, ask: PanelAsk) -> tuple[DataVersion, Panel, list
         session, version, dict(zip(candidates, (r for _, r in reports), strict=True)), ask
     )
     return version, panel, cases
+
+
+def _names(reports: Sequence[tuple[str, EvaluationReport]]) -> list[str]:
+    """What candidates are called in the results: an evaluation by its rung, where one has it."""
+    rungs = Counter(one.rung for _, one in reports) + Counter(name for name, _ in reports)
+    return [one.rung if name == one.id and rungs[one.rung] == 1 else name for name, one in reports]
 
 
 def _report(session: Session, name: str) -> EvaluationReport:

@@ -63,6 +63,9 @@ def make(
     begin: Annotated[
         str, typer.Option(help='Texts begin with: "target", "reply" or "".')
     ] = "target",
+    labels: Annotated[
+        str, typer.Option(help="Ask for one of these, with commas, not what the objective asks.")
+    ] = "",
     directory: Directory = HERE,
     dry_run: DryRun = False,
     as_json: AsJson = False,
@@ -78,10 +81,14 @@ def make(
             by.value, count, version, split, config.seed if seed is None else seed,
             key, evaluation, other, queue,
         )  # fmt: skip
-        named = tuple(one.strip() for one in people.split(",") if one.strip())
+        named, own = (
+            tuple(one.strip() for one in text.split(",") if one.strip())
+            for text in (people, labels)
+        )
         plan = QueuePlan(
             name, chosen, title, answers or config.answers, config.blind and not open_, suggest,
             guideline, named, training, gold, trusted=trusted, begin=begin,
+            labels=own,
         )  # fmt: skip
         found = plan_queue(opened, plan)
         if not dry_run:

@@ -14,6 +14,7 @@ from metier.core.errors import InputError, NotFound, UserError
 from metier.journey.reviewing import (
     ROLES,
     PanelAsk,
+    evaluations_elsewhere,
     list_panels,
     make_project_panel,
     plan_project_panel,
@@ -116,7 +117,8 @@ def list_view(site: Site, who: Person, ask: Ask, new: PanelAsk | None = None) ->
 
 
 def candidate_choices(site: Site) -> list[Row]:
-    """What can be rated: aliases first, then the rungs of the latest version."""
+    """What can be rated: aliases first, then the rungs of the latest version on its test split,
+    then what was measured on others."""
     session = site.session
     try:
         version = ledger.get_version(session.workspace)
@@ -130,8 +132,11 @@ def candidate_choices(site: Site) -> list[Row]:
         if name in named
     ]
     found.append({"value": ROLES[2], "words": "best untuned baseline", "chosen": bool(rungs)})
-    return found + [{"value": one, "words": one.replace("_", " "), "chosen": False}
-                    for one in rungs]  # fmt: skip
+    found += [{"value": one, "words": one.replace("_", " "), "chosen": False} for one in rungs]
+    return found + [
+        {"value": one.id, "words": f"{one.rung.replace('_', ' ')} on {one.split}", "chosen": False}
+        for one in evaluations_elsewhere(session)
+    ]
 
 
 def _rates(queue: Queue, who: Person) -> bool:

@@ -155,7 +155,9 @@ def read_plan(given: FormData) -> QueuePlan:
     def text(name: str, default: str = "") -> str:
         return str(given.get(name, default)).strip()
 
-    people = tuple(one.strip() for one in text("people").split(",") if one.strip())
+    def listed(name: str) -> tuple[str, ...]:
+        return tuple(one.strip() for one in text(name).split(",") if one.strip())
+
     selection = Selection(
         by=_way(text("by", "random")),
         count=_whole(given, "count", 100),
@@ -175,10 +177,11 @@ def read_plan(given: FormData) -> QueuePlan:
         blind=given.get("open") is None,
         suggest=given.get("suggest") is not None,
         guideline=text("guideline"),
-        people=people,
+        people=listed("people"),
         training=_whole(given, "training", 0),
         gold=_whole(given, "gold", 0),
         trusted=text("trusted") or "validation",
+        labels=listed("labels"),
     )
 
 
