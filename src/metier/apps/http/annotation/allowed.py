@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from metier.apps.http.pages.allowed import NotAllowed
+from metier.apps.http.who import NotAllowed
 from metier.core.errors import Busy, NotFound
 from metier.core.workspace import Workspace
 from metier.people import Person

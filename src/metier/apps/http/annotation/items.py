@@ -16,8 +16,8 @@ from metier.apps.http.annotation.shapes import (
     ShownOut,
     SkipBody,
 )
-from metier.apps.http.pages.allowed import Who
 from metier.apps.http.served import Here, Served
+from metier.apps.http.who import Who
 from metier.core.errors import InputError, NotFound
 from metier.people import Person
 from metier.queue import Assignment, Item, Queue

@@ -9,8 +9,8 @@ from pydantic import BaseModel, Field
 
 from metier.apps.http.annotation.allowed import opened_queue, queues_of, seen_queue
 from metier.apps.http.annotation.shapes import ExportFormat, QueueName, QueueOut
-from metier.apps.http.pages.allowed import Who
 from metier.apps.http.served import Here
+from metier.apps.http.who import Who
 from metier.core.types import Json
 
 router = APIRouter()
