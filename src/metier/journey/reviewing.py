@@ -20,6 +20,7 @@ from metier.core.errors import InputError, NotFound
 from metier.core.records import DataVersion, EvaluationReport, Prediction
 from metier.core.store.tables import VersionExampleRow
 from metier.core.types import Example, Image, Json, Message
+from metier.journey.asked import people_asked
 from metier.journey.report import numbers
 from metier.journey.session import Session, make_bench
 from metier.journey.verbs import newest_per_rung
@@ -94,6 +95,7 @@ def plan_project_panel(session: Session, ask: Ask) -> Plan:
 
 def preview_project_panel(session: Session, ask: PanelAsk) -> Preview:
     """Say what a panel would be, with its first items; nothing is written."""
+    people_asked(session, ask.people, "review")
     version, panel, cases = _designed(session, ask)
     check_panel(panel, version, cases)
     return preview_panel(panel, cases)
@@ -105,7 +107,8 @@ def make_project_panel(session: Session, ask: PanelAsk, actor: str) -> Queue:
     version, panel, cases = _designed(session, ask)
     split = ledger.get_evaluation(session.workspace, panel.candidates[0].evaluation).split
     chosen = {"split": split, "asked": ask.items, "seed": panel.seed}
-    new = NewPanel(ask.name, panel, ask.title, ask.people, chosen)
+    people = people_asked(session, ask.people, "review")
+    new = NewPanel(ask.name, panel, ask.title, people, chosen)
     return make_panel(session.workspace, new, version, cases, actor)
 
 

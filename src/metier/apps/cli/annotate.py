@@ -56,7 +56,7 @@ def make(
     open_: Annotated[bool, typer.Option("--open", help="Not blind.")] = False,
     suggest: Annotated[bool, typer.Option(help="Show what a model suggests; not blind.")] = False,
     guideline: Annotated[str, typer.Option(help="Guideline beside the item.")] = "",
-    people: Annotated[str, typer.Option(help="Ids, with commas; empty: all who may.")] = "",
+    people: Annotated[str, typer.Option(help="E-mails or ids, with commas; empty: all.")] = "",
     training: Annotated[int, typer.Option(min=0, help="Training items for newcomers.")] = 0,
     gold: Annotated[int, typer.Option(min=0, help="Gold items among the work.")] = 0,
     trusted: Annotated[str, typer.Option(help="Split that both come from.")] = "validation",

@@ -31,6 +31,8 @@ from metier.review.panel import Mode
 from metier.review.plan import Ask
 
 router = APIRouter(route_class=PageRoute, dependencies=[may("review")])
+UNTUNED = ("zero_shot", "few_shot")
+"""What is compared where nothing is released yet."""
 MODES: dict[Mode, str] = {
     "rate": "rate each reply on the rubric",
     "compare": "two replies side by side",
@@ -131,8 +133,10 @@ def candidate_choices(site: Site) -> list[Row]:
         for name in ROLES[:2]
         if name in named
     ]
-    found.append({"value": ROLES[2], "words": "best untuned baseline", "chosen": bool(rungs)})
-    found += [{"value": one, "words": one.replace("_", " "), "chosen": False} for one in rungs]
+    found.append({"value": ROLES[2], "words": "best untuned baseline", "chosen": bool(found)})
+    alone = () if len(found) > 1 else (*(one for one in UNTUNED if one in rungs), *rungs)[:2]
+    found += [{"value": one, "words": one.replace("_", " "), "chosen": one in alone}
+              for one in rungs]  # fmt: skip
     return found + [
         {"value": one.id, "words": f"{one.rung.replace('_', ' ')} on {one.split}", "chosen": False}
         for one in evaluations_elsewhere(session)

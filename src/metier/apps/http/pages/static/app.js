@@ -49,6 +49,11 @@ document.addEventListener("change", (event) => {
   if (form && form.hasAttribute("data-auto")) form.requestSubmit();
 });
 
+// What is shown to be copied is chosen as a whole.
+document.addEventListener("focusin", (event) => {
+  if (event.target.matches("input[readonly]")) event.target.select();
+});
+
 // Ctrl+Enter sends the form one is typing in; Enter alone does where the field asks for it.
 document.addEventListener("keydown", (event) => {
   if (event.key !== "Enter" || event.isComposing || !event.target.form) return;

@@ -14,8 +14,9 @@ from metier.annotate.make import QueuePlan, Selection
 from metier.annotate.select import WAYS
 from metier.apps.http.pages.allowed import Who, may
 from metier.apps.http.pages.frame import Here, PageRoute, Row, Site, go, is_partial, show
+from metier.apps.http.pages.work.training import trained_rows
 from metier.core import ledger
-from metier.core.errors import InputError, NotFound
+from metier.core.errors import InputError, NotFound, UserError
 from metier.feedback.types import CORRECTIONS
 from metier.journey import desk as work_desk
 from metier.journey.annotating import make_labelling, plan_queue
@@ -56,8 +57,11 @@ def new_queue_page(request: Request, site: Here, who: Who) -> Response:
 @router.post("/queues/preview", dependencies=[may("build")])
 async def preview_part(request: Request, site: Here) -> Response:
     """Say how many items a queue would have; nothing is written."""
-    plan = read_plan(await request.form())
-    found = await run_in_threadpool(plan_queue, site.session, plan)
+    try:
+        plan = read_plan(await request.form())
+        found = await run_in_threadpool(plan_queue, site.session, plan)
+    except UserError as error:  # here, in the place of a count that no longer holds
+        return show(request, "notice.html.j2", error=error)
     return show(request, "work/preview.html.j2", found=found, plan=plan)
 
 
@@ -130,6 +134,9 @@ def queue_view(site: Site, person: Person, name: str) -> Row:
         "settings": queue.settings or {},
         "states": STATES,
         "may_make": may_make,
+        "may_look": person.may("look"),
+        "decides": person.may("adjudicate"),
+        "trained": trained_rows(site, queue) if may_make else [],
         "unfit": unfit_of(site.session, queue) if may_make else None,
     }
 
