@@ -70,6 +70,13 @@ const fieldsIn = (form) => {
   }
 
   document.addEventListener("input", (event) => { if (event.target.matches("[data-sift]")) sift(event.target); });
+  // What is asked for must be in sight: a browser says nothing of a field that it cannot show.
+  document.addEventListener("invalid", (event) => {
+    const field = event.target.closest("[data-field]"), box = field && field.querySelector("[data-sift]");
+    if (!box || !box.value) return;
+    box.value = "";
+    sift(box);
+  }, true);
   document.addEventListener("focusin", (event) => {
     const field = form() && form().contains(event.target) && event.target.closest("fieldset[data-field]");
     if (field) point(field);

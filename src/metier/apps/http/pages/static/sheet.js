@@ -18,7 +18,7 @@ const keySheet = (() => {
   const NATIVE = "a, button, summary"; // Enter and Space press these
 
   function nameOf(event) {
-    const shift = event.shiftKey && event.key.length > 1 ? "Shift+" : "";
+    const shift = event.shiftKey && (event.key.length > 1 || event.key === " ") ? "Shift+" : "";
     return `${event.ctrlKey || event.metaKey ? "Ctrl+" : ""}${shift}${event.key}`;
   }
 
