@@ -8,6 +8,7 @@ csv            one row per answer
 
 from __future__ import annotations
 
+import csv
 import io
 import json
 from collections.abc import Callable, Iterator, Mapping, Sequence
@@ -27,6 +28,8 @@ from metier.core.types import Json
 Format = Literal["argilla", "label_studio", "csv"]
 FORMATS: tuple[Format, ...] = get_args(Format)
 LINES = (".jsonl", ".ndjson")
+DEEPEST = 64
+"""Levels of lists and objects in one record."""
 _READ: dict[str, Callable[..., Exchanged]] = {
     "argilla": argilla.from_argilla,
     "label_studio": label_studio.from_label_studio,
@@ -66,11 +69,16 @@ def read_packet(path: Path, form: str = "", settings: Path | None = None) -> Pac
     known = format_of(form, path)
     asked, guideline = (None, "") if settings is None else read_settings(settings, known)
     if known == "csv":
-        return replace(read_csv(_text(path), path.name, asked), guideline=guideline)
+        try:
+            return replace(read_csv(_text(path), path.name, asked), guideline=guideline)
+        except csv.Error as error:
+            raise InputError("a table in CSV", got=f"{path.name}: {error}") from error
     records: list[tuple[str, Record]] = []
     refused: list[Refused] = []
     for place, record in _records(path):
-        if isinstance(record, Mapping):
+        if _is_deep(record):
+            refused.append(Refused(place, f"nested more than {DEEPEST} deep", REMEDY))
+        elif isinstance(record, Mapping):
             records.append((place, dict(record)))
         else:
             refused.append(
@@ -158,7 +166,7 @@ def _records(path: Path) -> Iterator[tuple[str, Json]]:
     if path.suffix.lower() not in LINES and text.lstrip()[:1] == "[":
         try:
             found = json.loads(text)
-        except ValueError as error:
+        except (ValueError, RecursionError) as error:
             raise InputError("a JSON list", got=f"{path.name}: {error}") from error
         for number, record in enumerate(found, 1):
             yield f"{path.name}#{number}", record
@@ -168,10 +176,22 @@ def _records(path: Path) -> Iterator[tuple[str, Json]]:
             yield f"{path.name}:{line}", _loaded(row)
 
 
+def _is_deep(value: Json) -> bool:
+    """Whether a record is nested deeper than what reads and writes it can follow."""
+    left = [(value, 0)]
+    while left:
+        one, depth = left.pop()
+        if depth > DEEPEST:
+            return True
+        inner = one.values() if isinstance(one, dict) else one if isinstance(one, list) else ()
+        left += [(part, depth + 1) for part in inner]
+    return False
+
+
 def _loaded(row: str) -> Json:
     try:
         return json.loads(row)
-    except ValueError as error:
+    except (ValueError, RecursionError) as error:
         return f"no JSON: {error}"
 
 

@@ -60,6 +60,7 @@ def read_csv(text: str, file: str, asked: Asked | None = None) -> Packet:
 
     Raises InputError where a column is missing.
     """
+    csv.field_size_limit(max(csv.field_size_limit(), len(text)))  # a text may be long
     reader = csv.DictReader(io.StringIO(text, newline=""))
     columns = list(reader.fieldnames or ())
     if "item_id" not in columns or "person" not in columns:

@@ -22,6 +22,7 @@ from sqlalchemy.orm import Session
 from metier.annotate.exchange.cleared import Originals, clear_items
 from metier.annotate.exchange.giving import asked_in, residue_line
 from metier.annotate.exchange.types import Answer, Asked, Exchanged, Packet, Refused
+from metier.annotate.make import TAKEN
 from metier.core.codec import dumps
 from metier.core.errors import InputError, NotFound
 from metier.core.ids import new_id
@@ -77,6 +78,8 @@ def take(ws: Workspace, packet: Packet, into: Into, actor: str, *, dry_run: bool
     What people typed passes de-identification; what that took out is sealed. Audited.
     Raises InputError for a name that cannot be a queue's, or one that asks something else.
     """
+    if into.queue in TAKEN:
+        raise InputError("another queue", got=f"{into.queue!r}, which fills itself")
     asked = _asked(ws, packet, into)
     items, refused = checked(packet, asked, into)
     states = Counter(one.state for item in items for one in item.answers)

@@ -45,6 +45,12 @@ def worked_queue(ws: Workspace, name: str, person: Person) -> Queue:
     return queue
 
 
+def builds(person: Person) -> None:
+    """Raise NotAllowed for who may not make queues, nor put answers of others into them."""
+    if not person.may("build"):
+        raise NotAllowed("someone who may make queues", got=f"a key that acts as {person.role}")
+
+
 def opened_queue(ws: Workspace, name: str, person: Person) -> Queue:
     """Find a queue whose answers a person may see now.
 

@@ -48,10 +48,11 @@ def next_item(name: QueueName, served: Here, who: Who) -> ItemOut | Response:
 @router.post("/items/{place}/draft")
 def keep_draft(name: QueueName, place: PlaceId, body: DraftBody, served: Here, who: Who) -> ItemOut:
     """Keep what was entered so far, and renew the lease."""
+    from metier.feedback.clear import clear_value
     from metier.queue import keep_draft as keep
 
     queue, _, _ = _own(served, name, place, who)
-    keep(served.session.workspace, place, who.id, body.draft)
+    keep(served.session.workspace, place, who.id, clear_value(body.draft))
     return _out(queue, *_own(served, name, place, who)[1:])
 
 
