@@ -20,6 +20,7 @@ from metier.apps.http.who import NotAllowed, Who, visitor_of
 from metier.people import Login, Permission, Person
 
 __all__ = [
+    "MAY_WORDS",
     "NotAllowed",
     "Who",
     "anybody",
