@@ -22,29 +22,32 @@ const keySheet = (() => {
     return `${event.ctrlKey || event.metaKey ? "Ctrl+" : ""}${shift}${event.key}`;
   }
 
-  function shape(name) {
-    return name.split(/\+(?=.)/).map((part) => {
-      const key = document.createElement("kbd");
-      key.textContent = shapes[part] || part;
-      return key;
-    });
+  function key(name) {
+    const made = document.createElement("kbd");
+    made.textContent = shapes[name] || name;
+    return made;
   }
 
-  const spaced = (nodes) => nodes.flatMap((node, place) => (place ? [" ", node] : [node]));
-  const inARow = (names) => names.length > 2 && names.every((name, place) => /^[1-9]$/.test(name) && Number(name) === Number(names[0]) + place);
+  // 1 – 9, or the keys one by one; what all of them are held down with stands before them once.
+  function shape(names) {
+    const parts = names.map((name) => name.split(/\+(?=.)/)), held = parts[0].slice(0, -1);
+    const digits = names.length > 2 && names.every((name, place) => /^[1-9]$/.test(name) && Number(name) === Number(names[0]) + place);
+    if (digits) return [key(names[0]), "–", key(names[names.length - 1])];
+    if (parts.every((one) => one.slice(0, -1).join() === held.join())) return [...held, ...parts.map((one) => one[one.length - 1])].map(key);
+    return parts.flatMap((one, place) => [...(place ? ["or"] : []), ...one.map(key)]);
+  }
 
   function row(names, does) {
     const term = document.createElement("dt"), words = document.createElement("dd");
     term.dataset.keys = JSON.stringify(names);
-    const shown = inARow(names) ? [shape(names[0])[0], "–", shape(names[names.length - 1])[0]] : names.flatMap(shape);
-    term.append(...spaced(shown));
+    term.append(...shape(names).flatMap((part, place) => (place ? [" ", part] : [part])));
     words.textContent = does;
     return [term, words];
   }
 
   return (rows, { mode = () => "", modes = {} } = {}) => {
     const help = document.getElementById("help");
-    const open = () => { draw(); help.showModal(); };
+    const open = () => { draw(); help.showModal(); help.scrollTop = 0; };
     const table = [
       ...rows,
       { keys: ["?"], does: "this sheet", run: open },
@@ -55,7 +58,7 @@ const keySheet = (() => {
 
     function draw() {
       help.querySelector("[data-sheet]").replaceChildren(...Object.entries(groups).flatMap(([group, title]) => {
-        const mine = table.filter((one) => (one.while || "") === group).map((one) => row(listed(one), one.does)).filter(([term]) => term.dataset.keys !== "[]");
+        const mine = table.filter((one) => (one.while || "") === group && listed(one).length).map((one) => row(listed(one), one.does));
         if (!mine.length) return [];
         const list = document.createElement("dl"), head = document.createElement("h3");
         list.dataset.while = group;
