@@ -154,7 +154,9 @@ def test_a_file_of_another_tool_comes_in(client: TestClient, session: Session) -
 @pytest.mark.parametrize(
     "data",
     [b"", b"[", b"[" * 200_000, b"\xff\xfe", b"{}", b"null", b"[[[]]]", b'{"id": 1e999}',
-     b'[{"fields": {"a": "\\ud800"}}]', b'[{"id":' + b"[" * 500 + b"]" * 500 + b"}]"],
+     b'[{"fields": {"a": "\\ud800"}}]', b'[{"id":' + b"[" * 500 + b"]" * 500 + b"}]",
+     b'[{"id": 1, "fields": {"t": "x"}, "metadata": {"metier": "' + b"[" * 90_000 + b'"}}]',
+     b'item_id,person,note\r\n1,a,"' + b"[" * 300 + b"]" * 300 + b'"\r\n'],
 )  # fmt: skip
 @pytest.mark.parametrize("form", ["argilla", "label_studio", "csv"])
 def test_what_is_no_file_of_a_tool_is_no_server_error(

@@ -18,6 +18,7 @@ from typing import Any, Literal, get_args
 
 from metier.annotate.exchange import argilla, asking, label_studio
 from metier.annotate.exchange import settings as tool_settings
+from metier.annotate.exchange.residue import DEEPEST, is_deep
 from metier.annotate.exchange.screen import fields_of
 from metier.annotate.exchange.table import read_csv, write_csv
 from metier.annotate.exchange.types import Asked, Exchanged, Packet, Record, Refused
@@ -28,8 +29,6 @@ from metier.core.types import Json
 Format = Literal["argilla", "label_studio", "csv"]
 FORMATS: tuple[Format, ...] = get_args(Format)
 LINES = (".jsonl", ".ndjson")
-DEEPEST = 64
-"""Levels of lists and objects in one record."""
 _READ: dict[str, Callable[..., Exchanged]] = {
     "argilla": argilla.from_argilla,
     "label_studio": label_studio.from_label_studio,
@@ -42,6 +41,7 @@ _GUESS: dict[str, Callable[[Sequence[Mapping[str, Any]]], Asked]] = {
     "argilla": asking.asked_in_argilla,
     "label_studio": asking.asked_in_label_studio,
 }
+UNREADABLE = (ValueError, TypeError, KeyError, AttributeError, RecursionError)
 REMEDY = "correct the record, or take it out of the file"
 
 
@@ -76,7 +76,7 @@ def read_packet(path: Path, form: str = "", settings: Path | None = None) -> Pac
     records: list[tuple[str, Record]] = []
     refused: list[Refused] = []
     for place, record in _records(path):
-        if _is_deep(record):
+        if is_deep(record):
             refused.append(Refused(place, f"nested more than {DEEPEST} deep", REMEDY))
         elif isinstance(record, Mapping):
             records.append((place, dict(record)))
@@ -135,7 +135,7 @@ def _items(
     for number, (place, record) in enumerate(records, 1):
         try:
             yield replace(_READ[form](record, asked, str(number)), place=place)
-        except (ValueError, TypeError, KeyError, AttributeError) as error:
+        except UNREADABLE as error:
             refused.append(Refused(place, _why(error), REMEDY))
 
 
@@ -146,7 +146,7 @@ def _guess(form: Format, records: list[tuple[str, Record]], refused: list[Refuse
         try:
             _GUESS[form]([record])
             fine.append(record)
-        except (ValueError, TypeError, KeyError, AttributeError) as error:
+        except UNREADABLE as error:
             refused.append(Refused(place, _why(error), REMEDY))
             records.remove((place, record))
     return _GUESS[form](fine)
@@ -174,18 +174,6 @@ def _records(path: Path) -> Iterator[tuple[str, Json]]:
     for line, row in enumerate(text.splitlines(), 1):
         if row.strip():
             yield f"{path.name}:{line}", _loaded(row)
-
-
-def _is_deep(value: Json) -> bool:
-    """Whether a record is nested deeper than what reads and writes it can follow."""
-    left = [(value, 0)]
-    while left:
-        one, depth = left.pop()
-        if depth > DEEPEST:
-            return True
-        inner = one.values() if isinstance(one, dict) else one if isinstance(one, list) else ()
-        left += [(part, depth + 1) for part in inner]
-    return False
 
 
 def _loaded(row: str) -> Json:
