@@ -28,7 +28,7 @@ def session(tmp_path: Path) -> Iterator[Session]:
     """A project with a data version, an owner, an engineer and an annotator."""
     made = make_session(tmp_path / "desk", "data")
     for name, role in (("mara", "owner"), ("eva", "engineer"), ("ann", "annotator")):
-        person(made.workspace, name, role)  # type: ignore[arg-type]
+        person(made.workspace, name, role)
     yield made
     made.workspace.close()
 
