@@ -52,7 +52,7 @@ def peek_part(request: Request, site: Here, who: Who, panel: str, after: str = "
     item = peek_next(site.session.workspace, panel, who.id)
     if item is None or panel_of(queue).mode == "timed" or _mark(item, who) == after:
         return Response(status_code=204)
-    view = {"desk": _peeked(queue, who, item), "queue": queue, "who": WHO}
+    view: Row = {"desk": _peeked(queue, who, item), "queue": queue, "who": WHO}
     return show(request, "panel/case.html.j2", **view)
 
 
