@@ -10,7 +10,7 @@ import sys
 import threading
 import time
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 from typing import Any
@@ -178,20 +178,25 @@ def command(folder: Path, *words: str) -> list[str]:
 
 
 class Process:
-    """``metier serve`` as a process of its own."""
+    """``metier serve`` as a process of its own. ``log`` takes what it writes to standard error:
+    a pipe that nobody reads holds up a server once it is full."""
 
-    def __init__(self, folder: Path, *words: str) -> None:
-        self.popen = subprocess.Popen(
-            command(folder, "serve", "--only", "api", "--json", *words),
-            stdout=subprocess.PIPE,
-            stderr=subprocess.PIPE,
-            text=True,
-            env=os.environ | {"OMP_NUM_THREADS": "1"},
-        )
+    def __init__(
+        self, folder: Path, *words: str, only: str = "api", log: Path | None = None
+    ) -> None:
+        with ExitStack() as stack:
+            told_to = subprocess.PIPE if log is None else stack.enter_context(log.open("ab"))
+            self.popen = subprocess.Popen(
+                command(folder, "serve", "--only", only, "--json", *words),
+                stdout=subprocess.PIPE,
+                stderr=told_to,
+                text=True,
+                env=os.environ | {"OMP_NUM_THREADS": "1"},
+            )
         assert self.popen.stdout is not None
         line = self.popen.stdout.readline()
         if not line:
-            raise AssertionError(self.popen.communicate()[1])
+            raise AssertionError(self.popen.communicate()[1] if log is None else log.read_text())
         told = json.loads(line)
         self.url: str = told["url"]
         assert told["pid"] == self.popen.pid

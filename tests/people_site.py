@@ -7,7 +7,7 @@ from typing import Any
 
 from fastapi import FastAPI
 from fastapi.testclient import TestClient
-from httpx import Response
+from httpx import Client, Response
 
 from metier.apps.http.app import make_app
 from metier.core.workspace import Workspace
@@ -20,10 +20,14 @@ TOKEN = re.compile(r'name="csrf" value="([0-9a-f]{64})"')
 
 
 class Browser:
-    """Fills in the forms of pages as a person would: with the token that the page carries."""
+    """Fills in the forms of pages as a person would: with the token that the page carries.
 
-    def __init__(self, session: Session, base: str = HERE) -> None:
-        self.client = TestClient(app_of(session), base_url=base)
+    ``at`` a session: its pages within this process; a client: a server elsewhere."""
+
+    def __init__(self, at: Session | Client, base: str = HERE) -> None:
+        if isinstance(at, Session):
+            at = TestClient(app_of(at), base_url=base)
+        self.client = at
 
     def get(self, path: str, **more: Any) -> Response:
         return self.client.get(path, follow_redirects=False, **more)

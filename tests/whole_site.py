@@ -146,6 +146,7 @@ PATHS: dict[str, list[str]] = {
     "/adjudicate/{queue}/automatic": ["/adjudicate/round-1/automatic"],
     "/review": ["/review"],
     "/review/{panel}": ["/review/spring", "/review/duel"],
+    "/review/{panel}/peek": ["/review/spring/peek"],
     "/review/{panel}/results": ["/review/spring/results"],
     "/preferences": ["/preferences", "/preferences?kind=kto"],
     "/preferences/{version}": ["/preferences/{version}"],
@@ -160,6 +161,7 @@ PATHS: dict[str, list[str]] = {
 PARTS = ("/peek", "/guideline", "/jobs", "/verify", "/forecast")
 NO_PAGES = {
     "/health", "/ready", "/runs/{key}/events", "/annotate/{queue}/{key}/image/{digest}", "/alive",
+    "/adjudicate/{queue}/{item_id}/image/{digest}",
     "/audit/entries.{kind}", "/oidc/login", "/oidc/callback", "/start", "/login", "/join",
     "/review/{panel}/{assignment}/image/{number}", "/openapi.json", "/api/openapi.json",
 }  # fmt: skip

@@ -36,6 +36,7 @@ from metier.journey.desk import (
 from metier.journey.labelled import freeze_queue
 from metier.journey.session import Session
 from metier.queue import get_queue, iter_answers, queue_counts
+from tiny_records import report
 
 Project = Callable[..., Session]
 
@@ -93,11 +94,26 @@ def test_a_plan_counts_and_writes_nothing(project: Project) -> None:
         ({"begin": "middle"}, "begin"),
         ({"gold": 99}, "rows of validation"),
         ({"wanted": 0}, "wanted"),
+        ({"labels": ("one",)}, "two or more different labels"),
+        ({"labels": ("one", "one")}, "two or more different labels"),
+        ({"labels": ("one", "o" * 201)}, "two or more different labels"),
+        ({"labels": ("one", "two"), "gold": 2}, "labels of the queue's own"),
     ],
 )
 def test_a_plan_that_cannot_be_is_refused(project: Project, change: Any, why: str) -> None:
     with pytest.raises(InputError, match=why):
         plan_queue(project(), replace(QueuePlan("round-1", Selection("random", 5)), **change))
+
+
+def test_a_queue_may_ask_for_labels_of_its_own(project: Project) -> None:
+    session = project("compose")
+    plan = QueuePlan("round-1", Selection("random", 2), wanted=1, labels=("kind", "rude"))
+    assert plan_queue(session, plan).form.fields[0].options == ("kind", "rude")
+    make_labelling(session, plan, "owner")
+    assert answer_all(session, "ann", lambda work: "rude") == 2
+    assert {one.answer for _, one in iter_answers(session.workspace, "round-1")} == {"rude"}
+    with pytest.raises(InputError, match="a queue that asks for Label"):
+        freeze_queue(session, "round-1", "owner", dry_run=True)
 
 
 def test_what_is_not_there_is_named(project: Project) -> None:
@@ -164,6 +180,28 @@ def test_a_wrong_label_is_mended_and_lineage_leads_to_every_answer(project: Proj
     below = {node.ref.kind for node in ws.lineage.trace(sorted(asked)[0], "up")}
     assert {"item", "assignment"} <= below
     assert queue_counts(ws, "round-1").settled == 4
+
+
+def test_test_rows_that_get_other_labels_keep_what_is_left_of_their_looks(
+    project: Project,
+) -> None:
+    session = project()
+    ws = session.workspace
+    old = ledger.get_version(ws)
+    run = ledger.start_run(ws, old, "metier/tiny", {})
+    look = report(old.id, rung="tuned", run_id=run.id, fingerprint="f1")
+    ledger.save_evaluation(ws, look, [])
+    make_round(session, selection=Selection("random", 4, split="test"))
+    for person in ("ann", "ben"):
+        answer_all(session, person, lambda work: "damaged")
+    made = freeze_queue(session, "round-1", "eva")
+    assert made.changed > 0 and made.version_id is not None
+    new = ledger.get_version(ws, made.version_id)
+    assert new.splits["test"] != old.splits["test"]
+    assert (new.looks_used, new.looks_budget) == (1, old.looks_budget)
+    later = report(new.id, rung="tuned", run_id=run.id, fingerprint="f2")
+    assert ledger.look_of(ws, ledger.save_evaluation(ws, later, [])).number == 2
+    assert ledger.get_version(ws, old.id).looks_used == 2
 
 
 def test_an_answer_is_bound_to_the_version_on_the_screen(project: Project) -> None:

@@ -95,10 +95,10 @@ def test_agreement_says_the_number_and_what_it_means(page, desk_):
 def test_people_are_letters_except_to_owners(desk_, monkeypatch):
     with client_of(desk_) as client:
         assert "ana and ben" in client.get("/agreement/round-1").text
-    from metier.apps.http.pages import allowed
+    from metier.apps.http import who
 
     cara = Person("cara", "Cara", "reviewer")
-    monkeypatch.setattr(allowed, "visitor_of", lambda request: cara)
+    monkeypatch.setattr(who, "visitor_of", lambda request: cara)
     with client_of(desk_) as client:
         seen = client.get("/agreement/round-1").text
         assert "Person A and Person B" in seen and not re.search(r"\b(ana|ben|cy)\b", seen)
@@ -111,16 +111,16 @@ def test_nothing_is_shown_to_who_still_answers_blind(make, monkeypatch):
     make_queue(ws, NewQueue("blind", "label", wanted=3, form=form_json(LABEL)), rows, "olga")
     held = take_next(ws, "blind", "cara")[1]
     submit(ws, held.id, "cara", Given("refund"))
-    from metier.apps.http.pages import allowed
+    from metier.apps.http import who
 
-    monkeypatch.setattr(allowed, "visitor_of", lambda request: Person("cara", "Cara", "reviewer"))
+    monkeypatch.setattr(who, "visitor_of", lambda request: Person("cara", "Cara", "reviewer"))
     with client_of(session) as client:
         for path in ("/agreement/blind", "/adjudicate/blind"):
             seen = client.get(path).text
             assert "Not yet" in seen and "Krippendorff" not in seen
         assert client.get("/adjudicate/blind/automatic").status_code == 403
     dan = Person("dan", "Dan", "annotator")
-    monkeypatch.setattr(allowed, "visitor_of", lambda request: dan)
+    monkeypatch.setattr(who, "visitor_of", lambda request: dan)
     with client_of(session) as client:
         for path in ("/agreement", "/agreement/blind", "/adjudicate/blind"):
             assert client.get(path).status_code == 403

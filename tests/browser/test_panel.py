@@ -8,15 +8,17 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import pytest
+from sqlalchemy import func, select
 
 from browser import desk_site
 from browser.desk_site import make_session, served
 from metier.core import ledger
 from metier.core.ledger.harms import list_harms
+from metier.core.store.tables import AssignmentRow
 from metier.journey.reviewing import PanelAsk, make_project_panel
 from metier.journey.session import Session
 from metier.people import Person
-from metier.queue import iter_answers
+from metier.queue import iter_answers, list_items
 
 if TYPE_CHECKING:
     from playwright.sync_api import Browser, Page
@@ -73,8 +75,10 @@ def page_of(browser: Browser, url: str, who: str, **view: Any) -> Iterator[Page]
 
 
 def next_item(page: Page, before: str) -> None:
+    """Wait until another item is on the screen and is this person's."""
     page.wait_for_function(
-        "old => { const f = document.getElementById('answer'); return !f || f.action !== old }",
+        "old => { const f = document.getElementById('answer');"
+        "return !f || (f.action !== old && f.closest('[data-key]').dataset.key !== '') }",
         arg=before,
     )
 
@@ -195,3 +199,101 @@ def test_a_panel_is_previewed_and_made_from_the_page(browser: Any, desk: Session
         page.get_by_text("Nobody has answered yet").wait_for()
         page.goto(f"{url}/review")
         assert "winter" in page.inner_text("table")
+
+
+def places(session: Session) -> int:
+    """How many places people have or had."""
+    with session.workspace.db.reading() as reading:
+        return reading.scalar(select(func.count()).select_from(AssignmentRow)) or 0
+
+
+ITEM = "#panel-work > .panel-item"
+
+
+def test_the_next_item_is_there_before_the_answer_is(browser: Any, desk: Session) -> None:
+    ask = PanelAsk("spring", ("challenger", "champion"), items=3, raters=2, duplicates=0.0,
+                   dimensions=("accuracy", "tone"))  # fmt: skip
+    make_project_panel(desk, ask, "mara")
+    ws = desk.workspace
+    with served(desk) as url, page_of(browser, url, "ben") as page:
+        peeked: list[str] = []
+        page.on("response", lambda one: "/peek" in one.url and peeked.append(one.text()))
+        page.goto(f"{url}/review/spring")
+        page.wait_for_selector(f"{ITEM}[data-next]")
+        coming = page.locator(ITEM).get_attribute("data-next")
+        assert places(desk) == 1  # what was fetched is nobody's yet
+
+        waiting: list[Any] = []
+        slow = [True]
+        page.route(
+            "**/review/spring/asg_*",
+            lambda route: waiting.append(route) if slow[0] else route.continue_(),
+        )
+        first = page.locator(ITEM).get_attribute("data-item")
+        for key in ("4", "4", "Enter"):
+            page.keyboard.press(key)
+        page.wait_for_selector(f'{ITEM}[data-item="{coming}"][data-key=""]')
+        for key in ("2", "3", "Enter"):  # what is entered meanwhile stays, and Enter waits
+            page.keyboard.press(key)
+        for _ in range(250):
+            if waiting:
+                break
+            page.wait_for_timeout(20)
+        assert next(iter_answers(ws, "spring"), None) is None and len(waiting) == 1
+        slow[0] = False
+        waiting[0].continue_()
+        page.wait_for_selector(
+            f'{ITEM}:not([data-item="{first}"]):not([data-item="{coming}"]):not([data-key=""])'
+        )
+        given = sorted((one for _, one in iter_answers(ws, "spring")), key=lambda one: one.id)
+        ratings = [one.answer["ratings"] for one in given]  # type: ignore[index]
+        assert ratings == [{"accuracy": 4, "tone": 4}, {"accuracy": 2, "tone": 3}]
+        assert all(0 < (one.seconds or 0) < 60 for one in given)
+
+        page.wait_for_selector(f"{ITEM}[data-next]")
+        # nothing that unblinds reaches the browser, ids of items neither: they tell the order
+        ids = {one.id for one in list_items(ws, "spring")}
+        for html in (*peeked, page.content()):
+            assert not [one for one in ids if one in html]
+            for word in ("challenger", "champion", "eval_", "c1:", "c2:", "c1+", "c2+", "item_"):
+                assert word not in html
+        assert len(peeked) >= 2
+
+        # where sending fails, it comes back as it was, and the same key tries again
+        third = page.locator(ITEM).get_attribute("data-item")
+        page.unroute("**/review/spring/asg_*")
+        page.route("**/review/spring/asg_*", lambda route: route.abort())
+        for key in ("5", "5", "w", " ", "Escape", "Enter"):
+            page.keyboard.press(key)
+        page.get_by_text("press Enter to try again").wait_for()
+        assert page.locator(ITEM).get_attribute("data-item") == third
+        assert page.locator("input[type=radio]:checked").count() == 2
+        assert page.locator(".word.wrong").count() == 1
+        page.unroute("**/review/spring/asg_*")
+        page.keyboard.press("Enter")
+        page.wait_for_selector(f'{ITEM}:not([data-item="{third}"]):not([data-key=""])')
+    last = max((one for _, one in iter_answers(ws, "spring")), key=lambda one: one.id)
+    assert last.answer["ratings"] == {"accuracy": 5, "tone": 5}  # type: ignore[index]
+    assert len(last.answer["wrong"]) == 1  # type: ignore[index]
+
+
+def test_what_comes_next_keeps_the_sides_and_no_study_of_time(browser: Any, desk: Session) -> None:
+    for mode in ("compare", "timed"):
+        ask = PanelAsk(mode, ("challenger", "keyword"), mode, items=4, raters=1)  # type: ignore[arg-type]
+        make_project_panel(desk, ask, "mara")
+    with served(desk) as url, page_of(browser, url, "anna") as page:
+        page.goto(f"{url}/review/compare")
+        page.wait_for_selector(f"{ITEM}[data-next]")
+        key = page.locator(ITEM).get_attribute("data-item")
+        with page.expect_response("**/review/compare/asg_*") as answered:
+            page.keyboard.press("1")
+            page.keyboard.press("Enter")
+            page.wait_for_selector(f'{ITEM}:not([data-item="{key}"])')
+            early = page.locator(".markable").all_inner_texts()
+        assert answered.value.ok
+        page.wait_for_selector(f'{ITEM}:not([data-key=""])')
+        assert page.locator(".markable").all_inner_texts() == early
+        page.reload()  # the server says the same sides
+        assert page.locator(".markable").all_inner_texts() == early
+        path = f"{url}/review/timed/peek?after=x"
+        assert page.request.get(path, headers={"x-person": "anna"}).status == 204

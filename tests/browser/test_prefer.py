@@ -82,4 +82,7 @@ def test_the_reference_lists_and_finds_operations(session: Session) -> None:
     found = client.get("/api?q=agreement", headers={"hx-request": "true"})
     assert "/agreement" in found.text
     assert "/v1/chat/completions" not in found.text
+    calls = client.get("/api?q=annotation", headers={"hx-request": "true"}).text
+    assert calls.count("{…}") == 0, "every call under /v1/annotation has an example body"
+    assert "Where is my parcel?" in calls and "outside what I know" in calls
     assert client.get("/api/openapi.json").json()["openapi"].startswith("3.")

@@ -1,8 +1,9 @@
 """The whole way through the experts' pages, as the issue tells it, in Debian's Chromium.
 
-First start, invitations, two annotators who label one queue blind by keyboard alone and disagree, a
-third who adjudicates, the agreement as computed by hand, a panel that rates two candidates, pairs
-that are frozen, and a DPO tune that begins from the page.
+First start, invitations, a guideline and a queue, two annotators who label it blind by keyboard
+alone and disagree, a third who adjudicates, the agreement as computed by hand, a panel that rates
+two candidates, pairs that are frozen, and a DPO tune that begins from the page. Only the data and
+the candidates' replies are there before: those are made by commands.
 """
 
 from __future__ import annotations
@@ -15,45 +16,41 @@ from typing import Any
 import pytest
 
 from browser.test_pages import Watched, opened
+from evaluate_fakes import FakeCompleter
 from http_desk import listening
-from metier.annotate.guidelines import get_guideline, write_guideline
+from metier.annotate.guidelines import get_guideline
 from metier.apps.http.app import make_app
 from metier.core import ledger
+from metier.evaluate.bench import Contender
+from metier.evaluate.evaluate import evaluate
 from metier.journey.session import Session
-from metier.queue import NewItem, NewQueue, get_item, list_items, make_queue
-from metier.queue.forms import Form, FormField, form_json
-from metier.review.panel import Panel
-from panel_cases import ACCURACY, CANDIDATES, make, preference_session
+from metier.journey.verbs import make_bench
+from metier.queue import Item, get_item, get_queue, list_items
+from panel_cases import preference_session
 
 PASSWORD = "correct horse battery"
 LABELS = ("billing", "delivery")
-# What each says of items 0 to 5; they differ on item 2 alone. By hand: they agree on 5 of 6.
+# What each says of the six items in turn; they differ on the third alone, and agree on 5 of 6.
+# By hand:
 # Cohen: expected 3/6 * 2/6 + 3/6 * 4/6 = 1/2, so kappa = (5/6 - 1/2) / (1 - 1/2) = 0.667.
 # Krippendorff, nominal: 12 values, 5 billing and 7 delivery; expected disagreement
 # 2 * 5 * 7 / (12 * 11) = 0.530, observed 1/6, so alpha = 1 - 0.1667 / 0.5303 = 0.686.
 SAYS = {"anna": "111222", "ben": "112222"}
 COHEN, KRIPPENDORFF = "0.667", "0.686"
 GOOD = "Thank you."
+REPLIES = {"few_shot": f"{GOOD} We send a new one.", "zero_shot": "That is yours to solve."}
 
 
 @pytest.fixture
 def session(tmp_path: Path) -> Iterator[Session]:
-    """A chat project with a queue of six items to label and a panel of two candidates."""
+    """A chat project with two candidates that were measured on its training rows."""
     made = preference_session(tmp_path / "project")
-    ws = made.workspace
-    write_guideline(ws, "topics", "# Topics\n\nSay what they want.", "setup")
-    form = Form((FormField("answer", "label", "Topic", options=LABELS),))
-    items = [
-        NewItem("example", f"ex_{n}", priority=9 - n,
-                shown={"turns": [{"role": "user", "text": f"Message {n}: about my order"}]})
-        for n in range(6)
-    ]  # fmt: skip
-    new = NewQueue("round-1", "label", "Topics", wanted=2, form=form_json(form),
-                   guideline="topics")  # fmt: skip
-    make_queue(ws, new, items, "setup")
-    make(made, "spring", Panel("compare", CANDIDATES, (ACCURACY,), repeats=0.0), "train", 3)
+    bench = make_bench(made, ledger.get_version(made.workspace).id)
+    for rung, reply in REPLIES.items():
+        fake = FakeCompleter(lambda _, reply=reply: reply, rung)
+        evaluate(bench, Contender(rung, fake), split="train")
     yield made
-    ws.close()
+    made.workspace.close()
 
 
 def test_from_the_first_start_to_a_tune(browser: Any, session: Session) -> None:
@@ -65,14 +62,16 @@ def test_from_the_first_start_to_a_tune(browser: Any, session: Session) -> None:
         }
         owner = everybody["mara"].page
         first_start(everybody["mara"])
+        make_queue(everybody["mara"])
         for name, role in (("anna", "annotator"), ("ben", "annotator"), ("rita", "reviewer")):
             join(everybody[name].page, invite(everybody["mara"], name, role), name.title())
         for name in ("anna", "ben"):
             label(session, everybody[name].page, SAYS[name])
         agreed(everybody["mara"])
         adjudicate(session, everybody["rita"])
+        make_panel(everybody["mara"])
         for watched in (everybody["rita"], everybody["mara"]):
-            rate(watched)
+            rate(session, watched)
         version = freeze(everybody["mara"])
         start(session, owner, version)
         for name, watched in everybody.items():
@@ -126,18 +125,63 @@ def follow(page: Any, words: str) -> None:
     page.keyboard.press("Enter")
 
 
+def make_queue(watched: Watched) -> None:
+    """The owner writes a guideline and makes a queue of six rows, two answers each."""
+    page = watched.go("/guidelines")
+    page.get_by_label("Name").fill("topics")
+    page.get_by_label("Text").fill("# Topics\n\nSay what they want.")
+    page.get_by_role("button", name="Save").click()
+    page.get_by_role("heading", name="Say what they want.").or_(
+        page.get_by_text("Say what they want.")
+    ).first.wait_for()
+    page = watched.go("/queues/new")
+    for field, words in (("name", "round-1"), ("title", "Topics"), ("count", "6"),
+                         ("wanted", "2"), ("labels", ", ".join(LABELS))):  # fmt: skip
+        page.locator(f"#{field}").fill(words)
+    page.locator("#guideline").select_option("topics")
+    page.get_by_text("12 answers in all").wait_for()
+    page.get_by_role("button", name="Make the queue").click()
+    page.get_by_role("heading", name="Topics").wait_for()
+    assert "0 of 12 answers" in page.locator("main").inner_text()
+
+
+def make_panel(watched: Watched) -> None:
+    """The owner previews a panel of two replies side by side, and makes it."""
+    page = watched.go("/review")
+    page.locator("#name").fill("spring")
+    page.locator("#mode").select_option("compare")
+    page.locator("#items").fill("3")
+    for box in page.locator("input[name=candidates]:checked").all():
+        box.uncheck()
+    for words in ("few shot on train", "zero shot on train"):
+        page.get_by_label(words).check()
+    page.get_by_role("button", name="Preview").click()
+    page.get_by_text("0 hidden duplicates, 6 answers").wait_for()
+    page.get_by_role("button", name="Make the panel").click()
+    page.get_by_role("heading", name="spring").wait_for()
+    assert "Nobody has answered yet" in page.locator("main").inner_text()
+
+
+def in_order(session: Session) -> list[Item]:
+    """The queue's items as they are handed out."""
+    return sorted(list_items(session.workspace, "round-1"), key=lambda one: -one.priority)
+
+
 def label(session: Session, page: Any, keys: str) -> None:
     """Label the queue from beginning to end: digits and Enter. Nothing of others is seen."""
     assert page.url.endswith("/queues"), "who only annotates begins at the queues"
     assert page.locator("header nav a").all_inner_texts()[:1] == ["Annotate"]
     follow(page, "Work on it")
-    items = {one.subject_id: one.id for one in list_items(session.workspace, "round-1")}
-    for number, key in enumerate(keys):
-        page.wait_for_selector(f'#work .desk:not([inert])[data-item="{items[f"ex_{number}"]}"]')
-        assert f"Message {number}:" in page.locator("#work .desk").inner_text()
+    for item, key in zip(in_order(session), keys, strict=True):
+        page.wait_for_selector(f'#work .desk:not([inert])[data-item="{item.id}"]')
+        assert text_of(item) in page.locator("#work .desk").inner_text()
         page.keyboard.press(key)
         page.keyboard.press("Enter")
     page.get_by_text("You have answered all that this queue has for you").wait_for()
+
+
+def text_of(item: Item) -> str:
+    return str((item.shown or {})["turns"][0]["text"])
 
 
 def agreed(watched: Watched) -> None:
@@ -154,7 +198,8 @@ def adjudicate(session: Session, watched: Watched) -> None:
     """A third person decides the one item, by keyboard; the case becomes an example."""
     page = watched.go("/adjudicate/round-1")
     page.get_by_text("1 disagreement left").wait_for()
-    assert "Message 2:" in page.locator("#case").inner_text()
+    item = in_order(session)[2]
+    assert text_of(item) in page.locator("#case").inner_text()
     for name in ("Anna", "Ben", "anna@", "ben@"):
         assert name not in page.locator("main").inner_text()
     said = page.locator(".said-list li").all_inner_texts()
@@ -168,19 +213,21 @@ def adjudicate(session: Session, watched: Watched) -> None:
     page.get_by_role("button", name="Settle 5 items").click()
     page.get_by_text("6 of 6 items settled").wait_for()
     ws = session.workspace
-    item = next(one for one in list_items(ws, "round-1") if one.subject_id == "ex_2")
     assert get_item(ws, item.id).answer == "billing"
     example = get_guideline(ws, "topics").examples[0]
     assert (example.answer, example.item_id) == ("billing", item.id)
 
 
-def rate(watched: Watched) -> None:
+def rate(session: Session, watched: Watched) -> None:
     """Choose the better of two replies for each case, by keyboard; nobody learns whose they are."""
+    candidates = (get_queue(session.workspace, "spring").settings or {})["candidates"]
+    secret = [one[what] for one in candidates for what in ("name", "evaluation")]
+    assert len(secret) == 4 and set(REPLIES) < set(secret)
     page = watched.go("/review/spring")
     for done in range(3):
         page.get_by_text(f"{done} done").wait_for()
         source = page.content()
-        assert not any(one.name in source or f'"{one.key}"' in source for one in CANDIDATES)
+        assert not any(one in source for one in (*secret, '"c1"', '"c2"', "few shot", "zero shot"))
         left = page.locator(".markable").first.inner_text()
         page.keyboard.press("1" if left.startswith(GOOD) else "3")
         page.keyboard.press("Enter")

@@ -19,6 +19,7 @@ from metier.core.types import (
     Conversation,
     Example,
     ExampleTarget,
+    FieldsTarget,
     Image,
     LabelsTarget,
     LabelTarget,
@@ -31,7 +32,7 @@ from metier.core.workspace import Workspace
 from metier.journey.annotating import make_labelling
 from metier.journey.session import Session
 from metier.people import Person
-from metier.queue import NewItem, NewQueue, make_queue
+from metier.queue import Given, NewItem, NewQueue, make_queue, submit, take_next
 from metier.queue.forms import form_json, rubric_form
 
 HEAD = '[project]\nname = "Fernhill desk"\n[objective]\n'
@@ -156,3 +157,52 @@ def as_people(app: FastAPI) -> FastAPI:
         return await handle(request)
 
     return app
+
+
+FIELDS = """task = "structured"
+[objective.fields]
+type = "object"
+required = ["route", "urgent", "days", "tags", "reply"]
+[objective.fields.properties.route]
+type = "string"
+enum = ["account", "billing", "damaged", "delivery"]
+[objective.fields.properties.urgent]
+type = "boolean"
+[objective.fields.properties.days]
+type = "integer"
+[objective.fields.properties.cost]
+type = "number"
+[objective.fields.properties.tags]
+type = "array"
+items = { type = "string" }
+[objective.fields.properties.reply]
+type = "string"
+[objective.fields.properties.note]
+type = "string"
+"""
+
+
+def make_fields_project(folder: Path) -> Session:
+    """A project whose targets are objects with a field of every kind, two of them optional."""
+    folder.mkdir(parents=True, exist_ok=True)
+    (folder / "metier.toml").write_text(HEAD + FIELDS)
+    workspace = Workspace.create(folder)
+    rows = [
+        row(
+            number,
+            f"{ASKED[LABELS[number % 4]]} (order {1000 + number})",
+            FieldsTarget(
+                {"route": LABELS[number % 4], "urgent": False, "days": 2, "tags": [], "reply": "Ok"}
+            ),
+            group=f"customer {number}",
+        )
+        for number in range(12)
+    ]
+    ledger.save_version(workspace, {"train": rows}, labels=[], config={}, card={}, sources=[])
+    return Session(load_project(folder / "metier.toml"), folder, workspace)
+
+
+def answer_all(session: Session, name: str, person: str, value: Any) -> None:
+    """Let somebody say the same of everything in a queue."""
+    while (found := take_next(session.workspace, name, person)) is not None:
+        submit(session.workspace, found[1].id, person, Given(value, 3.0))

@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import subprocess
 import sys
+from dataclasses import replace
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
@@ -15,9 +16,10 @@ import tiny_records
 from metier.core import ledger
 from metier.core.errors import InputError, NotFound, OutOfSpace
 from metier.core.ids import new_id
+from metier.core.lineage import Ref
 from metier.core.records import DataVersion, EvaluationReport, Look, MetricPoint, Probe
 from metier.core.steps import Change, Drop, Suspect
-from metier.core.types import Estimate
+from metier.core.types import Estimate, Example, LabelTarget
 from metier.core.workspace import Workspace
 from tiny_records import example, prediction, report, save
 
@@ -159,6 +161,44 @@ def test_looks_are_shared_by_versions_with_one_test_set(any_workspace: Workspace
     assert [one.looks_used for one in ledger.list_versions(ws)] == [2, 2]
     assert ledger.look_of(ws, last) == Look(2, 5, 2)
     assert save(ws, {"train": [example(2)]}).looks_used == 0
+
+
+def test_looks_follow_the_items_under_other_labels(any_workspace: Workspace) -> None:
+    ws = any_workspace
+    first = save(ws, {"train": [example(2)], "test": [example(1), example(3)]})
+    run = ledger.start_run(ws, first, "metier/tiny", {})
+
+    def measure(version: DataVersion, fingerprint: str) -> Look:
+        made = tuned(version.id, run_id=run.id, fingerprint=fingerprint)
+        return ledger.look_of(ws, ledger.save_evaluation(ws, made, []))
+
+    def made_from(one: DataVersion, rows: list[Example]) -> DataVersion:
+        how = (Ref("version", one.id), "labelled from")
+        return ledger.save_version(
+            ws, {"test": rows}, labels=["b"], config={}, card={}, sources=[], made_from=how
+        )
+
+    assert measure(first, "f1") == Look(1, 5, 1)
+    relabelled = [replace(one, target=LabelTarget("b")) for one in (example(1), example(3))]
+    second = made_from(first, relabelled)
+    assert (second.looks_used, second.looks_budget) == (1, 5)
+    assert measure(second, "f1") == Look(2, 5, 2), "other labels: the gate decides once more"
+    third = made_from(second, relabelled[:1])
+    assert measure(third, "f2").number == measure(first, "f3").number - 1 == 3
+    assert measure(first, "f1") == Look(1, 5, 4)
+    assert {one.looks_used for one in ledger.list_versions(ws)} == {4}
+    assert save(ws, {"test": [example(1), example(3), example(9)]}).looks_used == 0
+
+
+def test_a_version_is_not_made_from_itself(workspace: Workspace) -> None:
+    ws = workspace
+    first = save(ws, {"test": [example(1)]})
+    again = ledger.save_version(
+        ws, {"test": [example(1)]}, labels=["a", "b"], config={}, card={}, sources=[],
+        made_from=(Ref("version", first.id), "labelled from"),
+    )  # fmt: skip
+    assert again.id == first.id
+    assert "version" not in [node.ref.kind for node in ws.lineage.trace(first.id)[1:]]
 
 
 def test_members_are_listed_without_reading_them(any_workspace: Workspace) -> None:

@@ -9,12 +9,14 @@ import pytest
 
 from metier.core import ledger
 from metier.core.errors import InputError
-from metier.core.records import LOSS_WEIGHT
+from metier.core.records import LOSS_WEIGHT, DataVersion
 from metier.core.types import CompletionTarget, PreferenceTarget
 from metier.journey.preferred import IN_TEST, LIKE_TEST, VERDICT, Wanted
 from metier.journey.preferring import Start, freeze, preview, start_tune, tuning_session
+from metier.journey.session import Session
 from metier.review.pairs import Terms
 from panel_cases import answered_panel, preference_session, rate_panel
+from tiny_records import report
 
 TERMS = Terms(severity=False)
 
@@ -85,6 +87,16 @@ def test_test_items_are_refused_unless_asked_for(tmp_path: Path) -> None:
     tested = {one.id for one in ledger.load_split(session.workspace, made, "test")}
     assert not trained & tested
     assert len(tested) == 2
+    for fingerprint in ("f1", "f2"):
+        look(session, made, fingerprint)
+    (base,) = [one for one in ledger.list_versions(session.workspace) if one.id != made.id]
+    assert base.looks_used == 2, "what is left of a test set has what is left of its looks"
+
+
+def look(session: Session, version: DataVersion, fingerprint: str) -> None:
+    run = ledger.start_run(session.workspace, version, "metier/tiny", {})
+    made = report(version.id, rung="tuned", run_id=run.id, fingerprint=fingerprint)
+    ledger.save_evaluation(session.workspace, made, [])
 
 
 def test_a_prompt_that_a_test_row_has_is_left_out(tmp_path: Path) -> None:

@@ -12,9 +12,10 @@ from typer.testing import CliRunner
 from http_desk import write_project
 from metier.apps.cli.keys import app as keys
 from metier.apps.cli.people import app as people
+from metier.core.audit import AuditQuery
 from metier.core.errors import InputError, NotFound
 from metier.journey.session import open_session
-from metier.people import check_key, list_people, log_in
+from metier.people import check_key, list_invitations, list_people, log_in
 from people_site import PASSWORD
 
 
@@ -74,3 +75,39 @@ def test_a_key_opens_what_its_scopes_say(folder: Path) -> None:
     assert run(keys, folder, "create", "all")["key"]["scopes"] is None
     text = CliRunner().invoke(keys, ["list", "-p", str(folder)]).stdout
     assert "chat, feedback" in text and "all" in text
+
+
+def test_a_dry_run_tries_all_and_writes_nothing(folder: Path) -> None:
+    def state() -> Any:
+        with open_session(folder / "metier.toml") as session:
+            ws = session.workspace
+            return list_people(ws), list_invitations(ws), ws.audit.count(AuditQuery())
+
+    def would(*words: str, stdin: str = "") -> Any:
+        return run(people, folder, *words, "--dry-run", stdin=stdin)
+
+    add = ("add", "Mara", "--email", "mara@example.org", "--role", "owner")
+    nobody = state()
+    assert would(*add, stdin=PASSWORD)["role"] == "owner" and state() == nobody
+    mara = run(people, folder, *add, stdin=PASSWORD)
+    li = run(people, folder, "add", "Li", "--email", "li@example.org", stdin=PASSWORD)
+    with open_session(folder / "metier.toml") as session:
+        log_in(session.workspace, session.project.people, "li@example.org", PASSWORD, "here")
+    before = state()
+    assert would("role", li["id"], "engineer")["role"] == "engineer"
+    assert would("disable", li["id"])["disabled_at"]
+    assert would("password", li["id"], stdin="something quite new")["id"] == li["id"]
+    assert would("invite", "viewer")["link"] is None and would("link", li["id"])["link"] is None
+    assert len(would("sessions", li["id"], "--end")) == 1
+    assert state() == before and len(run(people, folder, "sessions")) == 1
+    for refused in (("disable", mara["id"]), (*add[:3], "li@example.org"), ("invite", "boss")):
+        with pytest.raises(InputError):
+            would(*refused, stdin=PASSWORD)
+    said = CliRunner().invoke(people, ["disable", li["id"], "--dry-run", "-p", str(folder)])
+    assert said.output.strip() == "Li would be shut out"
+    assert state() == before
+
+
+def test_ending_logins_names_whose(folder: Path) -> None:
+    with pytest.raises(InputError, match="whose logins to end"):
+        run(people, folder, "sessions", "--end")

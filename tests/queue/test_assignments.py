@@ -366,12 +366,43 @@ def test_answers_are_streamed_over_many_items(
         next(iter_answers(workspace, "none"))
 
 
+def boxes(ws: Workspace) -> list[bytes | None]:
+    with ws.db.reading() as session:
+        return list(session.scalars(select(SealedRow.box).order_by(SealedRow.id)))
+
+
+def test_what_a_person_typed_is_sealed_and_an_earlier_original_goes(
+    any_workspace: Workspace,
+) -> None:
+    ws = any_workspace
+    make(ws, 1)
+    mine = take(ws, "ann")[1]
+    submit(ws, mine.id, "ann", Given("Jo", comment="mail jo@b.org"))
+    submit(ws, mine.id, "ann", Given("[NAME] did", comment="yes"), "Jo Smith did")
+    first, second = boxes(ws)
+    assert first is None and second is not None
+    with ws.db.reading() as session:
+        (sealed,) = session.scalars(select(AssignmentRow.sealed_id))
+    assert b"Jo Smith did" in ws.sealed.open(sealed, actor="a", purpose="test")
+    submit(ws, mine.id, "ann", Given("nobody", comment="yes"), "nobody")
+    assert boxes(ws) == [None, None]
+
+
+def test_the_reason_why_an_item_is_passed_on_is_sealed_too(any_workspace: Workspace) -> None:
+    ws = any_workspace
+    make(ws, 1)
+    mine = take(ws, "ann")[1]
+    assert "jo@b.org" not in pass_on(ws, mine.id, "ann", "ask jo@b.org").comment
+    with ws.db.reading() as session:
+        (sealed,) = session.scalars(select(AssignmentRow.sealed_id))
+    assert b"jo@b.org" in ws.sealed.open(sealed, actor="a", purpose="test")
+
+
 def test_what_is_erased_is_shown_and_asked_no_more(any_workspace: Workspace) -> None:
     ws = any_workspace
     make(ws, 2, wanted=2)
     mine = take(ws, "ann")[1]
-    original = ("item", b"Jo Smith said so")
-    submit(ws, mine.id, "ann", Given("Jo", comment="she said"), original)
+    submit(ws, mine.id, "ann", Given("Jo", comment="she said"), "Jo Smith said so")
     held = take(ws, "ben")[1]
     assert held.item_id == mine.item_id
     keep_draft(ws, held.id, "ben", {"answer": "Jo"})

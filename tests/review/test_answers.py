@@ -5,10 +5,12 @@ from __future__ import annotations
 from typing import Any
 
 import pytest
+from sqlalchemy import select
 
 from metier.core.errors import Busy, InputError, NotFound
 from metier.core.ledger.harms import WITHDRAWN, harms_in_the_way, list_harms, resolve_harm
 from metier.core.records import Release
+from metier.core.store.tables import AssignmentRow
 from metier.core.workspace import Workspace
 from metier.people import Person
 from metier.queue import change_queue, get_assignment, iter_answers, take_next
@@ -42,6 +44,40 @@ def test_an_answer_is_kept_in_the_panels_shape(any_workspace: Workspace) -> None
     assert stored["wrong"] == [{"start": 0, "end": 4}]
     assert "a@b.org" not in stored["better"]
     assert get_assignment(ws, key, "anna")[1].seconds == 12.5
+
+
+def sealed_of(ws: Workspace) -> list[str]:
+    """What was sealed beside the answers of the panel."""
+    with ws.db.reading() as session:
+        ids = [one for one in session.scalars(select(AssignmentRow.sealed_id)) if one is not None]
+    opened = ws.sealed.open_many(ids, actor="test", purpose="test") if ids else {}
+    return [opened[one].decode() for one in ids]
+
+
+def test_what_was_typed_is_sealed_where_identifiers_were_taken_out(
+    any_workspace: Workspace,
+) -> None:
+    ws, key = any_workspace, held(any_workspace)
+    give_answer(ws, key, ANNA, Said(RATED | {"better": "Call us"}, comment="fine"))
+    assert sealed_of(ws) == []
+    typed = RATED | {"better": "Mail b@b.org", "harm": "they mail h@b.org"}
+    give_answer(ws, key, ANNA, Said(typed, comment="as c@b.org says"))
+    (original,) = sealed_of(ws)
+    assert all(f"{one}@b.org" in original for one in "bhc")
+    stored = get_assignment(ws, key, "anna")[1]
+    assert "@b.org" not in f"{stored.answer} {stored.comment} {list_harms(ws)}"
+
+
+def test_harm_reported_elsewhere_stands_in_the_way_and_its_words_are_sealed(
+    any_workspace: Workspace,
+) -> None:
+    ws = any_workspace
+    make_panel(ws, NewPanel("spring", panel()), version(ws), cases(), "mara")
+    said = RATED | {"harm": "they mail h@b.org"}
+    add_ratings(ws, "spring", [Elsewhere("cy", "ex_0", ("c1",), said)], "mara")
+    (harm,) = list_harms(ws, unresolved=True)
+    assert (harm.candidate, harm.person) == ("eval_a", "cy") and "@b.org" not in harm.words
+    assert ["h@b.org" in one for one in sealed_of(ws)] == [True]
 
 
 @pytest.mark.parametrize(
@@ -78,6 +114,9 @@ def test_not_my_field_needs_nothing_else(workspace: Workspace) -> None:
     key = held(workspace)
     given = give_answer(workspace, key, ANNA, Said({}, outside=True))
     assert given.answer is None and given.flags == ("not_my_field",)
+    assert sealed_of(workspace) == []
+    give_answer(workspace, key, ANNA, Said({"harm": "mail h@b.org"}, outside=True))
+    assert ["h@b.org" in one for one in sealed_of(workspace)] == [True]
 
 
 def test_a_pair_needs_a_choice_and_says_where_the_harm_is(workspace: Workspace) -> None:
@@ -111,6 +150,14 @@ def test_guests_of_another_panel_and_strangers_find_nothing(workspace: Workspace
         give_answer(workspace, got[1].id, other, Said(RATED))
     with pytest.raises(NotFound):
         give_answer(workspace, got[1].id, ANNA, Said(RATED))
+
+
+def test_a_guest_of_a_panel_that_was_not_made_for_them_finds_nothing(workspace: Workspace) -> None:
+    held(workspace)
+    got = take_next(workspace, "spring", GUEST.id)
+    assert got is not None
+    with pytest.raises(NotFound, match="a panel that you rate in"):
+        give_answer(workspace, got[1].id, GUEST, Said(RATED))
 
 
 def test_harm_is_reported_changed_withdrawn_and_resolved(any_workspace: Workspace) -> None:

@@ -111,6 +111,33 @@ def test_guests_see_de_identified_items_only(any_workspace: Workspace) -> None:
     assert "1234567" not in json.dumps(got[0].shown) and "x@y.org" not in json.dumps(got[0].shown)
 
 
+def test_replies_and_records_name_nobody_to_guests(workspace: Workspace) -> None:
+    turn = {"role": "user", "text": "I am Marta Lindqvist, born 1961; what about [PERSON]?"}
+    replies = {
+        "c1": "Dear Marta Lindqvist, Dr. Peter Oakhurst looks at MRN 4481023 today.",
+        "c2": "[PERSON] was born 1961.",
+    }
+    source = ({"title": "Document", "text": "Ask Ingrid Vandermolen at 14 Willow Lane."},)
+    told = [replace(cases(1)[0], turns=(turn,), replies=replies, source=source)]
+    items = {one.subject_id[:2]: one.shown for one in panel_items(panel(guests=True), told)}
+    first, second = (items[key]["replies"][0]["text"] for key in ("c1", "c2"))  # type: ignore[index]
+    # What the turns say went through the version's profile: there it may be a surrogate.
+    assert first == "Dear Marta Lindqvist, [TITLE] [PERSON] looks at MRN [RECORD_NUMBER] today."
+    assert second == "[PERSON] was born 1961."
+    shown = json.dumps(items)
+    assert "Vandermolen" not in shown and "Willow" not in shown
+    plain = panel_items(panel(), told)[0].shown
+    assert plain["source"] == list(source)  # type: ignore[index]
+
+
+def test_guests_see_no_images(workspace: Workspace) -> None:
+    turn = {"role": "user", "text": "Is it broken?", "images": ["a" * 64]}
+    told = [replace(cases(1)[0], turns=(turn,)), *cases(2)[1:]]
+    with pytest.raises(InputError, match="1 of 2 with images"):
+        new = NewPanel("spring", panel(guests=True))
+        make_panel(workspace, new, version(workspace), told, "mara")
+
+
 def test_guests_need_a_dimension_of_theirs(any_workspace: Workspace) -> None:
     only = panel(guests=True, dimensions=(dimension("accuracy", "expert"),))
     with pytest.raises(InputError, match="a dimension that guests rate"):

@@ -10,31 +10,35 @@ import pytest
 from typer.testing import CliRunner
 
 from browser.desk_site import STRUCTURED, make_session
+from evaluate_fakes import FakeCompleter
 from metier.apps.cli.review import app
 from metier.core import ledger
 from metier.core.codec import to_json
 from metier.core.errors import InputError, NotFound, UserError
 from metier.core.ledger.harms import list_harms, resolve_harm
 from metier.core.store.tables import ReleaseRow
+from metier.evaluate.bench import Contender
+from metier.evaluate.evaluate import evaluate
+from metier.journey.inviting import guest_panels, invite_guest, invite_somebody
 from metier.journey.panel_results import close_panel, keep_panels_of, project_results
 from metier.journey.panelled import with_panels
 from metier.journey.reviewing import (
     PanelAsk,
     candidate_reports,
-    invite_guest,
+    evaluations_elsewhere,
     make_project_panel,
     plan_project_panel,
     preview_project_panel,
 )
 from metier.journey.session import Session
-from metier.journey.verbs import standing
-from metier.people import Person
+from metier.journey.verbs import make_bench, standing
+from metier.people import NewInvitation, Person
 from metier.queue import take_next
 from metier.registry import aliases
 from metier.release.gate import Decision, decide
 from metier.release.promote import plan_promotion, promote
 from metier.review.answers import Said, give_answer
-from metier.review.panel import read_subject
+from metier.review.panel import panel_of, read_subject
 from metier.review.plan import Ask
 
 TARGETS = """
@@ -97,6 +101,24 @@ def test_a_preview_writes_nothing_and_shows_the_items(desk: Session) -> None:
     assert (found.items, found.duplicates) == (20, 2)
     assert found.first[0]["turns"][0]["role"] == "user"
     assert "route:" in found.first[0]["replies"][0]["text"]
+
+
+def test_a_panel_on_another_split_is_of_evaluations_there(desk: Session) -> None:
+    bench = make_bench(desk, ledger.get_version(desk.workspace).id)
+    for rung in ("few_shot", "zero_shot", "few_shot"):
+        fake = FakeCompleter(lambda text, rung=rung: rung, rung)
+        evaluate(bench, Contender(rung, fake), split="validation", force=True)
+    found = evaluations_elsewhere(desk)
+    assert [(one.rung, one.split) for one in found] == [
+        ("few_shot", "validation"), ("zero_shot", "validation"),
+    ]  # fmt: skip
+    ids = tuple(one.id for one in found)
+    made = make_project_panel(desk, PanelAsk("spring", ids, items=3), "mara")
+    assert (made.selection or {})["split"] == "validation"
+    assert [one.name for one in panel_of(made).candidates] == ["few_shot", "zero_shot"]
+    assert [one.evaluation for one in panel_of(made).candidates] == list(ids)
+    with pytest.raises(InputError, match="the same split"):
+        preview_project_panel(desk, PanelAsk("summer", (ids[0], "keyword")))
 
 
 def test_a_plan_knows_the_projects_items_and_prices(desk: Session) -> None:
@@ -163,6 +185,11 @@ def test_guests_are_invited_to_panels_made_for_them(desk: Session) -> None:
     held(desk)
     with pytest.raises(InputError, match="made for people from outside"):
         invite_guest(desk, "spring", "mara", 7)
+    with pytest.raises(InputError, match="made for people from outside"):
+        invite_somebody(desk, NewInvitation("guest", queue="spring"), "mara")
+    with pytest.raises(NotFound):
+        invite_somebody(desk, NewInvitation("guest", queue="summer"), "mara")
+    assert guest_panels(desk) == []
 
 
 def test_the_command_line(desk: Session) -> None:

@@ -293,7 +293,7 @@ def _checked(queue: Queue, item: Item, answer: Json) -> Json:
         )
     form = form_from(queue.form)
     checked = check_answer(form, answer, marked_text(item.shown))
-    return clear_answer(form, checked, clear_text)[0]
+    return clear_answer(form, checked, clear_text)
 
 
 def _complete(

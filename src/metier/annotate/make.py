@@ -16,12 +16,13 @@ from metier.core.errors import InputError
 from metier.core.objective import Objective
 from metier.core.types import Conversation, Example, Image, Json
 from metier.queue import NewItem
-from metier.queue.forms import Form
+from metier.queue.forms import ANSWER, Form, FormField, form_of
 from metier.queue.types import ItemRole
 
 EXAMPLE = "example"
 """What items of a labelling queue are about."""
 NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,59}")
+LABEL_CHARS = 200
 TAKEN = ("corrections", "suspects")
 """Names of the queues that fill themselves."""
 
@@ -52,6 +53,9 @@ class QueuePlan:
     targets are right: newcomers begin with the first; the second are strewn among the work, one
     in ``gold_every`` items.
 
+    ``labels`` are asked for (one of them) in place of what the objective asks: such answers sort
+    rows, and are no targets.
+
     ``begin`` says what a text field begins with: "target", the text that the row has, else the
     model's; "reply", the model's (of the evaluation); "" nothing.
     """
@@ -69,6 +73,7 @@ class QueuePlan:
     gold_every: int = 20
     trusted: str = "validation"
     begin: str = "target"
+    labels: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -95,10 +100,35 @@ def check_plan(plan: QueuePlan) -> None:
         )
     if plan.begin not in ("", "target", "reply"):
         raise InputError('begin as "target", "reply" or ""', got=repr(plan.begin))
+    _check_labels(plan)
     for name, value in (("wanted", plan.wanted - 1), ("training", plan.training),
                         ("gold", plan.gold), ("count", plan.selection.count)):  # fmt: skip
         if value < 0:
             raise InputError(f"{name} that is not negative", got=str(value))
+
+
+def _check_labels(plan: QueuePlan) -> None:
+    labels = plan.labels
+    if not labels:
+        return
+    if not 1 < len(set(labels)) == len(labels) or max(map(len, labels)) > LABEL_CHARS:
+        raise InputError(
+            f"two or more different labels of up to {LABEL_CHARS} characters",
+            got=", ".join(one[:40] for one in labels[:5]),
+        )
+    if plan.training or plan.gold or plan.suggest:
+        raise InputError(
+            "labels of the queue's own, or training, gold and suggestions",
+            got="both",
+            remedy="what is known of rows answers what the objective asks: leave the labels out",
+        )
+
+
+def form_for(plan: QueuePlan, objective: Objective, known: Iterable[str]) -> Form:
+    """The form of a queue: what the objective asks, or one of the plan's own labels."""
+    if plan.labels:
+        return Form((FormField(ANSWER, "label", "Label", options=plan.labels),))
+    return form_of(objective, closed_labels(objective, known))
 
 
 def items_for(

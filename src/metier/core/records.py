@@ -251,6 +251,8 @@ REGRESSION = "regression"
 """The split that holds a copy of every failed case, to measure on; absent while there is none."""
 CASE_SLICE = "case"
 """The slice of those copies: "learned" (trained on) or "held_back"."""
+ERASED = "[erased]"
+"""What stands in place of a text that was erased."""
 LOSS_WEIGHT = "loss_weight"
 """The slice of training rows that holds what their loss weighs, where that is not 1."""
 

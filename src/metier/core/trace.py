@@ -20,6 +20,7 @@ from metier.core.store.tables import (
     CaseRow,
     CycleRow,
     EdgeRow,
+    ErasureRow,
     EvaluationRow,
     FeedbackRow,
     GuidelineRow,
@@ -57,6 +58,7 @@ _IDS: dict[str, list[InstrumentedAttribute[Any]]] = {
     "queue": [QueueRow.name],
     "cycle": [CycleRow.id],
     "probe": [ProbeRow.id],
+    "erasure": [ErasureRow.id],
 }
 _PREFIXES = {
     "src_": "source",
@@ -74,6 +76,7 @@ _PREFIXES = {
     "guide_": "guideline",
     "cyc_": "cycle",
     "probe_": "probe",
+    "era_": "erasure",
 }
 _ORDER = {"source": 0, "example": 1, "run": 2, "version": 3, "artifact": 4}
 

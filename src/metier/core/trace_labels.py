@@ -5,12 +5,14 @@ from __future__ import annotations
 from sqlalchemy import func, select
 from sqlalchemy.orm import Session
 
+from metier.core.records import ERASED
 from metier.core.refs import Ref
 from metier.core.store.tables import (
     AliasRow,
     AssignmentRow,
     CaseRow,
     CycleRow,
+    ErasureRow,
     EvaluationRow,
     FeedbackRow,
     GuidelineRow,
@@ -53,6 +55,7 @@ class Labels:
             "queue": self._queue,
             "cycle": self._cycle,
             "probe": self._probe,
+            "erasure": self._erasure,
         }.get(ref.kind)
         return "" if tell is None else tell(ref.id)
 
@@ -94,6 +97,10 @@ class Labels:
         row = self._session.get_one(ProbeRow, ref_id)
         return f"{row.kind} of {row.subject}"
 
+    def _erasure(self, ref_id: str) -> str:
+        row = self._session.get_one(ErasureRow, ref_id)
+        return f"{row.certificate.get('rows', 0):,} rows, {row.created_at:%Y-%m-%d}"
+
     def _prediction(self, ref_id: str) -> str:
         row = self._session.get_one(PredictionRow, ref_id)
         return f"on {row.example_id}"
@@ -129,7 +136,7 @@ class Labels:
 
     def _item(self, ref_id: str) -> str:
         row = self._session.get_one(QueueItemRow, ref_id)
-        return f"{row.queue}, {row.state}"
+        return f"{row.queue}, " + ("erased" if row.note == ERASED else row.state)
 
     def _queue(self, ref_id: str) -> str:
         row = self._session.get(QueueRow, ref_id)

@@ -16,7 +16,7 @@ from metier.annotate.make import (
     Answers,
     QueuePlan,
     check_plan,
-    closed_labels,
+    form_for,
     items_for,
     known_items,
 )
@@ -29,10 +29,11 @@ from metier.core.records import Prediction
 from metier.core.types import Example
 from metier.data.labels import labels_in
 from metier.feedback.types import SUBJECT
+from metier.journey.asked import people_asked
 from metier.journey.choosing import Chosen, choose, classical
 from metier.journey.session import Session
 from metier.queue import NewItem, NewQueue, Queue, list_queues, make_queue
-from metier.queue.forms import Form, form_json, form_of
+from metier.queue.forms import Form, form_json
 
 SHOWN = 3
 
@@ -77,15 +78,16 @@ def plan_queue(session: Session, plan: QueuePlan) -> Planned:
 def make_labelling(session: Session, plan: QueuePlan, actor: str) -> Queue:
     """Make a queue of rows to label. Audited.
 
-    Raises InputError for a plan that cannot be, a name in use, or a selection that is empty;
-    NotFound for a version, split, evaluation or guideline that is not there.
+    Raises InputError for a plan that cannot be, a name in use, a selection that is empty, or
+    people who may not label; NotFound for a version, split, evaluation, guideline or person that
+    is not there.
     """
     chosen, form, known = _prepared(session, plan)
     if not chosen.picks:
         raise InputError(
             "items to label",
             got=f"none: by {plan.selection.by} there is nothing in {chosen.split}",
-            remedy="choose another way, split or version; --dry-run shows how many there are",
+            remedy="choose another way, split or version",
         )
     new = NewQueue(
         name=plan.name,
@@ -100,7 +102,7 @@ def make_labelling(session: Session, plan: QueuePlan, actor: str) -> Queue:
         form=form_json(form),
         selection=to_json(replace(plan.selection, version=chosen.version.id, split=chosen.split)),
         settings=_settings(session, plan, known),
-        people=plan.people,
+        people=people_asked(session, plan.people, "annotate"),
     )
     return make_queue(session.workspace, new, _items(session, plan, chosen, form, known), actor)
 
@@ -108,14 +110,14 @@ def make_labelling(session: Session, plan: QueuePlan, actor: str) -> Queue:
 def _prepared(session: Session, plan: QueuePlan) -> tuple[Chosen, Form, list[Example]]:
     """Check a plan; return what it picks, the form, and the rows whose answer is known."""
     check_plan(plan)
+    people_asked(session, plan.people, "annotate")
     ws = session.workspace
     if any(one.name == plan.name for one in list_queues(ws)):
         raise InputError("a name that no queue has", got=repr(plan.name), remedy="give another")
     if plan.guideline:
         get_guideline(ws, plan.guideline)
     chosen = choose(session, plan.selection)
-    objective = session.project.objective
-    form = form_of(objective, closed_labels(objective, chosen.version.labels))
+    form = form_for(plan, session.project.objective, chosen.version.labels)
     return chosen, form, _known(session, plan, chosen)
 
 

@@ -125,7 +125,7 @@ def _divided(session: Session, asked: Selection) -> Chosen:
     for item, one in iter_answers(session.workspace, asked.queue):
         if one.answer is not None:
             given.setdefault(item.subject_id, []).append(one.answer)
-    version = ledger.with_rows(session.workspace, queue.version_id)
+    version = ledger.version_now(session.workspace, queue.version_id)
     return _chosen(version, asked.split, pick_divided(given, asked.seed))
 
 
@@ -229,7 +229,7 @@ def _evaluated(
         raise NotFound(
             f"an evaluation{' of the untuned model' if rungs else ''} on {version.id}",
             got="none",
-            remedy="metier baseline, or metier evaluate; or name one with --evaluation",
+            remedy="run `metier baseline` or `metier evaluate` first, or choose another way",
         )
     return found[0], ledger.load_predictions(ws, found[0])
 

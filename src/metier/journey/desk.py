@@ -203,9 +203,8 @@ def save_work(session: Session, desk: Desk, key: str, person: str, said: Answere
         return
     value, original = None, None
     if not {"cannot_tell", "not_my_field"} & set(said.flags):
-        given = check_answer(desk.form, said.value, marked_text(work.shown))
-        value, sealed = clear_answer(desk.form, given, clear_text)
-        original = None if sealed is None else (work.item_id, sealed)
+        original = check_answer(desk.form, said.value, marked_text(work.shown))
+        value = clear_answer(desk.form, original, clear_text)
     number = _number(desk, said.guideline_number)
     submit(
         ws,

@@ -15,11 +15,13 @@ from dataclasses import dataclass, replace
 
 from sqlalchemy import func, select
 
+from metier.annotate.fits import misfit
 from metier.annotate.guidelines import get_guideline
+from metier.annotate.make import closed_labels
 from metier.annotate.values import target_of
 from metier.core import ledger
 from metier.core.codec import dumps
-from metier.core.errors import Busy, InputError
+from metier.core.errors import Busy, InputError, NotFound
 from metier.core.lineage import Ref
 from metier.core.records import Interaction
 from metier.core.store.tables import QueueItemRow
@@ -68,12 +70,14 @@ class Frozen:
 
 @dataclass(frozen=True)
 class QueueStatus:
-    """A queue, how far it is, how people do on gold items, and what freezing it would make."""
+    """A queue, how far it is, how people do on gold items, and what freezing it would make: None
+    where its answers are no targets of the objective, and ``unfit`` says why."""
 
     queue: Queue
     counts: Counts
     gold: tuple[GoldScore, ...]
-    freeze: Frozen
+    freeze: Frozen | None
+    unfit: str = ""
 
 
 @dataclass
@@ -97,13 +101,14 @@ def freeze_queue(
 
     Raises:
         NotFound: there is no such queue, or its version's rows are gone.
-        InputError: it is no labelling queue, or nothing in it is settled.
+        InputError: its answers are no targets (``unfit_of``), or nothing in it is settled.
         Busy: items wait, and ``partial`` is not given.
     """
     ws = session.workspace
     queue = get_queue(ws, name)
-    if queue.kind != "label" or queue.version_id is None:
-        raise InputError("a queue in which rows are labelled", got=f"{name}, of kind {queue.kind}")
+    unfit = unfit_of(session, queue)
+    if unfit is not None:
+        raise unfit
     found = _sort(session, queue)
     made = _targets(session, queue, found)
     result = _counted(queue, found, made, dry_run)
@@ -116,12 +121,30 @@ def freeze_queue(
     return replace(result, version_id=version_id, cases=cases)
 
 
+def unfit_of(session: Session, queue: Queue) -> InputError | None:
+    """Return why a queue's answers cannot become targets of the objective; None where they can."""
+    if queue.kind != "label" or queue.version_id is None:
+        return InputError(
+            "a queue in which rows of a data version are labelled",
+            got=f"{queue.name}, whose items are other things",
+            remedy="its answers stay, and metier annotate export writes them",
+        )
+    objective = session.project.objective
+    try:
+        known = ledger.get_version(session.workspace, queue.version_id).labels
+    except NotFound:  # reading its rows says so
+        known = ()
+    return misfit(objective, form_from(queue.form), closed_labels(objective, known))
+
+
 def status_of(session: Session, name: str, actor: str) -> QueueStatus:
-    """Say how far a labelling queue is. Raises as ``freeze_queue`` does."""
+    """Say how far a queue is. Raises NotFound."""
     ws = session.workspace
-    frozen = freeze_queue(session, name, actor, dry_run=True)
+    queue = get_queue(ws, name)
+    unfit = unfit_of(session, queue)
+    frozen = None if unfit else freeze_queue(session, name, actor, dry_run=True)
     scores = tuple(gold_scores(ws, name))
-    return QueueStatus(get_queue(ws, name), queue_counts(ws, name), scores, frozen)
+    return QueueStatus(queue, queue_counts(ws, name), scores, frozen, str(unfit or ""))
 
 
 def _sort(session: Session, queue: Queue) -> _Sorted:
@@ -188,7 +211,7 @@ class _Made:
 
 def _targets(session: Session, queue: Queue, found: _Sorted) -> _Made:
     ws, objective = session.workspace, session.project.objective
-    version = ledger.with_rows(ws, queue.version_id or "")
+    version = ledger.version_now(ws, queue.version_id or "")
     form = form_from(queue.form)
     made = _Made({}, 0, 0, {})
     left = dict(found.answers)
@@ -253,7 +276,7 @@ def _make_version(session: Session, queue: Queue, made: _Made, actor: str) -> st
     if not made.changed and not made.same:
         return None
     ws = session.workspace
-    old = ledger.with_rows(ws, queue.version_id or "")
+    old = ledger.version_now(ws, queue.version_id or "")
     version = ledger.save_version(
         ws,
         made.splits,
@@ -264,11 +287,9 @@ def _make_version(session: Session, queue: Queue, made: _Made, actor: str) -> st
             "annotated": {"queue": queue.name, "from": old.id, "changed": made.changed},
         },
         sources=(),
-        looks_budget=old.looks_budget,
+        made_from=(Ref("version", old.id), "labelled from"),
     )
     parents = [(Ref("queue", queue.name), "labelled in")]
-    if version.id != old.id:
-        parents.append((Ref("version", old.id), "labelled from"))
     if queue.guideline:
         guideline = get_guideline(ws, queue.guideline)
         parents.append((Ref("guideline", guideline.id), "labelled under"))

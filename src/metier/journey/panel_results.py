@@ -193,7 +193,8 @@ def _values(session: Session, found: PanelResults) -> dict[str, _Values]:
     from metier.scoring.records import records_of
 
     objective, ws = session.project.objective, session.workspace
-    materials = materials_of(make_bench(session, found.queue.version_id or ledger.LATEST))
+    version = ledger.version_now(ws, found.queue.version_id or ledger.LATEST)
+    materials = materials_of(make_bench(session, version.id))
     names = [
         name
         for name in task_metrics(objective)
@@ -202,7 +203,8 @@ def _values(session: Session, found: PanelResults) -> dict[str, _Values]:
     values: dict[str, dict[tuple[str, str], tuple[float, Score]]] = {name: {} for name in names}
     for candidate in found.panel.candidates:
         report = ledger.get_evaluation(ws, candidate.evaluation)
-        examples = every_turn(ledger.load_split(ws, report.version_id, report.split))
+        measured = ledger.version_now(ws, report.version_id)
+        examples = every_turn(ledger.load_split(ws, measured, report.split))
         records = records_of(ledger.load_predictions(ws, report), examples)
         records = [replace(one, cluster=one.cluster or one.example_id) for one in records]
         for name in names:

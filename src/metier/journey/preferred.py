@@ -180,7 +180,7 @@ def _versions(ws: Workspace, queues: Sequence[Queue]) -> Iterator[DataVersion]:
     """The versions that the panels show, the newest first, each once."""
     ids = {one.version_id for one in queues if one.version_id}
     for one in sorted(ids, reverse=True):
-        yield ledger.with_rows(ws, one)
+        yield ledger.version_now(ws, one)
 
 
 def by_of(one: Pair | Verdict) -> str:

@@ -269,7 +269,7 @@ def _save(
         config=base.config,
         card={**card, "preferences": account},
         sources=(),
-        looks_budget=base.looks_budget,
+        made_from=(Ref("version", base.id), "prompts and test split of"),
     )
     _record(ws, version, base, found)
     return ledger.get_version(ws, version.id)
@@ -277,9 +277,8 @@ def _save(
 
 def _record(ws: Workspace, version: DataVersion, base: DataVersion, found: Gathered) -> None:
     """Lineage to the panels and to every answer; and the place behind the version it is from."""
-    made = [(Ref("queue", one.name), "preferred in") for one in found.queues]
-    parents = [*made, (Ref("version", base.id), "prompts and test split of")]
-    edges = [Edge(Ref("version", version.id), to, how) for to, how in parents]
+    made = Ref("version", version.id)
+    edges = [Edge(made, Ref("queue", one.name), "preferred in") for one in found.queues]
     for one in found.kept:
         row = Ref("example", row_of(found, one).id)
         edges += [Edge(row, Ref("assignment", id), "said in") for id in one.assignments]

@@ -8,6 +8,7 @@ What came of it is in ``metier.journey.panel_results``.
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
@@ -19,10 +20,11 @@ from metier.core.errors import InputError, NotFound
 from metier.core.records import DataVersion, EvaluationReport, Prediction
 from metier.core.store.tables import VersionExampleRow
 from metier.core.types import Example, Image, Json, Message
+from metier.journey.asked import people_asked
 from metier.journey.report import numbers
 from metier.journey.session import Session, make_bench
 from metier.journey.verbs import newest_per_rung
-from metier.queue.queues import get_queue, list_queues
+from metier.queue.queues import list_queues
 from metier.queue.types import Queue
 from metier.registry import aliases
 from metier.review.order import shuffled
@@ -35,7 +37,6 @@ from metier.review.panel import (
     Preview,
     check_panel,
     make_panel,
-    panel_of,
     preview_panel,
 )
 from metier.review.plan import Ask, Plan, Variances, plan_panel
@@ -49,7 +50,6 @@ SPLIT = "test"
 BASELINE = "baseline"
 ROLES = ("challenger", CHAMPION, BASELINE)
 PASSAGE_CHARS = 4000
-JOIN = "/join?code="
 NO_REPLY = "(no reply)"
 ENOUGH = 100
 """Ratings from which a panel's own variances are planned with."""
@@ -95,35 +95,21 @@ def plan_project_panel(session: Session, ask: Ask) -> Plan:
 
 def preview_project_panel(session: Session, ask: PanelAsk) -> Preview:
     """Say what a panel would be, with its first items; nothing is written."""
+    people_asked(session, ask.people, "review")
     version, panel, cases = _designed(session, ask)
     check_panel(panel, version, cases)
     return preview_panel(panel, cases)
 
 
 def make_project_panel(session: Session, ask: PanelAsk, actor: str) -> Queue:
-    """Make a panel from stored predictions on the test split. Raises InputError, NotFound."""
+    """Make a panel from stored predictions: on the test split, unless evaluations on another one
+    are named. Raises InputError, NotFound."""
     version, panel, cases = _designed(session, ask)
-    chosen = {"split": SPLIT, "asked": ask.items, "seed": panel.seed}
-    new = NewPanel(ask.name, panel, ask.title, ask.people, chosen)
+    split = ledger.get_evaluation(session.workspace, panel.candidates[0].evaluation).split
+    chosen = {"split": split, "asked": ask.items, "seed": panel.seed}
+    people = people_asked(session, ask.people, "review")
+    new = NewPanel(ask.name, panel, ask.title, people, chosen)
     return make_panel(session.workspace, new, version, cases, actor)
-
-
-def invite_guest(session: Session, name: str, actor: str, days: float) -> str:
-    """Make a link for one person from outside; return its path, which cannot be had again.
-
-    Raises InputError for a panel that was not made for guests.
-    """
-    from metier.people.invitations import NewInvitation, invite
-
-    queue = get_queue(session.workspace, name)
-    if not panel_of(queue).guests:
-        raise InputError(
-            "a panel made for people from outside",
-            got=f"{name!r}, which was not: its items were not checked for them",
-            remedy="make one with `metier review make NAME --guests`",
-        )
-    new = NewInvitation("guest", queue=name, days=days)
-    return f"{JOIN}{invite(session.workspace, new, actor)[1]}"
 
 
 def list_panels(session: Session) -> list[Queue]:
@@ -133,8 +119,20 @@ def list_panels(session: Session) -> list[Queue]:
     ]
 
 
+def evaluations_elsewhere(session: Session) -> list[EvaluationReport]:
+    """The newest evaluation of each rung on each other split than the test split of the latest
+    version: a panel on those gives preferences that may be learned from."""
+    newest: dict[tuple[str, str], EvaluationReport] = {}
+    version = ledger.get_version(session.workspace)
+    for report in ledger.list_evaluations(session.workspace, version.id):
+        if report.split in version.splits and report.split != SPLIT:
+            newest[report.split, report.rung] = report
+    return list(newest.values())
+
+
 def candidate_reports(session: Session, names: Sequence[str]) -> list[tuple[str, EvaluationReport]]:
-    """Find the evaluations that names stand for, on the latest version's test split.
+    """Find the evaluations that names stand for: an id its own, others those on the latest
+    version's test split.
 
     Raises NotFound for one that is not there, InputError where they are of several versions or
     one comes twice.
@@ -158,8 +156,10 @@ def _designed(session: Session, ask: PanelAsk) -> tuple[DataVersion, Panel, list
     config = session.project.review
     reports = candidate_reports(session, ask.candidates)
     candidates = tuple(
-        Candidate(f"c{place}", name, one.id, one.rung, one.run_id, name if name in ROLES else "")
-        for place, (name, one) in enumerate(reports, start=1)
+        Candidate(f"c{place}", called, one.id, one.rung, one.run_id, name if name in ROLES else "")
+        for place, (called, (name, one)) in enumerate(
+            zip(_names(reports), reports, strict=True), start=1
+        )
     )
     panel = Panel(
         mode=ask.mode,
@@ -177,6 +177,12 @@ def _designed(session: Session, ask: PanelAsk) -> tuple[DataVersion, Panel, list
         session, version, dict(zip(candidates, (r for _, r in reports), strict=True)), ask
     )
     return version, panel, cases
+
+
+def _names(reports: Sequence[tuple[str, EvaluationReport]]) -> list[str]:
+    """What candidates are called in the results: an evaluation by its rung, where one has it."""
+    rungs = Counter(one.rung for _, one in reports) + Counter(name for name, _ in reports)
+    return [one.rung if name == one.id and rungs[one.rung] == 1 else name for name, one in reports]
 
 
 def _report(session: Session, name: str) -> EvaluationReport:
@@ -262,7 +268,7 @@ def _source(
     """The record beside the reply: what is known of the case, and every passage that any candidate
     was shown, so that nothing tells one candidate from another."""
     found: list[Json] = []
-    if example.slices:
+    if example.slices and not ask.guests:  # slices are keys: nothing took identifiers out of them
         lines = (f"{name.replace('_', ' ')}: {one}" for name, one in example.slices.items())
         found.append({"title": "Case", "text": "\n".join(lines)})
     shown = dict.fromkeys(chunk for one in given for chunk in one.completion.sources)

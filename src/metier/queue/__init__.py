@@ -12,7 +12,7 @@ from metier.queue.assignments import (
 from metier.queue.clear import (
     clear_text,
 )
-from metier.queue.forget import forget_subject
+from metier.queue.forget import forget_records, forget_subject
 from metier.queue.items import (
     LEASE_S,
     STATES,
@@ -99,6 +99,7 @@ __all__ = [
     "clear_text",
     "count_items",
     "extend_queue",
+    "forget_records",
     "forget_subject",
     "get_assignment",
     "get_item",

@@ -31,6 +31,7 @@ from metier.queue.leases import (
     lock_assignment,
     mark,
 )
+from metier.queue.originals import keep_original
 from metier.queue.queues import find_queue
 from metier.queue.types import Assignment, Given, Item
 
@@ -70,14 +71,15 @@ def submit(
     assignment_id: str,
     person: str,
     given: Given,
-    original: tuple[str, bytes] | None = None,
+    original: Json = None,
     *,
     session: Session | None = None,
 ) -> Assignment:
     """Store what a person says of an item; audited.
 
     The same again changes nothing; something else takes its place while it is one of their last
-    ten decisions. ``original`` is (group, text to seal): what de-identification took out.
+    ten decisions. The comment is cleared of identifiers here, the value by the caller: then
+    ``original`` is the value as it was typed. What was taken out is sealed.
 
     Raises:
         NotFound: the assignment is not theirs.
@@ -99,9 +101,9 @@ def submit(
         if row.state in ("ended", "skipped"):
             lease_again(own, queue, item, row, now)
         action = "queue.change" if row.answered_at is not None else "queue.answer"
-        if original is not None:
-            row.sealed_id = ws.sealed.seal(*original, session=own)
         _store(row, given, now)
+        typed = given.value if original is None else original
+        keep_original(ws, own, row, typed, storable(given.comment))
         own.flush()
         mark(own, item)
         detail = {"queue": queue.name, "item": item.id, "after": _hash(ws, row.answer)}
@@ -129,6 +131,7 @@ def pass_on(ws: Workspace, assignment_id: str, person: str, reason: str) -> Assi
             give_back(session, item, row, "skipped")
         row.state, row.draft, row.answered_at = "skipped", None, now
         row.comment = clear_text(storable(reason))[:COMMENT_CHARACTERS]
+        keep_original(ws, session, row, None, storable(reason)[:COMMENT_CHARACTERS])
         detail = {"queue": queue.name, "item": item.id}
         ws.audit.append(person, "queue.pass_on", row.id, detail, session=session)
         return assignment_of(row)

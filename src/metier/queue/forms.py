@@ -146,16 +146,14 @@ def values_of(form: Form, value: Json) -> dict[str, Json]:
     return dict(value) if isinstance(value, Mapping) else {}
 
 
-def clear_answer(form: Form, value: Json, clear: Callable[[str], str]) -> tuple[Json, bytes | None]:
-    """An answer with ``clear`` applied to what was typed, and what to seal: the answer before, None
-    where nothing changed. Closed choices stay."""
+def clear_answer(form: Form, value: Json, clear: Callable[[str], str]) -> Json:
+    """An answer with ``clear`` applied to what was typed. Closed choices stay."""
     cleared = {
         one.name: _cleared(given, clear) if one.kind in ("text", "json") else given
         for one in form.fields
         if (given := values_of(form, value).get(one.name)) is not None
     }
-    after: Json = cleared.get(ANSWER) if form.is_bare else cleared
-    return after, None if after == value else dumps(value).encode()
+    return cleared.get(ANSWER) if form.is_bare else cleared
 
 
 def _cleared(value: Json, clear: Callable[[str], str]) -> Json:

@@ -17,6 +17,7 @@ from typing import Any
 from sqlalchemy import func, select
 from sqlalchemy.orm import Session
 
+from metier.core.errors import InputError
 from metier.core.store.tables import AssignmentRow, QueueItemRow, QueueRow
 from metier.core.types import Json
 from metier.core.workspace import Workspace
@@ -38,6 +39,30 @@ def training_state(ws: Workspace, queue: str, person: str) -> TrainingState:
     """How a person does in the training round of a queue. Raises NotFound."""
     with ws.db.reading() as session:
         return state_of(session, find_queue(session, queue), person)
+
+
+def training_states(ws: Workspace, queue: str) -> dict[str, TrainingState]:
+    """How everybody does who began the training round of a queue, by person. Raises NotFound."""
+    with ws.db.reading() as session:
+        row = find_queue(session, queue)
+        began = {one.person for one, _ in session.execute(_known(queue, "training"))}
+        return {one: state_of(session, row, one) for one in sorted(began)}
+
+
+def admit(ws: Workspace, queue: str, person: str, actor: str) -> None:
+    """Let somebody into the work of a queue who did not pass its training round. Audited.
+
+    Raises NotFound, and InputError for a queue without a training round.
+    """
+    with ws.db.session() as session:
+        row = find_queue(session, queue, lock=True)
+        settings = dict(row.settings or {})
+        if not settings.get("training"):
+            raise InputError("a queue with a training round", got=repr(queue))
+        asks = dict(settings["training"])
+        asks["admitted"] = sorted({*asks.get("admitted", ()), person})
+        row.settings = settings | {"training": asks}
+        ws.audit.append(actor, "queue.admit", queue, {"person": person}, session=session)
 
 
 def told_of(ws: Workspace, assignment_id: str, person: str) -> Told | None:

@@ -19,6 +19,8 @@ from typing import Literal
 
 from metier.core.types import Json
 
+EXCHANGE = "exchange"
+"""The key of a queue's settings that says what it was read from."""
 QueueKind = Literal["corrections", "suspects", "label", "review"]
 QueueState = Literal["draft", "open", "paused", "closed"]
 ItemState = Literal["open", "leased", "done", "skipped"]

@@ -14,15 +14,17 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 
+from sqlalchemy.orm import Session
+
 from metier.core.errors import InputError, NotFound
 from metier.core.ledger.harms import NewHarm, note_harm, withdraw_harms
 from metier.core.types import Json
 from metier.core.workspace import Workspace
 from metier.people.types import Person
 from metier.queue.assignments import get_assignment, submit
-from metier.queue.clear import clear_text
 from metier.queue.forms import Form, check_answer
 from metier.queue.items import storable
+from metier.queue.originals import clear_panel_answer
 from metier.queue.queues import get_queue
 from metier.queue.types import Assignment, Flag, Given, Item, Queue
 from metier.review.config import RubricDimension
@@ -55,21 +57,36 @@ def give_answer(ws: Workspace, assignment_id: str, person: Person, said: Said) -
     queue = get_queue(ws, assignment.queue)
     check_rater(queue, person)
     panel = panel_of(queue)
-    value = checked_answer(panel, item, person, said, assignment.place)
-    given = Given(None if said.outside else value, said.seconds, said.comment, _flags(said, value))
+    typed = checked_answer(panel, item, person, said, assignment.place)
     with ws.db.session() as session:
-        stored = submit(ws, assignment_id, person.id, given, session=session)
-        found = list(_harms(panel, item, stored, value))
-        keep = {one.candidate for one in found}
-        for one in found:
-            note_harm(ws, one, session)
-        withdraw_harms(ws, stored.id, person.id, session, keep)
+        return store_answer(ws, session, (panel, item), assignment, said, typed)
+
+
+def store_answer(
+    ws: Workspace,
+    session: Session,
+    about: tuple[Panel, Item],
+    held: Assignment,
+    said: Said,
+    typed: Mapping[str, Json],
+) -> Assignment:
+    """Store a checked answer to an item of a panel without identifiers, its originals sealed, and
+    the harms it reports. Raises as ``queue.submit`` does."""
+    value = clear_panel_answer(typed)
+    given = Given(None if said.outside else value, said.seconds, said.comment, _flags(said, value))
+    original = None if value == typed else dict(typed)
+    stored = submit(ws, held.id, held.person, given, original, session=session)
+    found = list(_harms(*about, stored, value))
+    for one in found:
+        note_harm(ws, one, session)
+    withdraw_harms(ws, stored.id, stored.person, session, {one.candidate for one in found})
     return stored
 
 
 def check_rater(queue: Queue, person: Person) -> None:
     """Raise NotFound where this person may not rate in that panel: to them it does not exist."""
-    bound = person.role == "guest" and person.queue != queue.name
+    outside = not (queue.settings or {}).get("guests")  # its items were not checked for guests
+    bound = person.role == "guest" and (person.queue != queue.name or outside)
     uninvited = bool(queue.people) and person.id not in queue.people and person.role != "guest"
     if bound or (uninvited and not person.may("build")) or not person.may("review"):
         raise NotFound(
@@ -80,7 +97,7 @@ def check_rater(queue: Queue, person: Person) -> None:
 def checked_answer(
     panel: Panel, item: Item, person: Person, said: Said, place: int = 0
 ) -> dict[str, Json]:
-    """The answer in the panel's shape, its texts without identifiers. Raises InputError."""
+    """The answer in the panel's shape, its texts as they were typed. Raises InputError."""
     value = dict(said.value)
     found: dict[str, Json] = {}
     if not said.outside:
@@ -166,8 +183,7 @@ def _text(name: str, value: Json) -> str:
         return ""
     if not isinstance(value, str) or len(value) > LONGEST:
         raise InputError(f"{name} as a text of at most {LONGEST:,} characters", got=_size(value))
-    text = storable(value).strip()
-    return clear_text(text) if text else ""
+    return storable(value).strip()
 
 
 def _size(value: Json) -> str:

@@ -19,12 +19,11 @@ from metier.core.store.tables import AssignmentRow, QueueItemRow
 from metier.core.types import Json
 from metier.core.workspace import Workspace
 from metier.people.types import Person
-from metier.queue.assignments import submit
 from metier.queue.items import check_worker, item_of
-from metier.queue.leases import lease_new
+from metier.queue.leases import assignment_of, lease_new
 from metier.queue.queues import find_queue, get_queue
-from metier.queue.types import Flag, Given, Queue
-from metier.review.answers import Said, checked_answer
+from metier.queue.types import Queue
+from metier.review.answers import Said, checked_answer, store_answer
 from metier.review.panel import Panel, panel_of, read_subject
 
 
@@ -85,8 +84,7 @@ def _add(
     value = _turned(one.value) if turned else one.value
     rater = Person(one.person, one.person, "owner", fields=_all_fields(panel))
     said = Said(value, one.seconds, one.comment)
-    answer = checked_answer(panel, item, rater, said)
-    flags: tuple[Flag, ...] = ("harm",) if "harm" in answer else ()
+    typed = checked_answer(panel, item, rater, said)
     mine = select(AssignmentRow).where(
         AssignmentRow.item_id == found, AssignmentRow.person == one.person
     )
@@ -95,8 +93,7 @@ def _add(
     if place is None:
         row.wanted = max(row.wanted, row.taken + 1)
         place = lease_new(session, find_queue(session, queue.name), row, one.person, now)
-    given = Given(answer, one.seconds, one.comment, flags)
-    submit(ws, place.id, one.person, given, session=session)
+    store_answer(ws, session, (panel, item), assignment_of(place), said, typed)
     if one.at is not None:
         session.get_one(AssignmentRow, place.id).answered_at = one.at
     return int(not known)

@@ -23,12 +23,12 @@ from metier.core.lineage import Ref
 from metier.core.records import DataVersion
 from metier.core.types import Json
 from metier.core.workspace import Workspace
-from metier.queue.clear import clear_text
 from metier.queue.forms import Form, FormField, form_json, rubric_form
 from metier.queue.queues import make_queue
 from metier.queue.types import NewItem, NewQueue, Queue
 from metier.review.config import RubricDimension
 from metier.review.order import BLOCK, shuffled
+from metier.review.outside import for_outside, refuse_images
 
 Mode = Literal["rate", "compare", "timed"]
 DEIDENTIFIED = ("safe-harbor", "expert-determination")
@@ -237,6 +237,7 @@ def check_panel(panel: Panel, version: DataVersion, cases: Sequence[Case]) -> No
         )
     if panel.guests:
         refuse_identified(version)
+        refuse_images([case.turns for case in cases])
         if panel.mode == "rate" and not panel.asked_of("guest", ()):
             raise InputError(
                 "a dimension that guests rate",
@@ -308,18 +309,7 @@ def _shown(panel: Panel, keys: Sequence[str], case: Case) -> Json:
         "suggestion": draft,
         "assisted": panel.mode == "timed",
     }
-    return _cleared(shown) if panel.guests else shown
-
-
-def _cleared(value: Json) -> Json:
-    """Texts once more without identifiers: a reply may hold some that the data does not."""
-    if isinstance(value, str):
-        return clear_text(value)
-    if isinstance(value, Mapping):
-        return {
-            key: one if key in ("images", "key") else _cleared(one) for key, one in value.items()
-        }
-    return [_cleared(one) for one in value] if isinstance(value, list) else value
+    return for_outside(shown) if panel.guests else shown
 
 
 def _warnings(panel: Panel, cases: Sequence[Case]) -> Iterator[str]:

@@ -261,7 +261,7 @@ def _warnings(ask: Ask, chosen: Option, shown: float | None) -> list[str]:
     elif shown is not None:
         found.append(
             f"there are {ask.available:,} items, {chosen.items:,} are needed; "
-            f"those there are would show {shown:.2f}"
+            f"with those there are, you would see differences from {shown:.2f}"
         )
     elif ask.available is not None and chosen.items > ask.available:
         found.append(f"there are only {ask.available:,} items, {chosen.items:,} are needed")

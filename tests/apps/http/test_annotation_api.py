@@ -15,7 +15,7 @@ from http_desk import HERE, IdleGateway, opened
 from metier.apps.http.app import make_app
 from metier.journey.session import Session
 from metier.people import create_key
-from metier.queue import NewItem, NewQueue, make_queue
+from metier.queue import NewItem, NewQueue, change_queue, make_queue
 from metier.queue.forms import Form, FormField, form_json
 
 FORM = Form((FormField("answer", "label", "Topic", options=("billing", "delivery")),))
@@ -84,6 +84,92 @@ def test_another_persons_place_does_not_exist(client: TestClient, session: Sessi
                        ("draft", {"draft": "billing"})):  # fmt: skip
         refused = client.post(f"{ROUND}/items/{item['id']}/{verb}", json=body, headers=ben)
         assert refused.status_code == 404
+
+
+@pytest.mark.parametrize("blind", [True, False])
+def test_a_key_reads_nothing_of_another_persons(
+    client: TestClient, session: Session, blind: bool
+) -> None:
+    if not blind:
+        change_queue(session.workspace, "round-1", "mara", blind=False)
+    anna, ben = key(session, "anna", "annotate"), key(session, "ben", "annotate")
+    place = client.post(f"{ROUND}/next", headers=anna).json()["id"]
+    body = {"value": "delivery", "comment": "zqhersov"}
+    assert client.post(f"{ROUND}/items/{place}/answer", json=body, headers=anna).status_code == 200
+    reached = []
+    for path, methods in client.app.openapi()["paths"].items():  # type: ignore[attr-defined]
+        if path.startswith("/v1/annotation"):
+            for method in methods:
+                url = path.replace("{name}", "round-1").replace("{place}", place)
+                body = {"draft": "billing", "value": "billing", "reason": "no"}
+                sent = body if method == "post" else None
+                said = client.request(method, url, headers=ben, json=sent)
+                reached.append((path.rpartition("/")[2], said.status_code))
+                assert "zqhersov" not in said.text
+                assert place not in said.text or place in url, "an id is told to who named it"
+    assert sorted(reached) == [
+        ("agreement", 403), ("answer", 404), ("draft", 404), ("export", 403), ("import", 403),
+        ("next", 200), ("queues", 200), ("recent", 200), ("skip", 404), ("{name}", 200),
+    ]  # fmt: skip
+    assert client.get(f"{ROUND}/recent", headers=anna).json()["data"][0]["comment"] == "zqhersov"
+
+
+def test_a_draft_is_kept_without_identifiers(client: TestClient, session: Session) -> None:
+    anna = key(session, "anna", "annotate")
+    item = client.post(f"{ROUND}/next", headers=anna).json()
+    body = {"draft": {"note": "mail jo@b.org"}}
+    said = client.post(f"{ROUND}/items/{item['id']}/draft", json=body, headers=anna)
+    assert "jo@b.org" not in said.text
+
+
+RECORD = {
+    "id": "row-7", "fields": {"text": "Where is my parcel?"},
+    "responses": [{"question_name": "topic", "value": "delivery", "user_id": "anna",
+                   "status": "submitted"}],
+}  # fmt: skip
+IMPORT = "/v1/annotation/queues/theirs/import"
+
+
+def test_a_file_of_another_tool_comes_in(client: TestClient, session: Session) -> None:
+    full = key(session, "eng")
+    bad = [{"id": "row-8"}, RECORD, "no record"]
+    dry = client.post(f"{IMPORT}?dry_run=true", json=[RECORD, *bad], headers=full).json()
+    assert dry["dry_run"] and dry["items"] == 1
+    assert client.get("/v1/annotation/queues/theirs", headers=full).status_code == 404
+    made = client.post(f"{IMPORT}?title=Theirs", json=[RECORD, *bad], headers=full).json()
+    assert (made["items"], made["answers"], made["people"]) == (1, {"done": 1}, ["anna"])
+    assert made["left_out"] == len(made["refused"]) == 3
+    assert all(one["place"].startswith("body.json#") and one["why"] for one in made["refused"])
+    again = client.post(IMPORT, json=[RECORD], headers=full).json()
+    assert (again["items"], again["known"]) == (0, 1)
+    long = RECORD | {"id": "row-9", "fields": {"text": "long " * 40_000}}
+    assert client.post(IMPORT, json=[long], headers=full).json()["items"] == 1
+    text = client.get("/v1/annotation/queues/theirs/export?format=csv", headers=full).text
+    back = client.post(
+        "/v1/annotation/queues/back/import?format=csv", content=text.encode(), headers=full
+    ).json()
+    assert (back["items"], back["answers"]) == (2, {"done": 2})
+
+
+@pytest.mark.parametrize(
+    "data",
+    [b"", b"[", b"[" * 200_000, b"\xff\xfe", b"{}", b"null", b"[[[]]]", b'{"id": 1e999}',
+     b'[{"fields": {"a": "\\ud800"}}]', b'[{"id":' + b"[" * 500 + b"]" * 500 + b"}]",
+     b'[{"id": 1, "fields": {"t": "x"}, "metadata": {"metier": "' + b"[" * 90_000 + b'"}}]',
+     b'item_id,person,note\r\n1,a,"' + b"[" * 300 + b"]" * 300 + b'"\r\n'],
+)  # fmt: skip
+@pytest.mark.parametrize("form", ["argilla", "label_studio", "csv"])
+def test_what_is_no_file_of_a_tool_is_no_server_error(
+    client: TestClient, session: Session, form: str, data: bytes
+) -> None:
+    said = client.post(f"{IMPORT}?format={form}", content=data, headers=key(session, "eng"))
+    assert said.status_code < 500
+
+
+def test_queues_that_fill_themselves_take_no_import(client: TestClient, session: Session) -> None:
+    url = "/v1/annotation/queues/corrections/import"
+    said = client.post(url, json=[RECORD], headers=key(session, "eng"))
+    assert said.status_code == 422 and "fills itself" in said.text
 
 
 def test_a_wrong_answer_is_told(client: TestClient, session: Session) -> None:

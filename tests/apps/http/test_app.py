@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import os
+import subprocess
+import sys
 from pathlib import Path
 
 import pytest
@@ -57,3 +60,32 @@ def test_the_server_speaks_plain_http_and_logs_nothing_itself(tmp_path: Path) ->
         config = server_config(make_app(session, "api"))
     assert (config.http, config.ws, config.proxy_headers) == ("h11", "none", False)
     assert config.log_config is None and not config.access_log
+
+
+ONLY_THE_API = """
+import sys
+from pathlib import Path
+from fastapi.testclient import TestClient
+from http_desk import HERE, IdleGateway, opened
+import metier.apps.cli, metier.apps.http.server
+from metier.apps.http.app import make_app
+
+with opened(Path(sys.argv[1])) as session:
+    with TestClient(make_app(session, "api", gateway=IdleGateway()), base_url=HERE) as client:
+        codes = [client.get(path).status_code for path in ("/health", "/", "/login", "/queues")]
+        codes.append(client.get("/v1/annotation/queues").status_code)
+print(codes, [name for name in sys.modules if name.startswith("metier.apps.http.pages")])
+"""
+
+
+def test_the_api_alone_loads_no_page(tmp_path: Path) -> None:
+    tests = Path(__file__).parents[2]
+    found = subprocess.run(
+        [sys.executable, "-c", ONLY_THE_API, str(tmp_path)],
+        capture_output=True, text=True, check=True, env={**os.environ, "PYTHONPATH": _path(tests)},
+    )  # fmt: skip
+    assert found.stdout.strip() == "[200, 404, 404, 404, 401] []"
+
+
+def _path(tests: Path) -> str:
+    return os.pathsep.join([str(tests), *filter(None, [os.environ.get("PYTHONPATH")])])

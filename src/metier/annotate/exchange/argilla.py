@@ -17,14 +17,13 @@ person       user_id: the person, if that is a UUID, else a UUID made of the nam
 
 from __future__ import annotations
 
-import json
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import replace
 from typing import Any
 from uuid import NAMESPACE_URL, UUID, uuid5
 
-from metier.annotate.exchange.carried import BLOCK, Rendition, block_of, carried_over
-from metier.annotate.exchange.residue import plain, residue, restore, same
+from metier.annotate.exchange.carried import BLOCK, Rendition, block_of, carried_over, own_block
+from metier.annotate.exchange.residue import loaded, plain, residue, restore, same
 from metier.annotate.exchange.screen import fields_of, shown_of
 from metier.annotate.exchange.spread import gather, questions, spread
 from metier.annotate.exchange.types import (
@@ -65,9 +64,7 @@ def from_argilla(record: Mapping[str, Any], asked: Asked, place: str = "") -> Ex
     block = _block(record.get("metadata"))
     item = _read(record, asked, place, _people(block))
     if block is not None:
-        metadata = {key: one for key, one in item.metadata.items() if key != BLOCK}
         item = carried_over(item, block, _rendition(record, item, asked))
-        item = replace(item, metadata=metadata)
     own = _written(item, asked, block)
     return replace(item, kept=residue(plain(record), plain(own)))
 
@@ -253,10 +250,7 @@ def _in(asked: Asked, name: str, value: Json) -> Json:
     question = next((one for one in questions(asked) if one.name == name), None)
     if question is None or question.kind not in AS_TEXT or not isinstance(value, str):
         return value
-    try:
-        return json.loads(value)
-    except ValueError:
-        return value
+    return loaded(value)
 
 
 def _name_there(asked: Asked, name: str) -> str:
@@ -282,10 +276,4 @@ def _people(block: Json) -> Mapping[str, str]:
 def _block(metadata: Json) -> Json:
     """The block that metier wrote; None where there is none."""
     text = metadata.get(BLOCK) if isinstance(metadata, Mapping) else None
-    if not isinstance(text, str):
-        return None
-    try:
-        found = json.loads(text)
-    except ValueError:
-        return None
-    return found if isinstance(found, Mapping) and "shown_as" in found else None
+    return own_block(loaded(text)) if isinstance(text, str) else None

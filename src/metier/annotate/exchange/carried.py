@@ -53,8 +53,13 @@ def _answer(one: Answer) -> dict[str, Json]:
     return {f.name: to_json(getattr(one, f.name)) for f in fields(one) if f.name != "kept"}
 
 
+def own_block(found: Json) -> Mapping[str, Any] | None:
+    """What stands under the block's name, where metier wrote it."""
+    return found if isinstance(found, Mapping) and "shown_as" in found else None
+
+
 def carried_over(read: Exchanged, block: Json, there: Rendition) -> Exchanged:
-    """An item as read from the tool's shape, with what the block knows better.
+    """An item as read from the tool's shape, with what the block knows better, and without it.
 
     Raises ValueError (or a subclass), KeyError or TypeError for a block that metier did not write.
     """
@@ -63,6 +68,7 @@ def carried_over(read: Exchanged, block: Json, there: Rendition) -> Exchanged:
         own["shown"] = from_json(_ANY, block["shown"])
     if block["suggestions_as"] == mark(list(there.suggestions)):
         own["suggestions"] = tuple(_suggestion(one) for one in block["suggestions"])
+    own["metadata"] = {name: one for name, one in read.metadata.items() if name != BLOCK}
     return replace(read, **own, answers=_merged(block["answers"], read.answers, there))
 
 

@@ -11,15 +11,13 @@ from collections.abc import Mapping, Sequence
 from dataclasses import replace
 
 from metier.annotate.exchange.types import Answer, Asked, Exchanged
-from metier.core.codec import dumps
 from metier.core.types import Json
 from metier.queue.clear import clear_text
 from metier.queue.forms import clear_answer
+from metier.queue.originals import clear_panel_answer
 
-TYPED = ("better", "harm")
-"""What people type in a panel."""
-Originals = dict[tuple[str, str], bytes]
-"""What to seal, by item and person."""
+Originals = dict[tuple[str, str], tuple[Json, str]]
+"""Answers and comments as they were typed, by item and person."""
 
 
 def clear_items(items: Sequence[Exchanged], asked: Asked) -> tuple[list[Exchanged], Originals]:
@@ -31,7 +29,7 @@ def clear_items(items: Sequence[Exchanged], asked: Asked) -> tuple[list[Exchange
 def _item(item: Exchanged, asked: Asked, originals: Originals) -> Exchanged:
     answers = [_answer(one, asked) for one in item.answers]
     changed = {
-        (item.id, before.person): dumps([before.value, before.comment]).encode()
+        (item.id, before.person): (before.value, before.comment)
         for before, after in zip(item.answers, answers, strict=True)
         if (before.value, before.comment) != (after.value, after.comment)
     }
@@ -49,12 +47,9 @@ def _answer(one: Answer, asked: Asked) -> Answer:
     comment = clear_text(one.comment) if one.comment else ""
     value = one.value
     if asked.kind == "review" and isinstance(value, Mapping):
-        value = {
-            name: clear_text(said) if name in TYPED and isinstance(said, str) else said
-            for name, said in value.items()
-        }
+        value = clear_panel_answer(value)
     elif value is not None and asked.kind != "review":
-        value = clear_answer(asked.form, value, clear_text)[0]
+        value = clear_answer(asked.form, value, clear_text)
     return replace(one, value=value, comment=comment)
 
 

@@ -8,6 +8,7 @@ csv            one row per answer
 
 from __future__ import annotations
 
+import csv
 import io
 import json
 from collections.abc import Callable, Iterator, Mapping, Sequence
@@ -17,6 +18,7 @@ from typing import Any, Literal, get_args
 
 from metier.annotate.exchange import argilla, asking, label_studio
 from metier.annotate.exchange import settings as tool_settings
+from metier.annotate.exchange.residue import DEEPEST, is_deep
 from metier.annotate.exchange.screen import fields_of
 from metier.annotate.exchange.table import read_csv, write_csv
 from metier.annotate.exchange.types import Asked, Exchanged, Packet, Record, Refused
@@ -39,6 +41,7 @@ _GUESS: dict[str, Callable[[Sequence[Mapping[str, Any]]], Asked]] = {
     "argilla": asking.asked_in_argilla,
     "label_studio": asking.asked_in_label_studio,
 }
+UNREADABLE = (ValueError, TypeError, KeyError, AttributeError, RecursionError)
 REMEDY = "correct the record, or take it out of the file"
 
 
@@ -66,11 +69,16 @@ def read_packet(path: Path, form: str = "", settings: Path | None = None) -> Pac
     known = format_of(form, path)
     asked, guideline = (None, "") if settings is None else read_settings(settings, known)
     if known == "csv":
-        return replace(read_csv(_text(path), path.name, asked), guideline=guideline)
+        try:
+            return replace(read_csv(_text(path), path.name, asked), guideline=guideline)
+        except csv.Error as error:
+            raise InputError("a table in CSV", got=f"{path.name}: {error}") from error
     records: list[tuple[str, Record]] = []
     refused: list[Refused] = []
     for place, record in _records(path):
-        if isinstance(record, Mapping):
+        if is_deep(record):
+            refused.append(Refused(place, f"nested more than {DEEPEST} deep", REMEDY))
+        elif isinstance(record, Mapping):
             records.append((place, dict(record)))
         else:
             refused.append(
@@ -127,7 +135,7 @@ def _items(
     for number, (place, record) in enumerate(records, 1):
         try:
             yield replace(_READ[form](record, asked, str(number)), place=place)
-        except (ValueError, TypeError, KeyError, AttributeError) as error:
+        except UNREADABLE as error:
             refused.append(Refused(place, _why(error), REMEDY))
 
 
@@ -138,7 +146,7 @@ def _guess(form: Format, records: list[tuple[str, Record]], refused: list[Refuse
         try:
             _GUESS[form]([record])
             fine.append(record)
-        except (ValueError, TypeError, KeyError, AttributeError) as error:
+        except UNREADABLE as error:
             refused.append(Refused(place, _why(error), REMEDY))
             records.remove((place, record))
     return _GUESS[form](fine)
@@ -158,7 +166,7 @@ def _records(path: Path) -> Iterator[tuple[str, Json]]:
     if path.suffix.lower() not in LINES and text.lstrip()[:1] == "[":
         try:
             found = json.loads(text)
-        except ValueError as error:
+        except (ValueError, RecursionError) as error:
             raise InputError("a JSON list", got=f"{path.name}: {error}") from error
         for number, record in enumerate(found, 1):
             yield f"{path.name}#{number}", record
@@ -171,7 +179,7 @@ def _records(path: Path) -> Iterator[tuple[str, Json]]:
 def _loaded(row: str) -> Json:
     try:
         return json.loads(row)
-    except ValueError as error:
+    except (ValueError, RecursionError) as error:
         return f"no JSON: {error}"
 
 

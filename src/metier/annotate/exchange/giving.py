@@ -25,10 +25,8 @@ from metier.queue.forms import ANSWER, Form, FormField, form_from
 from metier.queue.items import item_of
 from metier.queue.leases import assignment_of
 from metier.queue.queues import get_queue
-from metier.queue.types import Assignment, Item, Queue
+from metier.queue.types import EXCHANGE, Assignment, Item, Queue
 
-EXCHANGE = "exchange"
-"""The key of a queue's settings that says what it was read from."""
 _AT_ONCE = 500
 Left = Mapping[str, Any]
 
@@ -68,6 +66,8 @@ def residues(ws: Workspace, queue: Queue) -> dict[str, Left]:
     """What the records had beyond what the database has, by subject."""
     found: dict[str, Left] = {}
     for artifact in (queue.settings or {}).get(EXCHANGE, {}).get("residues", ()):
+        if not ws.artifacts.exists(artifact):  # an erasure dropped it: it repeated a value
+            continue
         for line in ws.artifacts.get_bytes(artifact).splitlines():
             one = json.loads(line)
             found[one["id"]] = one

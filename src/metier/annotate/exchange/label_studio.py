@@ -16,15 +16,14 @@ other kinds     kept as {"type", "value"} objects
 
 from __future__ import annotations
 
-import json
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import replace
 from datetime import UTC, datetime
 from typing import Any
 from urllib.parse import quote, unquote
 
-from metier.annotate.exchange.carried import BLOCK, Rendition, block_of, carried_over
-from metier.annotate.exchange.residue import plain, residue, restore, same
+from metier.annotate.exchange.carried import BLOCK, Rendition, block_of, carried_over, own_block
+from metier.annotate.exchange.residue import loaded, plain, residue, restore, same
 from metier.annotate.exchange.screen import fields_of, shown_of
 from metier.annotate.exchange.spread import gather, questions, spread
 from metier.annotate.exchange.types import (
@@ -70,12 +69,10 @@ def from_label_studio(task: Mapping[str, Any], asked: Asked, place: str = "") ->
     Raises ValueError, TypeError or KeyError, whose words say why, for one that is none.
     """
     item = _read_task(task, asked, place)
-    block = item.metadata.get(BLOCK)
-    if _is_block(block):
-        metadata = {key: one for key, one in item.metadata.items() if key != BLOCK}
+    block = own_block(item.metadata.get(BLOCK))
+    if block is not None:
         item = carried_over(item, block, _rendition(task, item, asked))
-        item = replace(item, metadata=metadata)
-    own = _written(item, asked, block if _is_block(block) else None)
+    own = _written(item, asked, block)
     return replace(item, kept=residue(plain(task), plain(own)))
 
 
@@ -126,10 +123,6 @@ def _rendition(task: Mapping[str, Any], item: Exchanged, asked: Asked) -> Rendit
 
 def _said(value: Json, asked: Asked) -> Json:
     return [[row["from_name"], row["type"], row["value"]] for row in _results(value, asked)]
-
-
-def _is_block(block: Json) -> bool:
-    return isinstance(block, Mapping) and "shown_as" in block
 
 
 def _own_annotation(one: Answer, asked: Asked) -> Record:
@@ -264,7 +257,7 @@ def _read(question: FormField, rows: Sequence[Record]) -> Json:
     if question.kind == "json" and rows[0].get("type") != "textarea":
         return [{"type": row.get("type"), "value": row["value"]} for row in rows]
     if question.kind == "json":
-        return _loaded("".join(map(str, _listed(rows[0]["value"].get("text")))))
+        return loaded("".join(map(str, _listed(rows[0]["value"].get("text")))))
     return rows[0]["value"].get(str(rows[0].get("type")))
 
 
@@ -289,13 +282,6 @@ def _side(row: Record) -> Json:
 
 def _listed(value: Json) -> list[Json]:
     return value if isinstance(value, list) else [] if value is None else [value]
-
-
-def _loaded(text: str) -> Json:
-    try:
-        return json.loads(text)
-    except ValueError:
-        return text
 
 
 def _user(person: str) -> Json:

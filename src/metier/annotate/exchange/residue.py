@@ -9,11 +9,37 @@ spelling at the time. No "is": the record had no such key.
 
 from __future__ import annotations
 
+import json
 from collections.abc import Mapping
 from typing import Any
 
 from metier.core.codec import dumps
 from metier.core.types import Json, digest
+
+DEEPEST = 64
+"""Levels of lists and objects that are read."""
+
+
+def is_deep(value: Json) -> bool:
+    """Whether a record is nested deeper than what reads and writes it can follow."""
+    left = [(value, 0)]
+    while left:
+        one, depth = left.pop()
+        if depth > DEEPEST:
+            return True
+        inner = one.values() if isinstance(one, dict) else one if isinstance(one, list) else ()
+        left += [(part, depth + 1) for part in inner]
+    return False
+
+
+def loaded(text: str) -> Json:
+    """The value that a text spells in JSON; the text itself where it spells none, or one nested
+    too deep."""
+    try:
+        found = json.loads(text)
+    except (ValueError, RecursionError):
+        return text
+    return text if is_deep(found) else found
 
 
 def same(one: Json, other: Json) -> bool:

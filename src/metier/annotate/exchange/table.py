@@ -18,6 +18,7 @@ from datetime import datetime
 from typing import Any, TextIO
 
 from metier.annotate.exchange.asking import asked_of, guessed
+from metier.annotate.exchange.residue import loaded
 from metier.annotate.exchange.screen import fields_of, shown_of
 from metier.annotate.exchange.spread import gather, questions, spread
 from metier.annotate.exchange.types import Answer, Asked, Exchanged, Packet, Refused
@@ -60,6 +61,7 @@ def read_csv(text: str, file: str, asked: Asked | None = None) -> Packet:
 
     Raises InputError where a column is missing.
     """
+    csv.field_size_limit(max(csv.field_size_limit(), len(text)))  # a text may be long
     reader = csv.DictReader(io.StringIO(text, newline=""))
     columns = list(reader.fieldnames or ())
     if "item_id" not in columns or "person" not in columns:
@@ -200,7 +202,7 @@ def _typed(value: Json) -> str:
         return dumps(value)
     try:
         json.loads(value)
-    except ValueError:
+    except (ValueError, RecursionError):
         return _cell(value)
     return f"'{value}"
 
@@ -212,10 +214,7 @@ def _text(cell: str) -> str:
 def _value(cell: str) -> Json:
     if cell.startswith("'"):
         return cell[1:]
-    try:
-        return json.loads(cell)
-    except ValueError:
-        return cell
+    return loaded(cell)
 
 
 def _positive(cell: str) -> float:

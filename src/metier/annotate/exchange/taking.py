@@ -20,8 +20,9 @@ from sqlalchemy import select
 from sqlalchemy.orm import Session
 
 from metier.annotate.exchange.cleared import Originals, clear_items
-from metier.annotate.exchange.giving import EXCHANGE, asked_in, residue_line
+from metier.annotate.exchange.giving import asked_in, residue_line
 from metier.annotate.exchange.types import Answer, Asked, Exchanged, Packet, Refused
+from metier.annotate.make import TAKEN
 from metier.core.codec import dumps
 from metier.core.errors import InputError, NotFound
 from metier.core.ids import new_id
@@ -31,9 +32,10 @@ from metier.core.workspace import Workspace
 from metier.queue.forms import check_answer, form_json
 from metier.queue.items import LEASE_S, check_worker
 from metier.queue.leases import COUNTING, mark
+from metier.queue.originals import keep_original
 from metier.queue.queues import change_queue, extend_queue, get_queue, make_queue
 from metier.queue.settle import settle
-from metier.queue.types import NewItem, NewQueue
+from metier.queue.types import EXCHANGE, NewItem, NewQueue
 
 SUBJECT = "imported"
 """What imported items are about, unless they are examples of a data version."""
@@ -76,6 +78,8 @@ def take(ws: Workspace, packet: Packet, into: Into, actor: str, *, dry_run: bool
     What people typed passes de-identification; what that took out is sealed. Audited.
     Raises InputError for a name that cannot be a queue's, or one that asks something else.
     """
+    if into.queue in TAKEN:
+        raise InputError("another queue", got=f"{into.queue!r}, which fills itself")
     asked = _asked(ws, packet, into)
     items, refused = checked(packet, asked, into)
     states = Counter(one.state for item in items for one in item.answers)
@@ -269,10 +273,8 @@ def _assignment(
     ws: Workspace, session: Session, row: QueueItemRow, one: Answer, originals: Originals
 ) -> AssignmentRow:
     now = datetime.now(UTC)
-    original = originals.get((row.subject_id, one.person))
-    sealed = None if original is None else ws.sealed.seal(row.subject_id, original, session=session)
     unfinished = one.state != "done" and one.value is not None
-    return AssignmentRow(
+    made = AssignmentRow(
         id=new_id("asg"),
         item_id=row.id,
         queue=row.queue,
@@ -288,8 +290,10 @@ def _assignment(
         flags=sorted(set(one.flags)),
         guideline_number=one.guideline_number,
         counts=one.counts and row.role in COUNTING,
-        sealed_id=sealed,
     )
+    if original := originals.get((row.subject_id, one.person)):
+        keep_original(ws, session, made, *original)
+    return made
 
 
 def _settle(ws: Workspace, queue: str, items: Sequence[Exchanged], actor: str) -> None:

@@ -56,13 +56,16 @@ def make(
     open_: Annotated[bool, typer.Option("--open", help="Not blind.")] = False,
     suggest: Annotated[bool, typer.Option(help="Show what a model suggests; not blind.")] = False,
     guideline: Annotated[str, typer.Option(help="Guideline beside the item.")] = "",
-    people: Annotated[str, typer.Option(help="Ids, with commas; empty: all who may.")] = "",
+    people: Annotated[str, typer.Option(help="E-mails or ids, with commas; empty: all.")] = "",
     training: Annotated[int, typer.Option(min=0, help="Training items for newcomers.")] = 0,
     gold: Annotated[int, typer.Option(min=0, help="Gold items among the work.")] = 0,
     trusted: Annotated[str, typer.Option(help="Split that both come from.")] = "validation",
     begin: Annotated[
         str, typer.Option(help='Texts begin with: "target", "reply" or "".')
     ] = "target",
+    labels: Annotated[
+        str, typer.Option(help="Ask for one of these, with commas, not what the objective asks.")
+    ] = "",
     directory: Directory = HERE,
     dry_run: DryRun = False,
     as_json: AsJson = False,
@@ -78,10 +81,14 @@ def make(
             by.value, count, version, split, config.seed if seed is None else seed,
             key, evaluation, other, queue,
         )  # fmt: skip
-        named = tuple(one.strip() for one in people.split(",") if one.strip())
+        named, own = (
+            tuple(one.strip() for one in text.split(",") if one.strip())
+            for text in (people, labels)
+        )
         plan = QueuePlan(
             name, chosen, title, answers or config.answers, config.blind and not open_, suggest,
             guideline, named, training, gold, trusted=trusted, begin=begin,
+            labels=own,
         )  # fmt: skip
         found = plan_queue(opened, plan)
         if not dry_run:
@@ -148,7 +155,10 @@ def _told_status(found: QueueStatus) -> None:
     gold = [(g.person, f"{g.right} of {g.n}", f"{g.low:.2f} to {g.high:.2f}") for g in found.gold]
     if gold:
         table(["person", "gold right", "95% interval"], gold)
-    _told_frozen(found.freeze)
+    if found.freeze is None:
+        say(f"freezing it is not possible: {found.unfit}")
+    else:
+        _told_frozen(found.freeze)
 
 
 @app.command()

@@ -69,7 +69,8 @@ def _settled(found: Settled, dry_run: bool) -> None:
 
 
 def _told(report: AgreementReport) -> None:
-    say(f"{report.title}: {report.answers} answers of {len(report.people)} to {report.items} items")
+    who = "1 person" if len(report.people) == 1 else f"{len(report.people)} people"
+    say(f"{report.title}: {report.answers} answers of {who} to {report.items} items")
     for one in report.questions:
         _question(one)
 

@@ -59,14 +59,14 @@ def import_file(
     as_json: AsJson = False,
 ) -> None:
     """Take over items and answers; what cannot be used is named, the rest taken."""
-    from metier.annotate.exchange.files import read_packet
-    from metier.annotate.exchange.taking import Into, take
+    from metier.annotate.exchange.reading import import_file as take
+    from metier.annotate.exchange.taking import Into
     from metier.core.audit import current_actor
 
     into = Into(queue, title, wanted, people=_people(person or []))
     with session(directory) as opened:
-        packet = read_packet(file, form, settings)
-        found = take(opened.workspace, packet, into, current_actor(), dry_run=dry_run)
+        ws, who = opened.workspace, current_actor()
+        found = take(ws, file, into, who, form=form, settings=settings, dry_run=dry_run)
     show(found, as_json, lambda: _show(found))
     raise typer.Exit(1 if found.refused else 0)
 

@@ -64,7 +64,7 @@ def make(
     ] = None,
     raters: Annotated[int | None, typer.Option(help="People per item.", min=1, max=20)] = None,
     person: Annotated[
-        list[str] | None, typer.Option(help="Only this person rates (repeatable).")
+        list[str] | None, typer.Option(help="Only this person (e-mail or id) rates (repeatable).")
     ] = None,
     guests: Annotated[bool, typer.Option("--guests", help="People from outside may rate.")] = False,
     rate_both: Annotated[
@@ -178,7 +178,7 @@ def invite(
 ) -> None:
     """Make a link by which one person from outside rates in this panel, without an account."""
     from metier.core.audit import current_actor
-    from metier.journey.reviewing import invite_guest
+    from metier.journey.inviting import invite_guest
 
     with session(directory) as opened:
         link = f"{base.rstrip('/')}{invite_guest(opened, name, current_actor(), days)}"
@@ -249,7 +249,8 @@ def _status(found: Sequence[tuple[Queue, Counts]]) -> None:
 
 def _results(whole: ProjectResults) -> None:
     found = whole.found
-    say(f"{found.counts.answers} of {found.counts.wanted} answers by {found.raters} people")
+    who = "1 person" if found.raters == 1 else f"{found.raters} people"
+    say(f"{found.counts.answers} of {found.counts.wanted} answers by {who}")
     for one in found.dimensions:
         rows = [
             (each.candidate, _words(each.corrected), _words(each.raw), each.raw.n)

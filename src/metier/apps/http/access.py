@@ -19,7 +19,7 @@ from typing import Any
 from starlette.datastructures import MutableHeaders
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
-from metier.apps.http.errors import BUG, bug_words, failure
+from metier.apps.http.errors import BUG, bug_page, bug_words, failure
 from metier.core.ids import new_id
 
 access_log = logging.getLogger("metier.access")
@@ -44,7 +44,9 @@ class AccessLog:
             log_bug(error, one.id)
             if one.status is not None:
                 raise _BrokenOff(one.id) from None  # the server cuts the connection
-            await failure(500, bug_words(one.id), code=BUG)(scope, receive, one.send)
+            page = b"text/html" in dict(scope["headers"]).get(b"accept", b"")
+            told = bug_page(one.id) if page else failure(500, bug_words(one.id), code=BUG)
+            await told(scope, receive, one.send)
         finally:
             one.log()
 

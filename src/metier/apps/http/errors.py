@@ -9,12 +9,13 @@ from __future__ import annotations
 
 import re
 from collections.abc import Mapping, Sequence
+from html import escape
 from http import HTTPStatus
 from typing import Any
 
 from fastapi import FastAPI, Request
 from fastapi.exceptions import RequestValidationError
-from fastapi.responses import JSONResponse
+from fastapi.responses import HTMLResponse, JSONResponse
 from pydantic import BaseModel, Field
 from starlette.exceptions import HTTPException
 
@@ -82,6 +83,18 @@ def error_body(
 def bug_words(request_id: str) -> str:
     """What is told of a bug: where the server's log says more."""
     return f"something failed here; it is in the server's log as {request_id}"
+
+
+def bug_page(request_id: str) -> HTMLResponse:
+    """What a browser shows of a bug; it leans on nothing that may be what is broken."""
+    words = escape(bug_words(request_id))
+    page = (
+        '<!doctype html><html lang="en"><meta charset="utf-8"><title>Something failed</title>'
+        '<link rel="stylesheet" href="/static/app.css"><main><div class="card">'
+        f"<h1>That did not work</h1><p>{words[:1].upper()}{words[1:]}.</p>"
+        '<p><a href="/">To the start page</a></p></div></main></html>'
+    )
+    return HTMLResponse(page, 500, {"Content-Security-Policy": "default-src 'self'"})
 
 
 def refusal(error: UserError, path: str = "") -> JSONResponse:

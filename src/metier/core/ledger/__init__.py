@@ -83,6 +83,7 @@ from metier.core.ledger.versions import (
     load_split,
     record_source,
     save_version,
+    version_now,
     with_rows,
 )
 from metier.core.ledger.waiting import (
@@ -174,5 +175,6 @@ __all__ = [
     "suspect_ids",
     "update_cycle",
     "update_setting",
+    "version_now",
     "with_rows",
 ]

@@ -16,7 +16,7 @@ from sqlalchemy.orm import Session
 from metier.core.ids import new_id
 from metier.core.ledger.find import record
 from metier.core.ledger.versions import SUCCEEDED_BY, get_version, load_split, save_version
-from metier.core.lineage import Ref
+from metier.core.lineage import Edge, Ref
 from metier.core.records import DataVersion
 from metier.core.store.tables import (
     EdgeRow,
@@ -121,29 +121,31 @@ def succeed(ws: Workspace, version: DataVersion, without: Collection[str]) -> Da
         config=version.config,
         card=card,
         sources=sources,
-        looks_budget=version.looks_budget,
+        made_from=(Ref("version", version.id), "succeeds, without erased rows"),
     )
     with ws.db.session() as session:
         new = session.get_one(VersionRow, made.id)
         old = session.get_one(VersionRow, version.id)
         new.built_at = built_at
-        new.looks_used = max(new.looks_used, old.looks_used)
-        new.looks_budget = old.looks_budget
         old.splits = {}
         old.card = {**old.card, SUCCEEDED_BY: made.id}
         member = VersionExampleRow
         for part in _parts(sorted(gone)):
             of_old = member.version_id == old.id, member.example_id.in_(part)
             session.execute(delete(member).where(*of_old))
-        edge = [(Ref("version", version.id), "succeeds, without erased rows")]
-        ws.lineage.record(Ref("version", made.id), edge, session=session)
     return get_version(ws, made.id)
 
 
 def add_erasure(
-    ws: Workspace, group: str, certificate: dict[str, Json], *, actor: str | None = None
+    ws: Workspace,
+    group: str,
+    certificate: dict[str, Json],
+    gone: Collection[str] = (),
+    *,
+    actor: str | None = None,
 ) -> Erasure:
-    """Note an erasure, with an entry in the audit log in the same transaction."""
+    """Note an erasure, with an entry in the audit log in the same transaction; lineage leads to it
+    from the ids of the examples that are ``gone`` and from the versions that held them."""
     made = Erasure(
         new_id("era"), datetime.now(UTC), ws.sealed.group_hash(group), actor or "", certificate
     )
@@ -157,6 +159,11 @@ def add_erasure(
                 certificate=certificate,
             )
         )
+        this = Ref("erasure", made.id)
+        edges = [Edge(Ref("example", one), this, "erased in") for one in sorted(gone)]
+        held = [one["version"] for one in certificate.get("versions", ())]
+        edges += [Edge(Ref("version", one), this, "rows erased in") for one in held]
+        ws.lineage.record_many(edges, session=session)
         ws.audit.append(actor, "data.erased", made.id, {"group": made.group_hash}, session=session)
     return made
 

@@ -15,7 +15,8 @@ from metier.core.codec import (
     to_json,
 )
 from metier.core.ledger.find import LATEST, find
-from metier.core.ledger.versions import PARQUET, VERSION, ids_with, versions_with
+from metier.core.ledger.looks import share_looks, sharing_looks, test_sets
+from metier.core.ledger.versions import PARQUET, VERSION
 from metier.core.lineage import Ref
 from metier.core.records import EvaluationReport, Look, Prediction
 from metier.core.store.tables import EvaluationRow, PredictionRow, VersionRow
@@ -35,7 +36,8 @@ def save_evaluation(
 
     An evaluation of a candidate (rung "tuned", of a run) on "test" spends a look, once per
     fingerprint: choosing between candidates by the test set is what wears it out. All versions
-    with that test set share its looks. Baselines and the champion beside it spend none.
+    with these test items share the looks (``looks``); under other labels the same model is another
+    look. Baselines and the champion beside it spend none.
     """
     artifact = ws.artifacts.put_bytes(predictions_to_parquet(predictions), PARQUET)
     saved = replace(report, predictions=artifact)
@@ -87,33 +89,33 @@ def look_of(ws: Workspace, report: EvaluationReport) -> Look:
     row = EvaluationRow
     with ws.db.reading() as session:
         here = session.get_one(VersionRow, report.version_id)
-        ids = ids_with(session, "test", here.splits.get("test")) or [here.id]
-        query = select(row.fingerprint).where(
+        ids, sets = sharing_looks(session, here.id), test_sets(session)
+        query = select(row.version_id, row.fingerprint).where(
             row.version_id.in_(ids),
             row.split == "test",
             row.rung == CANDIDATE,
             row.run_id.is_not(None),
         )
-        seen = list(dict.fromkeys(session.scalars(query.order_by(row.id))))
+        rows = session.execute(query.order_by(row.id))
+        seen = list(dict.fromkeys((sets[version], fingerprint) for version, fingerprint in rows))
         counted = select(func.max(VersionRow.looks_used)).where(VersionRow.id.in_(ids))
         spent = max(session.scalar(counted) or 0, len(seen))
-        counts = report.split == "test" and report.fingerprint in seen
-        number = seen.index(report.fingerprint) + 1 if counts else 0
+        this = (sets[here.id], report.fingerprint)
+        number = seen.index(this) + 1 if report.split == "test" and this in seen else 0
         return Look(number, here.looks_budget, spent)
 
 
 def _count_look(session: Session, report: EvaluationReport) -> None:
     if (report.split, report.rung) != ("test", CANDIDATE) or report.run_id is None:
         return
-    here = session.get_one(VersionRow, report.version_id)
-    shared = versions_with(session, "test", here.splits.get("test")) or [here]
+    shared, sets = share_looks(session, report.version_id), test_sets(session)
+    same = [one.id for one in shared if sets[one.id] == sets[report.version_id]]
     seen = select(EvaluationRow.id).where(
-        EvaluationRow.version_id.in_([one.id for one in shared]),
+        EvaluationRow.version_id.in_(same),
         EvaluationRow.split == "test",
         EvaluationRow.rung == CANDIDATE,
         EvaluationRow.fingerprint == report.fingerprint,
     )
     if session.scalars(seen.limit(1)).first() is None:
-        spent = max(one.looks_used for one in shared) + 1
         for one in shared:
-            one.looks_used = spent
+            one.looks_used += 1

@@ -18,6 +18,7 @@ from metier.core.columns import Hashes, Marks
 from metier.core.errors import InputError, NotFound, nearest, out_of_space
 from metier.core.ids import new_id
 from metier.core.ledger.find import LATEST, columns, find, record
+from metier.core.ledger.looks import share_looks
 from metier.core.lineage import Ref
 from metier.core.records import DataVersion
 from metier.core.store.tables import SourceRow, VersionExampleRow, VersionRow
@@ -67,14 +68,18 @@ def save_version(
     card: Mapping[str, Json],
     sources: Sequence[Ref],
     looks_budget: int = 5,
+    made_from: tuple[Ref, str] | None = None,
 ) -> DataVersion:
     """Freeze examples as a version; the same examples in the same splits, with the same label set,
     are the same version.
 
     Group names are replaced by keyed hashes (``SealedStore.group_hash``) before anything is
-    hashed or written: what is loaded again has those. Raises InputError when an id comes twice.
+    hashed or written: what is loaded again has those. ``made_from`` is another version and what
+    was done: a version with its test items, under other labels or fewer of them, shares its looks.
+    Raises InputError when an id comes twice.
     """
     _refuse_twins(splits)
+    parents = [(one, "imported from") for one in sources] + ([made_from] if made_from else [])
     # A file that found no room says so once more when it is closed: that is told alike.
     with out_of_space("freezing a version"), ExitStack() as stack:
         files = {
@@ -82,7 +87,7 @@ def save_version(
         }
         hashes = {split: _freeze(ws, rows, files[split]) for split, rows in splits.items()}
         found = hash_members(hashes, labels)
-        known = _built_again(ws, found, sources, card)
+        known = _built_again(ws, found, parents, card)
         if known is not None:
             return known
         artifacts = {split: ws.artifacts.put_stream(file, PARQUET) for split, file in files.items()}
@@ -97,8 +102,8 @@ def save_version(
         config=dict(config),
         looks_budget=looks_budget,
     )
-    stored = _store(ws, version, _memberships(ws, version.id, splits, hashes), sources)
-    return stored or _built_again(ws, found, sources, card) or version  # another process was faster
+    stored = _store(ws, version, _memberships(ws, version.id, splits, hashes), parents)
+    return stored or _built_again(ws, found, parents, card) or version  # another process was faster
 
 
 def _freeze(ws: Workspace, examples: Iterable[Example], sink: BinaryIO) -> Hashes:
@@ -161,6 +166,14 @@ def with_rows(ws: Workspace, version: DataVersion | str) -> DataVersion:
     return found
 
 
+def version_now(ws: Workspace, version_id: str) -> DataVersion:
+    """The version, or the one that took its place since rows of it were erased. Raises NotFound."""
+    found = get_version(ws, version_id)
+    while not found.splits and SUCCEEDED_BY in found.card:
+        found = get_version(ws, found.card[SUCCEEDED_BY])
+    return found
+
+
 def split_artifact(ws: Workspace, version: DataVersion | str, split: str) -> str:
     """The digest of the Parquet file of a version's split. Raises NotFound."""
     found = with_rows(ws, version)
@@ -201,47 +214,20 @@ def _store(
     ws: Workspace,
     version: DataVersion,
     members: Iterable[Mapping[str, Any]],
-    sources: Sequence[Ref],
+    parents: Sequence[tuple[Ref, str]],
 ) -> DataVersion | None:
-    """Insert a version with its members and edges; None when its hash is there already.
-
-    Looks belong to the test set: a version with that of earlier ones has the budget it was frozen
-    with, and theirs spent.
-    """
+    """Insert a version with its members and edges; None when its hash is there already."""
     with ws.db.session() as session:
-        shared = versions_with(session, "test", version.splits.get("test"))
-        if shared:
-            used = max(one.looks_used for one in shared)
-            version = replace(version, looks_used=used, looks_budget=shared[0].looks_budget)
         row = columns(VersionRow, version) | {"built_at": version.created_at}
         ws.db.insert_new(session, VersionRow, [row])
         if session.get(VersionRow, version.id) is None:
             return None
         ws.db.insert_new(session, VersionExampleRow, members)
-        _link_sources(ws, session, version.id, sources)
-    return version
-
-
-def versions_with(session: Session, split: str, artifact: str | None) -> list[VersionRow]:
-    """The versions whose split is that artifact, locked for writing, first to last; [] of None."""
-    ids = ids_with(session, split, artifact)
-    if not ids:
-        return []
-    query = select(VersionRow).where(VersionRow.id.in_(ids)).order_by(VersionRow.id)
-    locked = query.with_for_update().execution_options(populate_existing=True)
-    return list(session.scalars(locked))
-
-
-def ids_with(session: Session, split: str, artifact: str | None) -> list[str]:
-    """The ids of the versions whose split is that artifact; [] of None."""
-    if artifact is None:
-        return []
-    known = session.execute(select(VersionRow.id, VersionRow.splits))
-    return [row.id for row in known if row.splits.get(split) == artifact]
+        return _linked(ws, session, version.id, parents)
 
 
 def _built_again(
-    ws: Workspace, found: str, sources: Sequence[Ref], card: Mapping[str, Json]
+    ws: Workspace, found: str, parents: Sequence[tuple[Ref, str]], card: Mapping[str, Json]
 ) -> DataVersion | None:
     """The version with that hash, if there is one, which is thereby the one built last.
 
@@ -253,13 +239,17 @@ def _built_again(
             return None
         row.built_at = datetime.now(UTC)
         row.card = dict(card)
-        _link_sources(ws, session, row.id, sources)
-        return _version(row)
+        session.flush()
+        return _linked(ws, session, row.id, parents)
 
 
-def _link_sources(ws: Workspace, session: Session, version_id: str, sources: Sequence[Ref]) -> None:
-    parents = [(one, "imported from") for one in sources]
-    ws.lineage.record(Ref("version", version_id), parents, session=session)
+def _linked(
+    ws: Workspace, session: Session, version_id: str, parents: Sequence[tuple[Ref, str]]
+) -> DataVersion:
+    """Record what a version was made from (a version not from itself), and share its looks."""
+    others = [(one, how) for one, how in parents if one.id != version_id]
+    ws.lineage.record(Ref("version", version_id), others, session=session)
+    return _version(next(o for o in share_looks(session, version_id) if o.id == version_id))
 
 
 def _version(row: VersionRow) -> DataVersion:

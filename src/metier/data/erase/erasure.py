@@ -14,6 +14,7 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Collection, Sequence
 from dataclasses import dataclass
+from datetime import UTC, datetime
 from itertools import chain
 
 from metier.core import ledger
@@ -28,8 +29,8 @@ from metier.core.ledger.erasures import (
     succeed,
 )
 from metier.core.progress import Progress
-from metier.core.records import DataVersion
-from metier.core.store.tables import InteractionRow, ReleaseRow, SealedKeyRow
+from metier.core.records import ERASED, DataVersion
+from metier.core.store.tables import InteractionRow, QueueItemRow, ReleaseRow, SealedKeyRow
 from metier.core.types import Example, Json
 from metier.core.workspace import Workspace
 from metier.data.erase.scan import Scan, scan_project, scan_workspace
@@ -57,11 +58,13 @@ class Plan:
     sealed: int
     replies: int
     sources: dict[str, tuple[str, ...]]
+    items: int = 0
+    """Items of queues that were imported under this very name, without a data version."""
 
     @property
     def empty(self) -> bool:
         """Whether the workspace holds nothing of the group."""
-        return not (self.rows or self.sealed or self.replies)
+        return not (self.rows or self.sealed or self.replies or self.items)
 
 
 @dataclass(frozen=True, slots=True)
@@ -92,6 +95,7 @@ def plan_erasure(ws: Workspace, group: str) -> Plan:
         sealed,
         replies,
         _sources(ws, held),
+        _items(ws, group),
     )
 
 
@@ -118,13 +122,14 @@ def erase(
             remedy="say why the rows go: it stands in the certificate and in the audit log",
         )
     _refuse_while_running(ws)
+    began = datetime.now(UTC)
     plan = plan_erasure(ws, group)
     if plan.empty:
         raise _nothing_of(ws, plan)
     bars = progress or Progress()
     ws.audit.append(actor, "data.erase", plan.group_hash, {"reason": reason, "rows": plan.rows})
     held = holdings(ws, group)
-    gone = {one.example_id for one in held}
+    gone = {one.example_id for one in held} | ({group} if plan.items else set())
     with bars.task("erase: what only these rows say", unit="rows"):
         values = _values(ws, held, gone)
     successors = {}
@@ -134,7 +139,7 @@ def erase(
             successors[key] = succeed(ws, old, gone).id if old.splits else None
             task.advance(1)
     with bars.task("erase: copies"):
-        account = _forget_copies(ws, group, gone, values)
+        account = _forget_copies(ws, group, gone, values, began)
     with bars.task("erase: key"):
         account["sealed_values"] = ws.sealed.erase_group(group, actor=actor, reason=reason)
         for example_id in sorted(gone):
@@ -145,7 +150,7 @@ def erase(
         inside, beside = scan_workspace(ws, values), scan_project(ws, values)
     certificate = _certificate(plan, successors, account, values, inside, beside, reason)
     certificate["exports"] = _exports(ws, plan)
-    done = add_erasure(ws, group, certificate, actor=actor)
+    done = add_erasure(ws, group, certificate, gone, actor=actor)
     if inside.found:
         raise IntegrityError(
             "no trace of the group under .metier",
@@ -199,14 +204,14 @@ def _rest(ws: Workspace, version: DataVersion, split: str, gone: Collection[str]
 
 
 def _forget_copies(
-    ws: Workspace, group: str, gone: Collection[str], values: OwnValues
+    ws: Workspace, group: str, gone: Collection[str], values: OwnValues, began: datetime
 ) -> dict[str, Json]:
     predictions = drop_predictions(ws, gone, values)
     replies = erase_replies(ws, group)
     answers = forget_answers(ws, gone)
     rows = scrub_rows(ws, values)
     files = clear_files(ws, values)
-    artifacts = drop_artifacts(ws, values)
+    artifacts = drop_artifacts(ws, values, began)
     return {
         "predictions": predictions,
         "replies": replies,
@@ -227,6 +232,14 @@ def _count(ws: Workspace, group: str) -> tuple[int, int]:
         mine = InteractionRow.user_hash == found, InteractionRow.state != "erased"
         query = select(func.count()).select_from(InteractionRow).where(*mine)
         return keys, session.scalar(query) or 0
+
+
+def _items(ws: Workspace, group: str) -> int:
+    from sqlalchemy import func, select
+
+    about = QueueItemRow.subject_id == group, QueueItemRow.note.is_distinct_from(ERASED)
+    with ws.db.reading() as session:
+        return session.scalar(select(func.count()).select_from(QueueItemRow).where(*about)) or 0
 
 
 def _releases(ws: Workspace, run: str) -> tuple[str, ...]:

@@ -9,6 +9,7 @@ from __future__ import annotations
 import io
 import shutil
 from collections.abc import Collection, Iterator
+from datetime import datetime
 from pathlib import Path
 from typing import Any
 
@@ -19,7 +20,7 @@ from metier.core import ledger
 from metier.core.codec import dumps, predictions_to_parquet
 from metier.core.ledger.erasures import repoint_predictions
 from metier.core.ledger.versions import PARQUET
-from metier.core.records import EvaluationReport, Prediction
+from metier.core.records import ERASED, EvaluationReport, Prediction
 from metier.core.store.tables import (
     ArtifactRow,
     Base,
@@ -31,9 +32,8 @@ from metier.core.store.tables import (
 )
 from metier.core.workspace import Workspace
 from metier.data.erase.values import OwnValues
-from metier.queue import forget_subject
+from metier.queue import forget_records, forget_subject
 
-MARK = "[erased]"
 NOT_TEXT = frozenset(
     {"alembic_version", "api_keys", "artifacts", "audit", "edges", "erasures", "sealed_keys"}
 )
@@ -89,14 +89,16 @@ def erase_replies(ws: Workspace, group: str) -> int:
 def forget_answers(ws: Workspace, gone: Collection[str]) -> int:
     """Empty what people said of these examples and were shown in queues; count the items."""
     with ws.db.session() as session:
-        return sum(forget_subject(session, one, MARK) for one in sorted(gone))
+        count = sum(forget_subject(session, one, ERASED) for one in sorted(gone))
+    delete_artifacts(ws, forget_records(ws, gone))
+    return count
 
 
 def _forget_about(session: Session, interaction_id: str) -> None:
     of_reply = FeedbackRow.interaction_id == interaction_id
     for said in session.scalars(select(FeedbackRow).where(of_reply)):
-        said.value, said.tags = {"value": MARK}, {}
-    forget_subject(session, interaction_id, MARK)
+        said.value, said.tags = {"value": ERASED}, {}
+    forget_subject(session, interaction_id, ERASED)
     session.execute(delete(CaseRow).where(CaseRow.interaction_id == interaction_id))
 
 
@@ -125,7 +127,7 @@ def _scrub(row: Any, names: list[str], values: OwnValues) -> bool:
     changed = False
     for name in names:
         before = getattr(row, name)
-        after = before if before is None else values.scrubbed(before, MARK)
+        after = before if before is None else values.scrubbed(before, ERASED)
         if after != before:
             setattr(row, name, after)
             changed = True
@@ -146,15 +148,16 @@ def clear_files(ws: Workspace, values: OwnValues) -> int:
 
 def _clear_log(path: Path, values: OwnValues) -> bool:
     lines = path.read_text(encoding="utf-8", errors="replace").splitlines(keepends=True)
-    kept = [f"{MARK}\n" if values.within(line) else line for line in lines]
+    kept = [f"{ERASED}\n" if values.within(line) else line for line in lines]
     if kept == lines:
         return False
     path.write_text("".join(kept), encoding="utf-8")
     return True
 
 
-def drop_artifacts(ws: Workspace, values: OwnValues) -> int:
-    """Delete artifacts that nothing refers to any more, or that repeat a value; count them.
+def drop_artifacts(ws: Workspace, values: OwnValues, began: datetime) -> int:
+    """Delete artifacts that repeat a value, and rows or predictions stored before ``began`` that
+    nothing refers to any more; count them.
 
     A tree (an index made from rows) goes with the files that no other tree has.
     """
@@ -162,18 +165,33 @@ def drop_artifacts(ws: Workspace, values: OwnValues) -> int:
         known = list(session.scalars(select(ArtifactRow.digest)))
     here = [one for one in known if ws.artifacts.exists(one)]
     bad = {one for one in here if not one.startswith("tree_") and _repeats(ws, one, values)}
+    bad |= _left_behind(ws, began) & set(here)
     trees = [one for one in here if one.startswith("tree_")]
     files = {tree: {entry["digest"] for entry in ws.artifacts.files(tree)} for tree in trees}
     for tree in trees:
         if files[tree] & bad:
             others = set().union(*(files[one] for one in trees if one != tree))
             bad |= {tree} | (files[tree] - others)
-    for one in sorted(bad):
+    delete_artifacts(ws, bad)
+    return len(bad)
+
+
+def delete_artifacts(ws: Workspace, digests: Collection[str]) -> None:
+    """Delete the bytes of artifacts, and what is known of them."""
+    for one in sorted(digests):
         ws.artifacts.delete(one)
     with ws.db.session() as session:
-        for one in sorted(bad):
+        for one in sorted(digests):
             session.execute(delete(ArtifactRow).where(ArtifactRow.digest == one))
-    return len(bad)
+
+
+def _left_behind(ws: Workspace, began: datetime) -> set[str]:
+    """What versions and evaluations held before they were given other rows."""
+    tables = ArtifactRow.media_type == PARQUET, ArtifactRow.created_at < began
+    with ws.db.reading() as session:
+        known = set(session.scalars(select(ArtifactRow.digest).where(*tables)))
+    splits = {one for version in ledger.list_versions(ws) for one in version.splits.values()}
+    return known - splits - {one.predictions for one in ledger.list_evaluations(ws)}
 
 
 def _repeats(ws: Workspace, digest: str, values: OwnValues) -> bool:

@@ -50,7 +50,10 @@ def _show_plan(plan: Plan) -> None:
         say(f"learned from it: {run} on {version} ({', '.join(releases) or 'never released'})")
     for path, places in plan.sources.items():
         say(f"yours to remove: {path}, rows {', '.join(places[:10])}")
-    say(f"{plan.rows} rows, {plan.replies} served replies, {plan.sealed} sealed keys would go")
+    say(
+        f"{plan.rows} rows, {plan.items} imported items, {plan.replies} served replies, "
+        f"{plan.sealed} sealed keys would go"
+    )
     say("nothing was changed; to erase: the same with --yes --reason ...")
 
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from metier.apps.http.pages.allowed import NotAllowed
+from metier.apps.http.who import NotAllowed
 from metier.core.errors import Busy, NotFound
 from metier.core.workspace import Workspace
 from metier.people import Person
@@ -43,6 +43,12 @@ def worked_queue(ws: Workspace, name: str, person: Person) -> Queue:
     if not works_in(queue, person):
         raise NotFound("a queue that you work in", got=repr(name[:60]), remedy="check the name")
     return queue
+
+
+def builds(person: Person) -> None:
+    """Raise NotAllowed for who may not make queues, nor put answers of others into them."""
+    if not person.may("build"):
+        raise NotAllowed("someone who may make queues", got=f"a key that acts as {person.role}")
 
 
 def opened_queue(ws: Workspace, name: str, person: Person) -> Queue:

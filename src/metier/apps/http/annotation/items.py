@@ -16,8 +16,8 @@ from metier.apps.http.annotation.shapes import (
     ShownOut,
     SkipBody,
 )
-from metier.apps.http.pages.allowed import Who
 from metier.apps.http.served import Here, Served
+from metier.apps.http.who import Who
 from metier.core.errors import InputError, NotFound
 from metier.people import Person
 from metier.queue import Assignment, Item, Queue
@@ -48,10 +48,11 @@ def next_item(name: QueueName, served: Here, who: Who) -> ItemOut | Response:
 @router.post("/items/{place}/draft")
 def keep_draft(name: QueueName, place: PlaceId, body: DraftBody, served: Here, who: Who) -> ItemOut:
     """Keep what was entered so far, and renew the lease."""
+    from metier.feedback.clear import clear_value
     from metier.queue import keep_draft as keep
 
     queue, _, _ = _own(served, name, place, who)
-    keep(served.session.workspace, place, who.id, body.draft)
+    keep(served.session.workspace, place, who.id, clear_value(body.draft))
     return _out(queue, *_own(served, name, place, who)[1:])
 
 

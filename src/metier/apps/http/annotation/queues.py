@@ -1,16 +1,24 @@
-"""Queues: which there are, how far they are, how far people agree, and all of it as a file."""
+"""Queues: which there are, how far they are, how far people agree, files out and in."""
 
 from __future__ import annotations
 
+from functools import partial
 from typing import Annotated
 
-from fastapi import APIRouter, Query, Response
+from fastapi import APIRouter, Query, Request, Response
 from pydantic import BaseModel, Field
+from starlette.concurrency import run_in_threadpool
 
-from metier.apps.http.annotation.allowed import opened_queue, queues_of, seen_queue
-from metier.apps.http.annotation.shapes import ExportFormat, QueueName, QueueOut
-from metier.apps.http.pages.allowed import Who
+from metier.apps.http.annotation.allowed import builds, opened_queue, queues_of, seen_queue
+from metier.apps.http.annotation.shapes import (
+    IMPORT_BODY,
+    ExportFormat,
+    ImportOut,
+    QueueName,
+    QueueOut,
+)
 from metier.apps.http.served import Here
+from metier.apps.http.who import Who
 from metier.core.types import Json
 
 router = APIRouter()
@@ -81,3 +89,29 @@ def export_queue(
     text, _ = written(packet, form)
     ws.audit.append(who.id, "queue.export", name, {"format": form, "items": len(packet.items)})
     return Response(text, media_type=TYPES.get(form, "application/json"))
+
+
+@router.post("/queues/{name}/import", openapi_extra=IMPORT_BODY)
+async def import_queue(
+    request: Request,
+    name: QueueName,
+    served: Here,
+    who: Who,
+    form: Annotated[ExportFormat, Query(alias="format")] = "argilla",
+    title: Annotated[str, Query(max_length=200, description="Title of a new queue.")] = "",
+    wanted: Annotated[int, Query(ge=0, le=100, description="0: as many as there are.")] = 0,
+    dry_run: Annotated[bool, Query(description="Say what would happen; write nothing.")] = False,
+) -> ImportOut:
+    """Take another tool's items and answers into a queue, which is made where it is not there.
+
+    What cannot be used is named in the answer, the rest is taken. The body is the tool's file, at
+    most as large as the server takes at once.
+    """
+    from metier.annotate.exchange.reading import import_bytes
+    from metier.annotate.exchange.taking import Into
+
+    builds(who)
+    data, into = await request.body(), Into(name, title, wanted)
+    ws = served.session.workspace
+    take = partial(import_bytes, ws, data, into, who.id, form, dry_run=dry_run)
+    return ImportOut.of(await run_in_threadpool(take))

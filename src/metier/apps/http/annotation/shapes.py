@@ -4,18 +4,27 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from datetime import datetime
-from typing import Annotated, Any, Literal
+from typing import TYPE_CHECKING, Annotated, Any, Literal
 
 from fastapi import Path
-from pydantic import BaseModel, Field
+from pydantic import BaseModel, ConfigDict, Field
 
 from metier.apps.http.openai.shapes import Body
 from metier.core.types import Json
 from metier.queue import Assignment, Counts, Flag, Queue
 from metier.queue.forms import Form, FormField
 
+if TYPE_CHECKING:
+    from metier.annotate.exchange.taking import Taken
+
+MOST_REFUSED = 100
 LONGEST_SECONDS = 7 * 86_400
 QueueName = Annotated[str, Path(max_length=100, description="The queue's name.")]
+
+
+def _example(body: dict[str, Json]) -> ConfigDict:
+    """A body's configuration with an example for the reference."""
+    return ConfigDict(**Body.model_config, json_schema_extra={"examples": [body]})
 
 
 class CountsOut(BaseModel):
@@ -143,12 +152,14 @@ class ItemOut(BaseModel):
 class DraftBody(Body):
     """What was entered so far; it renews the lease."""
 
+    model_config = _example({"draft": "delivery"})
     draft: Json = Field(description="In the form's shape, as far as it is filled in.")
 
 
 class AnswerBody(Body):
     """What is said of an item."""
 
+    model_config = _example({"value": "delivery", "seconds": 4.2, "comment": "asks where it is"})
     value: Json = Field(None, description="In the form's shape; null with cannot_tell.")
     seconds: float | None = Field(None, ge=0, le=LONGEST_SECONDS, description="Time it took.")
     comment: Annotated[str, Field(max_length=10_000)] = ""
@@ -159,9 +170,67 @@ class AnswerBody(Body):
 class SkipBody(Body):
     """Why an item is passed on to others."""
 
+    model_config = _example({"reason": "outside what I know"})
     reason: Annotated[
         str, Field(min_length=1, max_length=1000, pattern=r"\S", description="In words.")
     ]
 
 
+class RefusedOut(BaseModel):
+    """Something that was left out."""
+
+    place: str = Field(description="Where it stands, such as body.json#3, anna.")
+    why: str
+    remedy: str
+
+
+class ImportOut(BaseModel):
+    """What an import did, or would do."""
+
+    queue: str
+    items: int = Field(description="New items.")
+    answers: dict[str, int] = Field(description="By state: done, draft, skipped.")
+    people: list[str]
+    known: int = Field(description="Answers that were there already.")
+    cleared: int = Field(description="Answers from which identifiers were taken out.")
+    left_out: int = Field(description="Records and answers that could not be used.")
+    refused: list[RefusedOut] = Field(description=f"The first {MOST_REFUSED} of them, with why.")
+    dry_run: bool
+
+    @classmethod
+    def of(cls, found: Taken) -> ImportOut:
+        """An import as the API tells of it."""
+        refused = [
+            RefusedOut(place=one.place, why=one.why, remedy=one.remedy or "")
+            for one in found.refused[:MOST_REFUSED]
+        ]
+        return cls(
+            queue=found.queue,
+            items=found.items,
+            answers=found.answers,
+            people=list(found.people),
+            known=found.known,
+            cleared=found.cleared,
+            left_out=len(found.refused),
+            refused=refused,
+            dry_run=found.dry_run,
+        )
+
+
 ExportFormat = Literal["argilla", "label_studio", "csv"]
+_TASK = {
+    "id": "row-7",
+    "fields": {"text": "Where is my parcel?"},
+    "responses": [{"question_name": "topic", "value": "delivery", "user_id": "anna",
+                   "status": "submitted"}],
+}  # fmt: skip
+IMPORT_BODY = {
+    "requestBody": {
+        "required": True,
+        "description": "The file of the tool, in UTF-8: a list or lines of JSON, or CSV.",
+        "content": {
+            "application/json": {"schema": {"type": "array", "items": {}}, "example": [_TASK]},
+            "text/csv": {"schema": {"type": "string"}},
+        },
+    }
+}

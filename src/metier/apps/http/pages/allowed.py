@@ -11,55 +11,43 @@ person of this machine. Every route names a permission, but for those that ``any
 
 from __future__ import annotations
 
-from typing import Annotated, Any
+from typing import Any
 from urllib.parse import quote
 
 from fastapi import Depends, Request
 
-from metier.core.audit import current_actor
-from metier.core.errors import UserError
+from metier.apps.http.who import NotAllowed, Who, visitor_of
 from metier.people import Login, Permission, Person
 
+__all__ = [
+    "MAY_WORDS",
+    "NotAllowed",
+    "Who",
+    "anybody",
+    "everybody",
+    "is_theirs",
+    "login_of",
+    "may",
+    "visitor_of",
+]
+
 PANELS = "/review"
+MAY_WORDS: dict[Permission, str] = {
+    "look": "look at data, runs and results",
+    "annotate": "label in queues",
+    "adjudicate": "decide where labels differ",
+    "review": "rate in panels",
+    "build": "build, tune and release",
+    "audit": "read the audit log",
+    "manage": "invite people and change roles",
+}
 NEEDS = "needs"
 """Name of the mark that a route's permission leaves, for the test that walks all routes."""
-
-
-class NotAllowed(UserError):
-    """A page that the person's role does not open."""
-
-    http_status = 403
-
-
-class NotLoggedIn(UserError):
-    """A page for somebody, asked for by nobody."""
-
-    http_status = 401
-
-
-def visitor_of(request: Request) -> Person | None:
-    """Return who looks at the page, None before they have logged in."""
-    if hasattr(request.state, "person"):
-        found: Person | None = request.state.person
-        return found
-    name = current_actor()  # no guard is in front: the pages are used from within this process
-    return Person(id=name, name=name, role="owner")
-
-
-def person_of(request: Request) -> Person:
-    """Return who looks at the page. Raises NotLoggedIn."""
-    found = visitor_of(request)
-    if found is None:
-        raise NotLoggedIn("somebody who has logged in", got="nobody", remedy="log in first")
-    return found
 
 
 def login_of(request: Request) -> Login | None:
     """Return the login a request belongs to; None without accounts."""
     return getattr(request.state, "login", None)
-
-
-Who = Annotated[Person, Depends(person_of)]
 
 
 def may(*what: Permission) -> Any:
@@ -68,7 +56,7 @@ def may(*what: Permission) -> Any:
     def check(request: Request, who: Who) -> None:
         if not any(map(who.may, what)) or not is_theirs(request.url.path, who):
             raise NotAllowed(
-                f"someone who may {' or '.join(what)}",
+                f"someone who may {' or '.join(MAY_WORDS[one] for one in what)}",
                 got=f"{who.name}, whose role is {who.role}",
                 remedy="ask an owner of this project for another role",
             )

@@ -18,6 +18,7 @@ from fastapi.exceptions import RequestValidationError
 from fastapi.responses import HTMLResponse, RedirectResponse
 from fastapi.routing import APIRoute
 from jinja2 import Environment, FileSystemLoader, StrictUndefined
+from markupsafe import Markup
 
 from metier import __version__
 from metier.apps.http.pages.allowed import login_of, visitor_of
@@ -25,6 +26,7 @@ from metier.apps.http.pages.csrf import hidden, token_of
 from metier.apps.http.pages.line import stand_line
 from metier.apps.http.pages.nav import NOWHERE, navigation
 from metier.apps.http.pages.views import keep_view
+from metier.apps.http.paths import local_path
 from metier.core.errors import InputError, UserError
 from metier.journey.report import numbers
 from metier.journey.session import Session
@@ -41,6 +43,8 @@ HEADERS = {
     "Referrer-Policy": "same-origin",
     "Cache-Control": "no-store",
 }
+STAY = Markup('hx-boost="true" hx-push-url="false"')
+"""On a form: when its post is refused, the notice says why and what was typed stays."""
 MOST_KEPT = 32
 SHOWN_OF_ID = 6
 
@@ -89,6 +93,7 @@ class PageRoute(APIRoute):
                 refuse_foreign(request)
                 response = await handle(request)
                 await keep_view(request, response)
+                lead_on(request, response)
             except RequestValidationError as error:
                 response = error_page(request, _told(error))
             except UserError as error:
@@ -97,6 +102,14 @@ class PageRoute(APIRoute):
             return response
 
         return guarded
+
+
+def lead_on(request: Request, response: Response) -> None:
+    """Tell a form that stays on its page while it is refused (``STAY``) where to go on now."""
+    if request.headers.get("hx-boosted") == "true" and response.status_code == 303:
+        response.status_code = 200
+        response.headers["HX-Redirect"] = response.headers["location"]
+        del response.headers["location"]
 
 
 def refuse_foreign(request: Request) -> None:
@@ -127,7 +140,7 @@ def show(request: Request, template: str, *, http_status: int = 200, **values: A
         "partial": is_partial(request),
         "csrf": hidden(token),
         "csrf_token": token,
-        "stand": stand_line(site.session) if person and person.may("look") else "",
+        "stand": stand_line(site.session, person),
         "called": namer(site, person),
     }
     page = templates.get_template(template).render(frame | values)
@@ -165,7 +178,15 @@ def error_page(request: Request, error: UserError) -> Response:
     name = "notice.html.j2" if is_partial(request) else "error.html.j2"
     if not hasattr(request.state, "site"):  # refused before anything was read
         return HTMLResponse(_bare(error), error.http_status)
-    return show(request, name, http_status=error.http_status, error=error)
+    return show(request, name, http_status=error.http_status, error=error, back=back_of(request))
+
+
+def back_of(request: Request) -> str:
+    """The page of this origin that somebody came from; "" where there was none."""
+    came = urlsplit(request.headers.get("referer", ""))
+    path = came.path + (f"?{came.query}" if came.query else "")
+    again = request.method == "GET" and came.path == request.url.path
+    return "" if again or came.netloc != request.headers.get("host") else local_path(path)
 
 
 def _bare(error: UserError) -> str:
@@ -195,7 +216,7 @@ def span(seconds: float | None) -> str:
         return f"{seconds:.1f} s"
     minutes, rest = divmod(round(seconds), 60)
     if minutes < 60:
-        return f"{minutes} min {rest} s"
+        return f"{minutes} min {rest} s" if rest else f"{minutes} min"
     return f"{minutes // 60} h {minutes % 60} min"
 
 
@@ -222,6 +243,7 @@ def _environment() -> Environment:
         trim_blocks=True,
         lstrip_blocks=True,
     )
+    made.globals |= {"stay": STAY}
     made.filters |= {"when": when, "span": span, "link_of": link_of, "brief": brief}
     return made
 

@@ -26,19 +26,23 @@ from metier.annotate.adjudicate import (
     settle_agreed,
 )
 from metier.annotate.agreement import answers_mark
+from metier.annotate.make import marked_text
 from metier.apps.http.pages.allowed import Who, may
 from metier.apps.http.pages.frame import Here, PageRoute, Row, Site, go, show
 from metier.apps.http.pages.views import viewed
 from metier.apps.http.pages.work.desk import flag_words, turn_rows
 from metier.apps.http.pages.work.draw import draw_fields, read_fields, value_words
+from metier.apps.http.pages.work.images import image_of
 from metier.core.errors import NotFound
 from metier.core.types import Json
 from metier.people import Person
-from metier.queue import Queue, get_queue, may_see_answers, queue_counts
+from metier.queue import Assignment, Queue, get_queue, may_see_answers, queue_counts
 from metier.queue.forms import Form, form_from
 
 router = APIRouter(route_class=PageRoute, dependencies=[may("adjudicate")])
 ANSWER_CHARS = 4000
+KEYED = ascii_uppercase[:13]
+"""Letters of answers that have a key; the later ones do other things."""
 
 
 @dataclass(frozen=True)
@@ -66,6 +70,13 @@ def adjudicate_page(
     if view["case"]:
         viewed(request, view["case"]["item"])
     return show(request, "agree/adjudicate.html.j2", **view)
+
+
+@router.get("/adjudicate/{queue}/{item_id}/image/{digest}")
+def case_image(site: Here, who: Who, queue: str, item_id: str, digest: str) -> Response:
+    """An image of a case, for who may see the case."""
+    case = seen_case(site, who, queue, item_id)
+    return image_of(site.session.workspace, case.item, digest)
 
 
 @router.post("/adjudicate/{queue}/agreed")
@@ -103,9 +114,7 @@ def adjudicate_view(site: Site, who: Person, name: str, asked: Asked) -> Row:
     cases = kept_cases(site, queue)
     chosen = _chosen(cases, asked)
     if asked.item:
-        chosen = case_of(ws, asked.item)
-        if chosen.item.queue != name:
-            raise NotFound(f"the id of an item of {name}", got=repr(asked.item[:60]))
+        chosen = _case_in(site, name, asked.item)
     agreed = site.keep(
         (*_mark(site, queue), "agreed"), lambda: settle_agreed(ws, name, "", dry_run=True)
     )
@@ -117,6 +126,26 @@ def adjudicate_view(site: Site, who: Person, name: str, asked: Asked) -> Row:
     }
 
 
+def seen_case(site: Site, who: Person, name: str, item_id: str) -> Case:
+    """Return a case that the page would show this person.
+
+    Raises NotFound for an item that is not of the queue, of a panel, or hidden from them while
+    they still answer blind; Busy while answers are missing.
+    """
+    ws = site.session.workspace
+    queue = get_queue(ws, name)
+    if queue.kind == "review" or not may_see_answers(ws, name, who.id):
+        raise NotFound("a queue that you may adjudicate", got=repr(name[:60]))
+    return _case_in(site, name, item_id)
+
+
+def _case_in(site: Site, name: str, item_id: str) -> Case:
+    case = case_of(site.session.workspace, item_id)
+    if case.item.queue != name:
+        raise NotFound(f"the id of an item of {name}", got=repr(item_id[:60]))
+    return case
+
+
 def kept_cases(site: Site, queue: Queue) -> list[Case]:
     """Return the open disagreements, read again only when an answer or decision came."""
     ws = site.session.workspace
@@ -126,6 +155,7 @@ def kept_cases(site: Site, queue: Queue) -> list[Case]:
 def case_row(site: Site, who: Person, queue: Queue, case: Case, take: str) -> Row:
     """Return one item with its answers under letters, and the form."""
     form = form_from(queue.form)
+    marked = any(one.kind == "spans" for one in form.fields)
     why = may_decide(site.session.workspace, queue, case, who)
     shown: Mapping[str, Json] = case.item.shown or {}
     letters = ascii_uppercase[: len(case.answers)]
@@ -133,24 +163,13 @@ def case_row(site: Site, who: Person, queue: Queue, case: Case, take: str) -> Ro
     value = case.answers[taken].answer if taken >= 0 else case.item.answer if case.settled else None
     return {
         "item": case.item.id,
-        "turns": turn_rows(shown, marked=False),
+        "turns": turn_rows(shown, marked),
         "replies": shown.get("replies") or [],
         "source": shown.get("source") or [],
         "apart": case.apart,
         "settled": case.settled,
         "answers": [
-            {
-                "letter": letter,
-                "words": flag_words(one.flags) or "no answer"
-                if one.answer is None
-                else value_words(form, one.answer, ANSWER_CHARS),
-                "comment": one.comment,
-                "flagged": "flagged" in one.flags,
-                "guideline": one.guideline_number,
-                "usable": one.answer is not None,
-                "taken": place == taken,
-                "fill": json.dumps(filled(form, one.answer)),
-            }
+            _said(form, one, letter, marked_text(shown)) | {"taken": place == taken}
             for place, (letter, one) in enumerate(zip(letters, case.answers, strict=True))
         ],
         "fields": draw_fields(form, value, {}),
@@ -159,14 +178,30 @@ def case_row(site: Site, who: Person, queue: Queue, case: Case, take: str) -> Ro
     }
 
 
-def filled(form: Form, value: Json) -> dict[str, list[str]]:
-    """Return what each input of the form holds when it shows an answer."""
-    rows = draw_fields(form, value, {})
+def _said(form: Form, one: Assignment, letter: str, text: str) -> Row:
+    """Return one answer as it is shown; ``text`` is what stretches are marked in."""
+    usable = one.answer is not None
+    silent = flag_words(one.flags) or "no answer"
+    return {
+        "letter": letter,
+        "key": letter.lower() if letter in KEYED else "",
+        "words": value_words(form, one.answer, ANSWER_CHARS, text) if usable else silent,
+        "comment": one.comment,
+        "flagged": "flagged" in one.flags,
+        "guideline": one.guideline_number,
+        "usable": usable,
+        "fill": json.dumps(filled(form, one.answer)),
+    }
+
+
+def filled(form: Form, value: Json) -> dict[str, str | list[str]]:
+    """Return what each input of the form holds when it shows an answer: the chosen options, or the
+    text of a field."""
     return {
         row["name"]: [o["value"] for o in row["options"] if o["chosen"]]
         if row["options"] and row["kind"] != "spans"
-        else [row["text"]]
-        for row in rows
+        else row["text"]
+        for row in draw_fields(form, value, {})
     }
 
 
@@ -174,8 +209,7 @@ def _decide(site: Site, who: Person, name: str, what: tuple[str, FormData]) -> N
     item_id, given = what
     ws = site.session.workspace
     queue = get_queue(ws, name)
-    if case_of(ws, item_id).item.queue != name:
-        raise NotFound(f"the id of an item of {name}", got=repr(item_id[:60]))
+    _case_in(site, name, item_id)
     decision = Decision(
         read_fields(form_from(queue.form), given),
         str(given.get("reason", "")),

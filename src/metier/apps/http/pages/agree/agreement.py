@@ -33,6 +33,10 @@ router = APIRouter(route_class=PageRoute, dependencies=[may("look", "adjudicate"
 MOST_LABELS = 16
 """Labels of the heat map: those that are confused most; the table would not be read otherwise."""
 HEATS = 6
+LEADS = {
+    "Agreement": "How far people who answer the same items agree.",
+    "Adjudicate": "Where people disagree: decide what holds, and say why.",
+}
 PILLS = {"good": "good", "tentative": "unsure", "poor": "bad", "unclear": "unsure",
          "undefined": "open"}  # fmt: skip
 SAYS = {"good": "reliable", "tentative": "tentative", "poor": "not reliable",
@@ -45,7 +49,8 @@ def queues_page(request: Request, site: Here, who: Who) -> Response:
     """List the queues whose agreement can be looked at."""
     refuse(who)
     title = request.url.path.strip("/").capitalize()
-    return show(request, "agree/queues.html.j2", queues=queue_rows(site, who), title=title)
+    view: Row = {"queues": queue_rows(site, who), "title": title, "lead": LEADS[title]}
+    return show(request, "agree/queues.html.j2", **view)
 
 
 @router.get("/agreement/{queue}")

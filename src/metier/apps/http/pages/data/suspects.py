@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from typing import Annotated, Literal
 from urllib.parse import urlencode
 
@@ -12,7 +13,8 @@ from metier.apps.http.pages.data.texts import clearer, evidence_rows, example_ro
 from metier.apps.http.pages.frame import Here, PageRoute, Row, Site, go, is_partial, show
 from metier.core import ledger
 from metier.core.errors import InputError
-from metier.core.types import Example, FieldsTarget, LabelsTarget, LabelTarget
+from metier.core.types import Example, FieldsTarget, Json, LabelsTarget, LabelTarget
+from metier.core.workspace import Workspace
 from metier.data.quality import suspects as library
 from metier.data.quality.decide import Decision
 from metier.people import Person
@@ -20,6 +22,9 @@ from metier.people import Person
 router = APIRouter(route_class=PageRoute, dependencies=[may("build")])
 KEYS = 9
 RECENT = 10
+SAME_PROMPT = "same_prompt_as"
+"""Evidence that names other rows, which are shown themselves."""
+MOST_OTHERS = 5
 VERDICTS = {"accept": "kept", "drop": "dropped", "relabel": "relabelled"}
 Words = Annotated[str, Query(max_length=200)]
 Typed = Annotated[str, Form(max_length=200)]
@@ -91,19 +96,43 @@ def doubt_row(site: Site, who: Person, suspect: library.SuspectRow) -> Row:
     """Return a row under suspicion, its evidence and the labels it may get instead."""
     ws, clear = site.session.workspace, clearer(site)
     found = library.show_suspect(ws, suspect.example_id, actor=who.id)
-    labels = label_options(site, found.example)
+    labels, others = label_options(site, found.example), other_rows(ws, found.evidence)
     return {
         "row": example_row(found.example, found.split),
         "passed": suspect.ids[0],
         "words": found.words,
         "reasons": [
-            {"name": name.replace("_", " "), "evidence": evidence_rows(evidence, clear)}
-            for name, evidence in found.evidence.items()
+            {"name": name.replace("_", " "), "evidence": evidence_rows(told, clear)}
+            for name, told in _without_named(found.evidence, {one["id"] for one in others}).items()
         ],
+        "others": others,
         "labels": labels,
         "many": isinstance(found.example.target, LabelsTarget),
         "keys": len(labels) <= KEYS,
     }
+
+
+def other_rows(ws: Workspace, evidence: Mapping[str, Mapping[str, Json]]) -> list[Row]:
+    """Return the rows that evidence names: those with the same prompt and another answer."""
+    named = [str(one) for told in evidence.values() for one in _named(told)]
+    rows = ledger.find_rows(ws, ledger.get_version(ws), named[:MOST_OTHERS])
+    return [example_row(one, split) for split, one in rows.values()]
+
+
+def _named(told: Mapping[str, Json]) -> list[Json]:
+    found = told.get(SAME_PROMPT)
+    return found if isinstance(found, list) else []
+
+
+def _without_named(
+    evidence: Mapping[str, Mapping[str, Json]], shown: set[str]
+) -> dict[str, dict[str, Json]]:
+    """Evidence without the ids of rows that are shown themselves."""
+    return {
+        why: {name: one for name, one in told.items()
+              if name != SAME_PROMPT or not shown.issuperset(map(str, _named(told)))}
+        for why, told in evidence.items()
+    }  # fmt: skip
 
 
 def label_options(site: Site, example: Example) -> list[Row]:

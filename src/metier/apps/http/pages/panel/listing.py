@@ -14,6 +14,7 @@ from metier.core.errors import InputError, NotFound, UserError
 from metier.journey.reviewing import (
     ROLES,
     PanelAsk,
+    evaluations_elsewhere,
     list_panels,
     make_project_panel,
     plan_project_panel,
@@ -30,6 +31,8 @@ from metier.review.panel import Mode
 from metier.review.plan import Ask
 
 router = APIRouter(route_class=PageRoute, dependencies=[may("review")])
+UNTUNED = ("zero_shot", "few_shot")
+"""What is compared where nothing is released yet."""
 MODES: dict[Mode, str] = {
     "rate": "rate each reply on the rubric",
     "compare": "two replies side by side",
@@ -116,7 +119,8 @@ def list_view(site: Site, who: Person, ask: Ask, new: PanelAsk | None = None) ->
 
 
 def candidate_choices(site: Site) -> list[Row]:
-    """What can be rated: aliases first, then the rungs of the latest version."""
+    """What can be rated: aliases first, then the rungs of the latest version on its test split,
+    then what was measured on others."""
     session = site.session
     try:
         version = ledger.get_version(session.workspace)
@@ -129,9 +133,14 @@ def candidate_choices(site: Site) -> list[Row]:
         for name in ROLES[:2]
         if name in named
     ]
-    found.append({"value": ROLES[2], "words": "best untuned baseline", "chosen": bool(rungs)})
-    return found + [{"value": one, "words": one.replace("_", " "), "chosen": False}
-                    for one in rungs]  # fmt: skip
+    found.append({"value": ROLES[2], "words": "best untuned baseline", "chosen": bool(found)})
+    alone = () if len(found) > 1 else (*(one for one in UNTUNED if one in rungs), *rungs)[:2]
+    found += [{"value": one, "words": one.replace("_", " "), "chosen": one in alone}
+              for one in rungs]  # fmt: skip
+    return found + [
+        {"value": one.id, "words": f"{one.rung.replace('_', ' ')} on {one.split}", "chosen": False}
+        for one in evaluations_elsewhere(session)
+    ]
 
 
 def _rates(queue: Queue, who: Person) -> bool:

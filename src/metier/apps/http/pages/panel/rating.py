@@ -5,6 +5,8 @@ Nothing here names a candidate: neither which one wrote a reply, nor how many th
 
 from __future__ import annotations
 
+from hashlib import sha256
+
 from fastapi import APIRouter, Request, Response
 from fastapi.concurrency import run_in_threadpool
 
@@ -14,7 +16,15 @@ from metier.apps.http.pages.panel.posted import draft_of, drawn, read_posted
 from metier.apps.http.pages.words import WHO
 from metier.core.errors import NotFound
 from metier.people import Person
-from metier.queue import get_assignment, get_queue, keep_draft, pass_on, recent, take_next
+from metier.queue import (
+    get_assignment,
+    get_queue,
+    keep_draft,
+    pass_on,
+    peek_next,
+    recent,
+    take_next,
+)
 from metier.queue.types import Assignment, Item, Queue
 from metier.review.answers import Said, check_rater, give_answer
 from metier.review.left import left_for
@@ -30,6 +40,20 @@ def rating_page(request: Request, site: Here, who: Who, panel: str, item: str = 
     view = desk_view(site, who, panel, item)
     name = "panel/item.html.j2" if is_partial(request) else "panel/rate.html.j2"
     return show(request, name, **view)
+
+
+@router.get("/review/{panel}/peek")
+def peek_part(request: Request, site: Here, who: Who, panel: str, after: str = "") -> Response:
+    """Show what is likely to come after an item, so that it is on the screen at once.
+
+    Nobody's place is taken. Not in a timed study: whether a draft is shown depends on the place.
+    """
+    queue = _panel(site, who, panel)
+    item = peek_next(site.session.workspace, panel, who.id)
+    if item is None or panel_of(queue).mode == "timed" or _mark(item, who) == after:
+        return Response(status_code=204)
+    view: Row = {"desk": _peeked(queue, who, item), "queue": queue, "who": WHO}
+    return show(request, "panel/case.html.j2", **view)
 
 
 @router.post("/review/{panel}/{assignment}")
@@ -96,13 +120,22 @@ def desk_view(site: Site, who: Person, name: str, assignment: str = "") -> Row:
     found = _own(site, who, queue, assignment) if assignment else take_next(ws, name, who.id)
     left = left_for(ws, queue, who.id)
     last = [one for _, one in recent(ws, name, who.id, RECENT)]
+    keys = [one.id for one in last]
+    now = found[1].id if found else ""
+    before = keys.index(now) + 1 if now in keys else 0
     return {
         "queue": queue,
         "panel_mode": panel.mode,
         "guest": who.role == "guest",
         "left": left,
-        "recent": [_recent(one) for one in last if found is None or one.id != found[1].id],
-        "desk": None if found is None else _desk(queue, who, *found),
+        "recent": [
+            _recent(one) | {"undo": place == before}
+            for place, one in enumerate(last)
+            if one.id != now
+        ],
+        "desk": None
+        if found is None
+        else _desk(queue, who, *found) | {"locked": _is_locked(found[1], keys)},
         "who": WHO,
     }
 
@@ -115,7 +148,24 @@ def _desk(queue: Queue, who: Person, item: Item, given: Assignment) -> Row:
         own = turn.get("images") or []
         turn["numbers"] = list(range(count, count + len(own)))
         count += len(own)
-    return row
+    return row | {"mark": _mark(item, who), "locked": False}
+
+
+def _is_locked(given: Assignment, last: list[str]) -> bool:
+    """Whether an answer is too old to be changed."""
+    return given.state in ("done", "skipped") and given.id not in last
+
+
+def _peeked(queue: Queue, who: Person, item: Item) -> Row:
+    """An item that nobody leased for this person yet: it has no key, and no draft."""
+    place = Assignment("", item.id, queue.name, who.id, 0, "leased", item.created_at)
+    return _desk(queue, who, item, place)
+
+
+def _mark(item: Item, who: Person) -> str:
+    """What the page knows an item by. Its id is not told: ids tell the order in which items were
+    made, and with it which candidate is which."""
+    return sha256(f"{item.id}\n{who.id}".encode()).hexdigest()[:16]
 
 
 def _recent(one: Assignment) -> Row:

@@ -12,13 +12,22 @@ from markupsafe import Markup
 from metier.apps.http.pages.allowed import NotAllowed, Who, may
 from metier.apps.http.pages.frame import Here, PageRoute, Row, Site, go, show
 from metier.apps.http.pages.panel.posted import turns_shown
+from metier.apps.http.pages.people.staff import link_to
 from metier.core.ledger.harms import resolve_harm
 from metier.core.types import Estimate
+from metier.journey.inviting import invite_somebody
 from metier.journey.panel_results import Correlated, close_panel, keep_results, project_results
 from metier.journey.report import numbers, svg
-from metier.people import Person
+from metier.people import (
+    NewInvitation,
+    Person,
+    has_accounts,
+    list_invitations,
+    list_people,
+)
 from metier.queue import change_queue, clear_text, get_queue, iter_answers, may_see_answers
-from metier.review.panel import read_subject
+from metier.queue.types import Queue
+from metier.review.panel import panel_of, read_subject
 from metier.review.results import DimensionResult, PanelResults, Wins, reference_of
 
 router = APIRouter(route_class=PageRoute, dependencies=[may("look")])
@@ -29,10 +38,26 @@ SHOWN = 12
 @router.get("/review/{panel}/results")
 def results_page(request: Request, site: Here, who: Who, panel: str) -> Response:
     """Show a panel's results, to those who have nothing left to say in it."""
-    queue = get_queue(site.session.workspace, panel)
-    if not may_see_answers(site.session.workspace, panel, who.id):
-        return show(request, "panel/wait.html.j2", queue=queue)
-    return show(request, "panel/results.html.j2", **results_view(site, who, panel))
+    return panel_page(request, site, who, panel)
+
+
+@router.post("/review/{panel}/guests")
+def invite_outside(
+    request: Request,
+    site: Here,
+    who: Who,
+    panel: str,
+    days: Annotated[float | None, Form()] = None,
+) -> Response:
+    """Make a link by which one person from outside rates in this panel, and show it, once."""
+    if not who.may("manage"):
+        raise NotAllowed("someone who may manage", got=f"{who.name}, whose role is {who.role}")
+    lasts = site.session.project.people.invitation_days if days is None else days
+    made, secret = invite_somebody(
+        site.session, NewInvitation("guest", queue=panel, days=lasts), who.id
+    )
+    link = {"link": link_to(request, site, secret), "until": made.expires_at}
+    return panel_page(request, site, who, panel, link)
 
 
 @router.post("/review/{panel}/state")
@@ -62,6 +87,35 @@ def resolve(
     _builds(who)
     resolve_harm(site.session.workspace, harm, who.id, clear_text(reason))
     return go(f"/review/{panel}/results#harms")
+
+
+def panel_page(
+    request: Request, site: Site, who: Person, name: str, link: Row | None = None
+) -> Response:
+    """A panel's page: its results, or that they wait for what this person has yet to say."""
+    queue = get_queue(site.session.workspace, name)
+    guests = guests_row(site, who, queue, link)
+    if not may_see_answers(site.session.workspace, name, who.id):
+        return show(request, "panel/wait.html.j2", queue=queue, guests=guests)
+    view = results_view(site, who, name) | {"guests": guests}
+    return show(request, "panel/results.html.j2", **view)
+
+
+def guests_row(site: Site, who: Person, queue: Queue, link: Row | None) -> Row | None:
+    """What inviting people from outside takes; None for a panel that is not for them, and for
+    those who may not invite."""
+    ws = site.session.workspace
+    if not who.may("manage") or not panel_of(queue).guests:
+        return None
+    theirs = [one for one in list_invitations(ws) if one.queue == queue.name]
+    joined = [one for one in list_people(ws) if one.queue == queue.name]
+    return {
+        "accounts": has_accounts(ws),
+        "days": site.session.project.people.invitation_days,
+        "waiting": len(theirs),
+        "joined": len(joined),
+        "link": link,
+    }
 
 
 def results_view(site: Site, who: Person, name: str) -> Row:

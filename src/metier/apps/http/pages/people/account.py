@@ -6,10 +6,10 @@ from typing import Annotated
 
 from fastapi import APIRouter, Form, Request, Response
 
-from metier.apps.http.pages.allowed import Who, everybody, login_of
+from metier.apps.http.pages.allowed import MAY_WORDS, Who, everybody, login_of
 from metier.apps.http.pages.frame import Here, PageRoute, go, show
 from metier.apps.http.pages.people.door import Secret, check_same
-from metier.apps.http.pages.people.words import MAY_WORDS, ROLE_WORDS
+from metier.apps.http.pages.people.words import ROLE_WORDS
 from metier.core.errors import InputError
 from metier.people import PERMISSIONS, end_logins, list_logins, set_fields, set_password
 from metier.people.logins import knows_password

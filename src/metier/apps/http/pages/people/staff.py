@@ -12,6 +12,7 @@ from metier.apps.http.pages.allowed import Who, may
 from metier.apps.http.pages.frame import Here, PageRoute, Row, Site, go, show
 from metier.apps.http.pages.people.words import ROLE_WORDS
 from metier.core.errors import InputError
+from metier.journey.inviting import guest_panels, invite_somebody
 from metier.people import (
     ROLES,
     NewInvitation,
@@ -22,7 +23,6 @@ from metier.people import (
     end_logins,
     get_person,
     has_accounts,
-    invite,
     list_invitations,
     list_logins,
     list_people,
@@ -31,7 +31,6 @@ from metier.people import (
     revoke_invitation,
     set_fields,
 )
-from metier.queue import list_queues
 
 router = APIRouter(route_class=PageRoute, prefix="/people", dependencies=[may("manage")])
 HERE = "/people"
@@ -57,7 +56,7 @@ def invite_person(
     """Make an invitation and show its link, once."""
     lasts = site.session.project.people.invitation_days if days is None else days
     new = NewInvitation(role, email or None, queue or None, lasts)
-    made, secret = invite(site.session.workspace, new, who.id)
+    made, secret = invite_somebody(site.session, new, who.id)
     view = staff_view(site, who.id) | {"link": link_to(request, site, secret), "made": made}
     return show(request, "people/people.html.j2", **view)
 
@@ -123,12 +122,19 @@ def staff_view(site: Site, me: str) -> Row:
         ],
         "roles": [one for one in ROLES if one != "guest"],
         "role_words": ROLE_WORDS,
-        "panels": [one.name for one in list_queues(ws, "review")],
+        "panels": guest_panels(site.session),
         "days": config.invitation_days,
         "me": me,
         "link": None,
+        "only_here": is_loopback(site),
         "made": None,
     }  # fmt: skip
+
+
+def is_loopback(site: Site) -> bool:
+    """Whether nobody at another machine reaches what is served."""
+    serve = site.session.project.serve
+    return not serve.public_url and serve.host in ("127.0.0.1", "localhost", "::1")
 
 
 def link_to(request: Request, site: Site, secret: str) -> str:

@@ -1,8 +1,8 @@
-"""What roles and permissions are called on the pages."""
+"""What roles are called on the pages."""
 
 from __future__ import annotations
 
-from metier.people import Permission, Role
+from metier.people import Role
 
 ROLE_WORDS: dict[Role, str] = {
     "owner": "Owner: everything, and who else may",
@@ -12,13 +12,4 @@ ROLE_WORDS: dict[Role, str] = {
     "auditor": "Auditor: looks at everything, the audit log too",
     "viewer": "Viewer: looks at results",
     "guest": "Guest of one panel",
-}
-MAY_WORDS: dict[Permission, str] = {
-    "look": "look at data, runs and results",
-    "annotate": "label in queues",
-    "adjudicate": "decide where labels differ",
-    "review": "rate in panels",
-    "build": "build, tune and release",
-    "audit": "read the audit log",
-    "manage": "invite people and change roles",
 }

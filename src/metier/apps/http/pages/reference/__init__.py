@@ -86,7 +86,7 @@ def _operation(description: Mapping[str, Any], path: str, method: str, one: Json
         "gives": list(_gives(description, one)),
         "good": [a for a in answers if a["status"].startswith("2")],
         "errors": [a for a in answers if not a["status"].startswith("2")],
-        "curl": _curl(path, method, bool(fields)),
+        "curl": _curl(path, method, _example(description, one)),
         "text": " ".join(words).casefold(),
     }
 
@@ -129,7 +129,9 @@ def _parameter(description: Mapping[str, Any], one: Json) -> Row:
         "name": one["name"],
         "kind": _kind(description, one.get("schema", {})),
         "required": bool(one.get("required")),
-        "about": one.get("description", "") + (" (query)" if one["in"] == "query" else ""),
+        "about": " ".join(
+            [*filter(None, [one.get("description")]), *["(query)"] * (one["in"] == "query")]
+        ),
     }
 
 
@@ -158,7 +160,17 @@ def _kind(description: Mapping[str, Any], schema: Mapping[str, Any]) -> str:
     return str(found.get("format") or found.get("type") or "any")
 
 
-def _curl(path: str, method: str, has_body: bool) -> str:
-    data = " -H 'Content-Type: application/json' -d '{…}'" if has_body else ""
+def _example(description: Mapping[str, Any], one: Json) -> str:
+    """The body of an example call; "" where there is none, {…} where none is written down."""
+    media = one.get("requestBody", {}).get("content", {}).get("application/json")
+    if media is None:
+        return ""
+    known = _resolved(description, media.get("schema", {})).get("examples", ())
+    body = media.get("example") or next(iter(known), None)
+    return "{…}" if body is None else json.dumps(body).replace("'", "'\\''")
+
+
+def _curl(path: str, method: str, body: str) -> str:
+    data = f" -H 'Content-Type: application/json' -d '{body}'" if body else ""
     verb = "" if method == "get" else f" -X {method.upper()}"
     return f"curl{verb} -H 'Authorization: Bearer mk_…'{data} http://localhost:8421{path}"

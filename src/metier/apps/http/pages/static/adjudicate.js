@@ -1,70 +1,62 @@
-// Adjudicating by keyboard: take an answer into the form, write why, save, next.
+// Adjudicating by keyboard: take an answer into the form, or mark and choose one's own, write why, save.
 "use strict";
 
 const form = () => document.getElementById("decide");
-const types = (target) => target.isContentEditable || target.matches("textarea, select, input:not([type=radio]):not([type=checkbox])");
-
-function fill(values) {
-  for (const field of form().elements) {
-    const mine = values[field.name];
-    if (!mine) continue;
-    if (field.type === "radio" || field.type === "checkbox") field.checked = mine.includes(field.value);
-    else field.value = mine[0] ?? "";
-  }
-}
+const byId = (id) => document.getElementById(id);
+const fields = fieldsIn(form);
+const answers = () => [...document.querySelectorAll("[data-take]")];
+const letters = () => answers().map((one) => one.dataset.take).filter(Boolean);
+const mayDecide = () => form() && !form().querySelector("button.go").disabled;
 
 function take(link) {
-  fill(JSON.parse(link.dataset.fill));
+  for (const [name, value] of Object.entries(JSON.parse(link.dataset.fill))) fields.fill(name, value);
+  spans.again();
   for (const one of document.querySelectorAll(".said-list .taken")) one.classList.remove("taken");
   link.closest("li").classList.add("taken");
-  document.getElementById("reason").focus();
-}
-
-const choices = () => [...form().querySelectorAll("fieldset[data-field]")];
-
-function point(field) {
-  for (const one of form().querySelectorAll(".current")) one.classList.remove("current");
-  if (field) field.classList.add("current");
-}
-
-function choose(digit) {
-  const field = form().querySelector(".current");
-  const option = field && field.querySelectorAll("input[type=radio], input[type=checkbox]")[digit - 1];
-  if (!option) return;
-  option.click();
-  const all = choices();
-  if (option.type === "radio") point(all[Math.min(all.indexOf(field) + 1, all.length - 1)]);
+  byId("reason").focus();
 }
 
 document.addEventListener("click", (event) => {
-  if (event.target.closest("[data-help]")) document.getElementById("help").showModal();
   const link = event.target.closest("[data-take]");
   if (!link || event.ctrlKey || event.metaKey) return;
   event.preventDefault();
   take(link);
 });
 
-document.addEventListener("keydown", (event) => {
-  const { key, target } = event;
-  const help = document.getElementById("help");
-  if (!help || help.open || event.isComposing) return;
-  if (key === "Escape" && types(target)) { target.blur(); return; }
-  if (key === "Enter" && (event.ctrlKey || event.metaKey) && form()) { event.preventDefault(); form().requestSubmit(); return; }
-  if (types(target) || event.altKey || event.ctrlKey || event.metaKey || event.repeat) return;
-  if (key === "?") { event.preventDefault(); help.showModal(); return; }
-  if (!form()) return;
-  const link = /^[a-z]$/.test(key) ? document.querySelector(`[data-take="${key}"]`) : null;
-  if (link) { event.preventDefault(); take(link); }
-  else if (/^[1-9]$/.test(key)) { event.preventDefault(); choose(Number(key)); }
-  else if (key === "r") { event.preventDefault(); document.getElementById("reason").focus(); }
-  else if (key === "x" && document.getElementById("example")) { event.preventDefault(); document.getElementById("example").click(); }
-  else if (key === "n" && document.getElementById("later")) { event.preventDefault(); document.getElementById("later").click(); }
-  else if (key === "Enter" && !target.closest("a, button, summary")) { event.preventDefault(); form().requestSubmit(); }
+// The form stays as it is until the server has it; then the page of the next case is opened.
+let sending = false;
+async function decide() {
+  if (sending || !form().reportValidity()) return;
+  sending = true;
+  notice().replaceChildren();
+  try {
+    await post(form().action, new URLSearchParams(new FormData(form())));
+    location.href = form().dataset.next;
+  } catch (error) {
+    sending = false;
+    tellLost(error);
+  }
+}
+document.addEventListener("submit", (event) => {
+  if (event.target !== form()) return;
+  event.preventDefault();
+  decide();
 });
 
-document.addEventListener("focusin", (event) => {
-  const field = form() && event.target.closest("#decide fieldset[data-field]");
-  if (field) point(field);
-});
-
-if (form()) point(choices()[0]);
+if (byId("help")) {
+  const press = (id) => byId(id).click();
+  keySheet([
+    { keys: letters, does: "take that answer into the form, and write why", run: (key) => take(answers().find((one) => one.dataset.take === key)) },
+    ...fields.keys,
+    ...spans.keys,
+    { keys: ["r"], does: "write the reason", when: form, run: () => byId("reason").focus() },
+    { keys: ["x"], does: "add it to the guideline as an example", when: () => byId("example"), run: () => press("example") },
+    { keys: ["Enter", "Ctrl+Enter"], does: "save and show the next one", when: mayDecide, run: decide },
+    { keys: ["Ctrl+Enter"], while: "typing", does: "save and show the next one", when: mayDecide, run: decide },
+    { keys: ["n"], does: "leave it for later", when: () => byId("later"), run: () => press("later") },
+  ]);
+}
+if (form()) {
+  fields.begin();
+  spans.begin(byId("case"));
+}

@@ -30,6 +30,10 @@ document.addEventListener("htmx:beforeSwap", (event) => {
   }
 });
 
+document.addEventListener("htmx:afterSwap", (event) => {
+  if (event.detail.target === notice()) notice().scrollIntoView({ block: "nearest" });
+});
+
 document.addEventListener("htmx:sendError", () => {
   say("The server cannot be reached. What you wrote is kept; try again.");
 });
@@ -43,6 +47,11 @@ document.addEventListener("htmx:beforeRequest", (event) => {
 document.addEventListener("change", (event) => {
   const form = event.target.form;
   if (form && form.hasAttribute("data-auto")) form.requestSubmit();
+});
+
+// What is shown to be copied is chosen as a whole.
+document.addEventListener("focusin", (event) => {
+  if (event.target.matches("input[readonly]")) event.target.select();
 });
 
 // Ctrl+Enter sends the form one is typing in; Enter alone does where the field asks for it.

@@ -1,18 +1,9 @@
-// The desk of a review panel: keys, marked words, the clock, drafts kept as one goes.
+// The desk of a review panel: marked words, questions, drafts, keys. The next item comes from ahead.js.
 "use strict";
 
 const form = () => document.getElementById("answer");
 const questions = () => [...form().querySelectorAll("[data-question]")];
 const current = () => form().querySelector("[data-question].current") || questions()[0];
-
-// -- the clock: seconds that this item was in sight -----------------------------------------------
-let seen = 0, since = null;
-const tick = () => {
-  const now = performance.now();
-  if (since !== null) seen += now - since;
-  since = document.visibilityState === "visible" ? now : null;
-};
-document.addEventListener("visibilitychange", tick);
 
 // -- marked words: whole words, kept as stretches of characters (code points) ----------------------
 class Marks {
@@ -93,7 +84,9 @@ class Marks {
     this.paint();
   }
 
-  leave() { this.cursor = this.anchor = -1; this.paint(); this.box.blur(); }
+  forget() { this.cursor = this.anchor = -1; this.paint(); }
+
+  leave() { this.forget(); this.box.blur(); }
 
   move(step, wide) {
     const place = Math.min(Math.max(this.words.indexOf(this.cursor) + step, 0), this.words.length - 1);
@@ -116,6 +109,11 @@ function keepMarks() {
   form().elements.wrong.value = JSON.stringify(marks.flatMap((one) => one.spans()));
   told();
   keepSoon();
+}
+function other() {
+  const one = marking();
+  one.leave();
+  marks[(marks.indexOf(one) + 1) % marks.length].enter();
 }
 const marking = () => marks.find((one) => one.cursor >= 0);
 
@@ -172,83 +170,93 @@ function openBox(id, field) {
 
 // -- drafts ---------------------------------------------------------------------------------------
 let timer = null, sending = 0;
-function keepSoon() { clearTimeout(timer); timer = setTimeout(keepDraft, 700); }
-async function keepDraft() {
-  const answer = form(), mark = document.getElementById("draft");
-  if (!answer || answer.querySelector(".pill.open")) return; // an answer that is changed has no draft
-  const mine = ++sending;
-  try {
-    const token = document.querySelector("meta[name=csrf-token]").content;
-    const reply = await fetch(answer.dataset.draft, { method: "POST", body: new FormData(answer), headers: { "X-CSRF-Token": token } });
-    if (mine === sending && mark) mark.textContent = reply.ok ? "Kept." : "Not kept yet.";
-  } catch { if (mark) mark.textContent = "The server cannot be reached; what you entered is still here."; }
+const draft = () => document.getElementById("draft");
+function keepSoon() {
+  desk.here().dirty = true;
+  clearTimeout(timer);
+  timer = setTimeout(keepDraft, 700);
 }
 
-function begin() {
-  clearTimeout(timer);
-  marks = [];
-  if (!form()) return;
-  seen = Number(form().dataset.seconds) * 1000;
-  since = null;
-  tick();
+async function keepDraft() {
+  const here = desk.here();
+  if (!here || !here.dataset.key || "again" in here.dataset) return; // an answer that is changed has no draft
+  const mine = ++sending;
+  try {
+    const reply = await fetch(`${desk.url()}/${here.dataset.key}/draft`, { method: "POST", body: new FormData(form()), headers: headers() });
+    if (mine === sending && desk.here() === here) draft().textContent = reply.ok ? "Kept." : "Not kept yet.";
+  } catch { if (desk.here() === here) draft().textContent = "The server cannot be reached; what you entered is still here."; }
+}
+
+// -- an item comes on the screen, and is sent --------------------------------------------------------
+function readMarks() {
   marks = [...document.querySelectorAll(".markable")].map((box) => new Marks(box));
   const known = JSON.parse(form().elements.wrong.value || "[]");
   for (const one of marks) one.read(known);
   told();
-  for (const one of questions()) tell(one);
-  point(questions().find((one) => !one.querySelector("input:checked")) || questions()[0]);
 }
 
-// -- keys: never while typing ---------------------------------------------------------------------
-const types = (target) => target.isContentEditable || target.matches("textarea, select, input:not([type=radio]):not([type=checkbox])");
-
-function keyWhileMarking(event) {
-  const one = marking();
-  const moves = { ArrowLeft: -1, ArrowRight: 1 };
-  if (event.key in moves) one.move(moves[event.key], event.shiftKey);
-  else if (event.key === " " || event.key === "Enter") one.toggle(...one.reach());
-  else if (event.key === "Escape" || event.key === "w") { one.leave(); told(); }
-  else if (event.key === "Tab" && marks.length > 1) {
-    one.leave();
-    marks[(marks.indexOf(one) + 1) % marks.length].enter();
-  } else return;
-  event.preventDefault();
-}
-
-const KEYS = {
-  ArrowDown: () => step(1),
-  ArrowUp: () => step(-1),
-  n: () => current() && toggle("na", current()),
-  o: () => toggle("outside"),
-  h: () => openBox("harm-box", "harm"),
-  b: () => openBox("better-box", "better"),
-  w: () => marks[0] && marks[0].enter(),
-  u: () => { const undo = document.getElementById("undo"); if (undo) undo.click(); },
-};
-
-document.addEventListener("keydown", (event) => {
-  const { key, target } = event;
-  const help = document.getElementById("help");
-  if (help.open) return;
-  if (key === "Escape" && types(target)) { target.blur(); return; }
-  if (types(target) || event.altKey || event.isComposing) return;
-  if (form() && marking()) { keyWhileMarking(event); return; }
-  if (key === "Enter" && form() && !target.closest("a, button, summary")) {
-    if (event.defaultPrevented) return;
-    event.preventDefault();
-    form().requestSubmit();
-    return;
-  }
-  if (event.ctrlKey || event.metaKey) return;
-  if (key === "?") { event.preventDefault(); help.showModal(); return; }
-  if (!form() || event.repeat) return;
-  if (/^[1-9]$/.test(key)) { event.preventDefault(); choose(Number(key)); }
-  else if (key in KEYS) { event.preventDefault(); KEYS[key](); }
+const desk = ahead({
+  root: "panel-work",
+  item: ".panel-item",
+  begin() {
+    readMarks();
+    for (const one of questions()) tell(one);
+    point(questions().find((one) => !one.querySelector("input:checked")) || questions()[0]);
+  },
+  back: readMarks,
+  keep: keepDraft,
+  told() { if (location.search) history.replaceState(null, "", location.pathname); },
 });
+
+function conclude(of, body) {
+  clearTimeout(timer);
+  sending += 1;
+  desk.conclude(of.getAttribute("action"), body);
+}
+
+const mayBeSaved = () => form() && form().querySelector("button.go"); // older answers cannot be changed
+const save = () => desk.once(() => {
+  if (!mayBeSaved() || !form().reportValidity()) return;
+  const body = new FormData(form());
+  body.set("seconds", clock.seconds().toFixed(2));
+  conclude(form(), body);
+});
+
+document.addEventListener("submit", (event) => {
+  if (event.target === form()) { event.preventDefault(); save(); }
+  else if (event.target.id === "pass") { event.preventDefault(); desk.once(() => conclude(event.target, new FormData(event.target))); }
+});
+
+// -- keys ------------------------------------------------------------------------------------------
+const undo = () => document.getElementById("undo");
+const points = () => (form() && current() ? [...current().querySelectorAll("input[type=radio]")].slice(0, 9).map((one, place) => String(place + 1)) : []);
+const box = (name, within) => within && within.querySelector(`input[name=${name}]`);
+const part = (id) => form() && document.getElementById(id);
+const has = (id) => () => part(id);
+const markable = () => form() && part("marks") && marks.some((one) => one.words.length);
+const leave = () => { marking().leave(); told(); };
+const marked = (keys, does, run, when = markable) => ({ keys, does, run, when, while: "marking", repeats: true });
+
+keySheet([
+  { keys: points, does: "answer the question marked ⌨, and go to the next", run: (key) => choose(Number(key)) },
+  { keys: ["ArrowUp", "ArrowDown"], does: "go to another question", when: () => form() && questions().length, run: (key) => step(key === "ArrowUp" ? -1 : 1) },
+  { keys: ["n"], does: "not applicable", when: () => form() && box("na", current()), run: () => toggle("na", current()) },
+  { keys: ["o"], does: "not my field", when: () => box("outside", form()), run: () => toggle("outside") },
+  { keys: ["h"], does: "potential harm: say what could happen", when: has("harm-box"), run: () => openBox("harm-box", "harm") },
+  { keys: ["w"], does: "mark wrong words", when: markable, run: () => marks.find((one) => one.words.length).enter() },
+  { keys: ["b"], does: "write the better reply", when: has("better"), run: () => openBox("better-box", "better") },
+  { keys: ["Enter", "Ctrl+Enter"], does: "save and show the next one", when: mayBeSaved, run: save },
+  { keys: ["Ctrl+Enter"], while: "typing", does: "save and show the next one", when: mayBeSaved, run: save },
+  { keys: ["u"], does: "back to your previous answer", when: undo, run: () => undo().click() },
+  marked(["ArrowLeft", "ArrowRight"], "go from word to word", (key) => marking().move(key === "ArrowLeft" ? -1 : 1, false)),
+  marked(["Shift+ArrowLeft", "Shift+ArrowRight"], "take more words, or fewer", (key) => marking().move(key.endsWith("Left") ? -1 : 1, true)),
+  marked([" ", "Enter"], "mark them as wrong; once more takes the mark away", () => marking().toggle(...marking().reach())),
+  marked(["Tab"], "go to the other reply", other, () => markable() && marks.length > 1),
+  marked(["Escape", "w"], "leave the words", leave),
+], { mode: () => (form() && marking() ? "marking" : ""), modes: { marking: "While you mark words" } });
 
 document.addEventListener("mouseup", () => { if (form()) setTimeout(markByMouse); });
 document.addEventListener("click", (event) => {
-  if (event.target.closest("[data-help]")) document.getElementById("help").showModal();
   if (event.target.closest("[data-mark]") && marks[0]) marks[0].enter();
   const word = event.target.closest(".word.wrong");
   const one = word && marks.find((each) => each.box.contains(word));
@@ -258,7 +266,7 @@ document.addEventListener("input", (event) => {
   if (!form() || !form().contains(event.target)) return;
   const field = event.target.closest("[data-question]");
   if (field) {
-    const skip = field.querySelector("input[name=na]");
+    const skip = box("na", field);
     if (event.target === skip && skip.checked) for (const one of field.querySelectorAll("input[type=radio]")) one.checked = false;
     if (event.target.type === "radio" && skip) skip.checked = false;
     tell(field);
@@ -269,25 +277,10 @@ document.addEventListener("focusin", (event) => {
   const field = form() && event.target.closest("#answer [data-question]");
   if (field) point(field);
 });
-
-// -- saving ---------------------------------------------------------------------------------------
-document.addEventListener("htmx:configRequest", (event) => {
-  if (event.detail.elt.id !== "answer") return;
-  tick();
-  clearTimeout(timer);
-  event.detail.parameters.seconds = (seen / 1000).toFixed(2);
-});
-document.addEventListener("submit", (event) => {
-  if (event.target.id !== "answer") return;
-  tick();
-  event.target.elements.seconds.value = (seen / 1000).toFixed(2);
-}, true);
-document.addEventListener("htmx:afterSwap", () => {
-  if (location.search) history.replaceState(null, "", location.pathname);
-  begin();
-  const title = document.getElementById("case-title");
-  if (title) title.focus({ preventScroll: true });
-  scrollTo({ top: 0 });
+// Whoever goes elsewhere marks no more: the keys are those of the desk again.
+document.addEventListener("focusout", (event) => {
+  const one = form() && marking();
+  if (one && event.target === one.box && event.relatedTarget && !one.box.contains(event.relatedTarget)) { one.forget(); told(); }
 });
 
-begin();
+desk.start();

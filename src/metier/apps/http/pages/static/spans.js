@@ -164,18 +164,19 @@ const spans = (() => {
   // The label buttons must not take the selection away before the click arrives.
   document.addEventListener("mousedown", (event) => { if (box && event.target.closest("[data-mark]")) event.preventDefault(); });
 
-  function key(event) {
-    if (!box || event.altKey) return false;
-    const step = { ArrowLeft: -1, ArrowRight: 1 }[event.key];
-    if (step && (event.ctrlKey || event.metaKey)) jump(step);
-    else if (event.ctrlKey || event.metaKey) return false;
-    else if (step) move(step, event.shiftKey);
-    else if (event.key === "Home") move(-tokens.length, event.shiftKey);
-    else if (event.key === "End") move(tokens.length, event.shiftKey);
-    else if (event.key === "Backspace" || event.key === "Delete") unmark();
-    else return false;
-    return true;
-  }
+  const step = (key) => (key.endsWith("ArrowLeft") ? -1 : key.endsWith("Home") ? -tokens.length : key.endsWith("End") ? tokens.length : 1);
+  const here = () => box && tokens.length, row = (keys, does, run) => ({ keys, does, run, when: here, not: ".choices, select", repeats: true });
 
-  return { begin, key, again: () => { if (box) { found = JSON.parse(input().value || "[]"); draw(); } } };
+  return {
+    begin,
+    again: () => { if (box) { found = JSON.parse(input().value || "[]"); draw(); } },
+    keys: [
+      row(["ArrowLeft", "ArrowRight"], "go from word to word", (key) => move(step(key), false)),
+      row(["Shift+ArrowLeft", "Shift+ArrowRight"], "select words", (key) => move(step(key), true)),
+      row(["Ctrl+ArrowLeft", "Ctrl+ArrowRight"], "go from mark to mark", (key) => jump(step(key))),
+      row(["Home", "End"], "go to the first or the last word", (key) => move(step(key), false)),
+      row(["Shift+Home", "Shift+End"], "select up to there", (key) => move(step(key), true)),
+      row(["Backspace", "Delete"], "take the mark at the cursor away", unmark),
+    ],
+  };
 })();

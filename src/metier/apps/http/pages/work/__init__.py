@@ -2,8 +2,8 @@
 
 from fastapi import APIRouter
 
-from metier.apps.http.pages.work import desk, guidelines, queues
+from metier.apps.http.pages.work import desk, guidelines, queues, training
 
 router = APIRouter()
-for _page in (queues, desk, guidelines):
+for _page in (queues, training, desk, guidelines):
     router.include_router(_page.router)

@@ -200,7 +200,9 @@ def desk_view(site: Site, person: str, queue: str, key: str = "", after: str = "
     decided = work_desk.last_decisions(session, queue, person)
     return {
         "desk": desk_row(desk),
-        "work": None if work is None else work_row(site, desk, work),
+        "work": None
+        if work is None
+        else work_row(site, desk, work) | {"locked": locked_words(desk, work, decided)},
         "progress": progress_row(site, queue, person),
         "recent": recent_rows(desk, decided, work),
         "undo": undo_key(decided, work),
@@ -246,7 +248,16 @@ def work_row(site: Site, desk: Desk, work: Work) -> Row:
         "again": work.state if work.state in ("done", "skipped") else "",
         "training": work.is_training,
         "about": None if work.about is None else about_row(site, work),
+        "locked": None,
     }
+
+
+def locked_words(desk: Desk, work: Work, decided: list[work_desk.Decision]) -> str | None:
+    """What was said of an item, where it may not be changed any more; None where it may."""
+    done = work.state in ("done", "skipped") and not desk.is_corrections
+    if not done or work.key in [one.key for one in decided]:
+        return None
+    return flag_words(work.flags) or value_words(desk.form, work.value, MOST_DRAFT)
 
 
 def turn_rows(shown: Mapping[str, Json], marked: bool) -> list[Row]:

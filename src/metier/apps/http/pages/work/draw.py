@@ -49,13 +49,17 @@ def read_fields(form: Form, given: FormData) -> Json:
     return known.get(ANSWER) if form.is_bare else known
 
 
-def value_words(form: Form, value: Json | None, most: int = 40) -> str:
-    """An answer in a few words."""
+def value_words(form: Form, value: Json | None, most: int = 40, text: str = "") -> str:
+    """An answer in a few words; marked stretches with their words, where ``text`` is given."""
     if value is None:
         return "no answer"
-    parts = [_words(one) for one in values_of(form, value).values()]
-    text = " · ".join(" ".join(part.split()) for part in parts if part) or "none"
-    return text if len(text) <= most else text[: most - 1] + "…"
+    spans = {one.name for one in form.fields if text and one.kind == "spans"}
+    parts = [
+        _stretches(one, text) if name in spans else _words(one)
+        for name, one in values_of(form, value).items()
+    ]
+    words = " · ".join(" ".join(part.split()) for part in parts if part) or "none"
+    return words if len(words) <= most else words[: most - 1] + "…"
 
 
 def _drawn(one: FormField, value: Json, begin: Json) -> Row:
@@ -131,6 +135,11 @@ def _text(value: Json) -> str:
     if value is None:
         return ""
     return value if isinstance(value, str) else json.dumps(value, ensure_ascii=False)
+
+
+def _stretches(value: Json, text: str) -> str:
+    marked = (f"{spoken(one['label'])} “{text[one['start'] : one['end']]}”" for one in value or ())
+    return ", ".join(marked)
 
 
 def _words(value: Any) -> str:

@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+from typing import Protocol
+
 from fastapi import Response
 
 from metier.core.errors import NotFound
+from metier.core.types import Json
 from metier.core.workspace import Workspace
-from metier.journey.desk import Work
 
 MOST_BYTES = 30_000_000
 _KINDS = (
@@ -17,12 +19,20 @@ _KINDS = (
 )
 
 
-def image_of(ws: Workspace, work: Work, digest: str) -> Response:
+class Screen(Protocol):
+    """Something with a screen: an item, or a person's work on one."""
+
+    @property
+    def shown(self) -> Json | None:
+        """What is on it."""
+
+
+def image_of(ws: Workspace, screen: Screen, digest: str) -> Response:
     """The bytes of an image that an item shows. Raises NotFound for any other.
 
     What is no image of a known kind is not sent, whatever it is called: an SVG could run scripts.
     """
-    if digest not in images_of(work):
+    if digest not in images_of(screen):
         raise NotFound("an image of this item", got="another")
     data = ws.artifacts.get_bytes(digest)
     kind = next((name for mark, name in _KINDS if data.startswith(mark)), None)
@@ -31,7 +41,7 @@ def image_of(ws: Workspace, work: Work, digest: str) -> Response:
     return Response(data, media_type=kind)
 
 
-def images_of(work: Work) -> set[str]:
+def images_of(screen: Screen) -> set[str]:
     """The artifact ids of an item's images."""
-    turns = work.shown.get("turns") or []
+    turns = (screen.shown or {}).get("turns") or []
     return {str(one) for turn in turns for one in turn.get("images") or []}

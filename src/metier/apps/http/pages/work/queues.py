@@ -14,12 +14,13 @@ from metier.annotate.make import QueuePlan, Selection
 from metier.annotate.select import WAYS
 from metier.apps.http.pages.allowed import Who, may
 from metier.apps.http.pages.frame import Here, PageRoute, Row, Site, go, is_partial, show
+from metier.apps.http.pages.work.training import trained_rows
 from metier.core import ledger
-from metier.core.errors import InputError, NotFound
+from metier.core.errors import InputError, NotFound, UserError
 from metier.feedback.types import CORRECTIONS
 from metier.journey import desk as work_desk
 from metier.journey.annotating import make_labelling, plan_queue
-from metier.journey.labelled import freeze_queue
+from metier.journey.labelled import freeze_queue, unfit_of
 from metier.people import Person
 from metier.queue import Queue, change_queue, get_queue, list_queues
 from metier.queue.forms import form_from
@@ -56,8 +57,11 @@ def new_queue_page(request: Request, site: Here, who: Who) -> Response:
 @router.post("/queues/preview", dependencies=[may("build")])
 async def preview_part(request: Request, site: Here) -> Response:
     """Say how many items a queue would have; nothing is written."""
-    plan = read_plan(await request.form())
-    found = await run_in_threadpool(plan_queue, site.session, plan)
+    try:
+        plan = read_plan(await request.form())
+        found = await run_in_threadpool(plan_queue, site.session, plan)
+    except UserError as error:  # here, in the place of a count that no longer holds
+        return show(request, "notice.html.j2", error=error)
     return show(request, "work/preview.html.j2", found=found, plan=plan)
 
 
@@ -130,6 +134,10 @@ def queue_view(site: Site, person: Person, name: str) -> Row:
         "settings": queue.settings or {},
         "states": STATES,
         "may_make": may_make,
+        "may_look": person.may("look"),
+        "decides": person.may("adjudicate"),
+        "trained": trained_rows(site, queue) if may_make else [],
+        "unfit": unfit_of(site.session, queue) if may_make else None,
     }
 
 
@@ -154,7 +162,9 @@ def read_plan(given: FormData) -> QueuePlan:
     def text(name: str, default: str = "") -> str:
         return str(given.get(name, default)).strip()
 
-    people = tuple(one.strip() for one in text("people").split(",") if one.strip())
+    def listed(name: str) -> tuple[str, ...]:
+        return tuple(one.strip() for one in text(name).split(",") if one.strip())
+
     selection = Selection(
         by=_way(text("by", "random")),
         count=_whole(given, "count", 100),
@@ -174,10 +184,11 @@ def read_plan(given: FormData) -> QueuePlan:
         blind=given.get("open") is None,
         suggest=given.get("suggest") is not None,
         guideline=text("guideline"),
-        people=people,
+        people=listed("people"),
         training=_whole(given, "training", 0),
         gold=_whole(given, "gold", 0),
         trusted=text("trusted") or "validation",
+        labels=listed("labels"),
     )
 
 
