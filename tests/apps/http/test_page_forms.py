@@ -129,6 +129,8 @@ def test_who_did_not_pass_the_training_is_let_in(session: Session) -> None:
     assert pair is not None
     submit(ws, pair[1].id, ann.id, Given("delivery", 1.0))
     assert take_next(ws, "taught", ann.id) is None
+    told = logged_in(session, "ben").get("/annotate/taught").text
+    assert "0 of your 1 training answers were right; 80% of the last 1 had to be" in told
     page = mara.get("/queues/taught").text
     assert "not passed" in page and "0 of 1" in page and "Let in all the same" in page
     path = "/queues/taught/admit"

@@ -7,11 +7,7 @@ does not exist for them. A page without JavaScript works too: it posts and is se
 from __future__ import annotations
 
 import json
-import time
 from collections.abc import Mapping
-from dataclasses import dataclass, field
-from datetime import UTC, datetime
-from threading import Lock
 from typing import Annotated
 from urllib.parse import quote
 
@@ -27,6 +23,7 @@ from metier.apps.http.pages.frame import Here, PageRoute, Row, Site, go, is_part
 from metier.apps.http.pages.words import WHO, reason_words, release_names, reply_value, said_rows
 from metier.apps.http.pages.work.draw import PREFIX, draw_fields, read_fields, value_words
 from metier.apps.http.pages.work.images import image_of
+from metier.apps.http.pages.work.progress import progress_row
 from metier.apps.http.pages.work.prose import prose
 from metier.core.errors import InputError
 from metier.core.types import Json
@@ -35,32 +32,11 @@ from metier.feedback.types import CORRECTIONS
 from metier.journey import desk as work_desk
 from metier.journey.desk import Answered, Desk, Work, open_desk
 from metier.journey.report import numbers
-from metier.queue import Counts, Flag, clear_text
+from metier.queue import Flag, clear_text, training_state
 
 router = APIRouter(route_class=PageRoute, dependencies=[may("annotate")])
 SKIPS = ("I would be guessing", "outside what I know", "nothing to answer", "other")
-COUNTED_S, COUNTING_SHARE = 5, 0.01
-"""The counts of a queue are shown as they were for 5 s, and longer where counting takes more than
-1% of the time."""
 MOST_DRAFT = 200_000
-
-
-@dataclass(frozen=True)
-class Counted:
-    """The counts of a queue, when they were begun, and until when they are shown (monotonic
-    seconds)."""
-
-    counts: Counts
-    begun: datetime
-    until: float
-
-
-@dataclass
-class Held:
-    """What was counted last, and whose turn it is to count again."""
-
-    last: Counted | None = None
-    turn: Lock = field(default_factory=Lock)
 
 
 @router.get("/label")
@@ -203,7 +179,8 @@ def desk_view(site: Site, person: str, queue: str, key: str = "", after: str = "
         "work": None
         if work is None
         else work_row(site, desk, work) | {"locked": locked_words(desk, work, decided)},
-        "progress": progress_row(site, queue, person),
+        "progress": progress_row(site, queue, person, fresh=work is None),
+        "trained": stuck_row(site, desk, person) if work is None else None,
         "recent": recent_rows(desk, decided, work),
         "undo": undo_key(decided, work),
         "skips": SKIPS,
@@ -302,40 +279,15 @@ def about_row(site: Site, work: Work) -> Row:
     }
 
 
-def progress_row(site: Site, queue: str, person: str) -> Row:
-    """How far the queue is, and how much of it this person gave."""
-    last = counted(site, queue)
-    counts = last.counts
-    mine = counts.people.get(person, 0)
-    mine += work_desk.done_since(site.session, queue, person, last.begun)
-    return {"answers": max(counts.answers, mine), "wanted": counts.wanted, "mine": mine,
-            "items": counts.items, "skipped": counts.skipped}  # fmt: skip
-
-
-def counted(site: Site, queue: str) -> Counted:
-    """The counts of a queue; one request at a time counts again, the others show what was."""
-    if queue == CORRECTIONS:
-        return count(site, queue)
-    held = site.keep(("counts", queue), Held)
-    last = held.last
-    if last is not None and time.monotonic() < last.until:
-        return last
-    if held.turn.acquire(blocking=last is None):
-        try:
-            if held.last is last:  # nobody else counted while this waited
-                held.last = count(site, queue)
-        finally:
-            held.turn.release()
-    assert held.last is not None
-    return held.last
-
-
-def count(site: Site, queue: str) -> Counted:
-    """Count, which takes long in a long queue."""
-    began, begun = time.monotonic(), datetime.now(UTC)
-    counts = work_desk.counts_of(site.session, queue)
-    now = time.monotonic()
-    return Counted(counts, begun, now + max(COUNTED_S, (now - began) / COUNTING_SHARE))
+def stuck_row(site: Site, desk: Desk, person: str) -> Row | None:
+    """How somebody did who has had the whole training round and did not pass; None else."""
+    if desk.is_corrections:
+        return None
+    state = training_state(site.session.workspace, desk.name, person)
+    if state.passed or state.left:
+        return None
+    needed = {"bar": f"{state.bar:.0%}", "items": state.items}
+    return {"right": state.right, "asked": state.asked} | needed
 
 
 def recent_rows(desk: Desk, decided: list[work_desk.Decision], now: Work | None) -> list[Row]:

@@ -127,7 +127,6 @@ def queue_view(site: Site, person: Person, name: str) -> Row:
     return {
         "queue": queue,
         "row": _row(site, person, name, queue.title or name, queue),
-        "people": work_desk.counts_of(site.session, name).people if may_make else {},
         "selection": queue.selection or {},
         "way": WAY_WORDS.get((queue.selection or {}).get("by", ""), ""),
         "form": form_from(queue.form),
@@ -226,6 +225,7 @@ def _row(site: Site, person: Person, name: str, title: str, queue: Queue | None)
         "answers": min(closed, counts.wanted),
         "settled": counts.settled,
         "complete": counts.complete,
+        "people": counts.people,
         "waits": waits,
         "asked": asked,
         "url": f"/annotate/{quote(name)}",
