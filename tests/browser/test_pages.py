@@ -66,8 +66,9 @@ class Watched:
             return None
 
     def press(self, key: str, **more: Any) -> None:
-        """Press a key; once more when the page never got it, which a browser on a busy machine
-        lets happen now and then."""
+        """Press a key once the page's scripts listen; once more when the page never got it, which a
+        browser on a busy machine lets happen now and then."""
+        self.page.wait_for_load_state()
         before = self.keys()
         self._press(key, **more)
         for _ in range(100):
