@@ -9,8 +9,9 @@ import pytest
 from scipy.optimize import minimize
 
 from metier.core.errors import InputError
+from metier.core.types import Estimate
 from metier.scoring import Resampling
-from metier.scoring.statistics.severity import connected, correct_severity
+from metier.scoring.statistics.severity import connected, correct_severity, least_items
 from metier.scoring.statistics.severity_fit import Design, Rating, fit, redrawn
 
 FAST = Resampling(200)
@@ -257,7 +258,9 @@ def test_one_rater_one_item_and_a_ceiling():
     assert "100% of the ratings are 5" in found.warnings[1]
     single = correct_severity([Rating("i", "ana", "x", 3), Rating("i", "ben", "x", 4)])
     assert math.isnan(single.candidates[0].corrected.low)
-    assert "one item only" in single.candidates[0].corrected.warnings[0]
+    assert (
+        "only 1 item: a 95% interval takes at least 6" in single.candidates[0].corrected.warnings[0]
+    )
 
 
 def test_items_of_one_customer_are_drawn_together():
@@ -274,3 +277,20 @@ def test_ratings_outside_the_scale_or_none_are_refused():
         correct_severity([Rating("i", "ana", "x", 6)])
     with pytest.raises(InputError, match="let the panel rate first"):
         correct_severity([])
+
+
+def test_few_or_equal_ratings_are_no_certainty():
+    def gap(n: int, values: tuple[float, float]) -> Estimate:
+        ratings = [
+            Rating(f"i{item}", who, model, value)
+            for item in range(n)
+            for who in ("ana", "ben")
+            for model, value in zip(("m0", "m1"), values, strict=True)
+        ]
+        return correct_severity(ratings, resampling=FAST).differences[0].estimate
+
+    few, equal = gap(5, (3, 4)), gap(40, (3, 4))
+    assert [few.value, equal.value] == pytest.approx([-1, -1])
+    assert math.isnan(few.low) and "takes at least 6" in few.warnings[0]
+    assert math.isnan(equal.high) and "do not vary" in equal.warnings[0]
+    assert [least_items(level) for level in (0.9, 0.95, 0.99)] == [5, 6, 8]

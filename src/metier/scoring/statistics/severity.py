@@ -22,7 +22,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from itertools import combinations
 
 import numpy as np
@@ -172,7 +172,7 @@ def _means(
     for place, name in enumerate(design.candidates):
         mine = [one for one in ratings if one.candidate == name]
         records = [Score(one.item, one.value, cluster=one.group) for one in mine]
-        raw = estimate(mean_statistic(records, [one.value for one in mine]), resampling, scale)
+        raw = _raw(records, resampling, scale)
         n = len({one.item for one in mine})
         clusters = len({one.group or f"item:{one.item}" for one in mine})
         value = float(found.means[place])
@@ -220,15 +220,45 @@ def _interval(
 ) -> Estimate:
     """Return the percentile interval of the draws in which the quantity is defined."""
     n, clusters = counts
-    notes = size_warnings(n, clusters)
+    notes, level = size_warnings(n, clusters), resampling.level
     there = drawn[~np.isnan(drawn)]
-    if n < 2 or not len(there):
-        why = "one item only: no interval can be had"
-        return Estimate(value, math.nan, math.nan, n, clusters, resampling.level, "", (why, *notes))
-    low, high = ends(there, resampling.level, Correction())
+    why = _too_little(n, there, level)
+    if why:
+        return Estimate(value, math.nan, math.nan, n, clusters, level, "", (why, *notes))
+    low, high = ends(there, level, Correction())
     name = f"mixed model; items drawn anew, {len(there)} resamples"
     low, high = min(low, value), max(high, value)
-    return Estimate(value, low, high, n, clusters, resampling.level, name, notes)
+    return Estimate(value, low, high, n, clusters, level, name, notes)
+
+
+def _raw(records: Sequence[Score], resampling: Resampling, scale: tuple[float, float]) -> Estimate:
+    """The mean as rated, whose interval has to stand on as much as that of the corrected one."""
+    values = [one.value for one in records]
+    found = estimate(mean_statistic(records, values), resampling, scale)
+    n = len({one.example_id for one in records})
+    why = _too_little(n, np.asarray([found.low, found.high]), resampling.level)
+    if not why:
+        return found
+    return replace(found, low=math.nan, high=math.nan, warnings=(why, *found.warnings))
+
+
+def _too_little(n: int, drawn: FloatArray, level: float) -> str:
+    """Why there can be no interval; "" where there can be one."""
+    if n < least_items(level):
+        words = "item" if n == 1 else "items"
+        return f"only {n} {words}: a {level:.0%} interval takes at least {least_items(level)}"
+    if not len(drawn) or float(np.ptp(drawn)) < 1e-12:
+        return "the ratings do not vary: no interval can be had"
+    return ""
+
+
+def least_items(level: float) -> int:
+    """Return how many items it takes until resampling them can give an interval of this level.
+
+    No resample lies outside the items there are, and all n lie on one side of their median with
+    probability 2 ** (1 - n): under 6 items even their whole range holds it in less than 95%.
+    """
+    return math.ceil(1 - math.log2(1 - level))
 
 
 def _warnings(
