@@ -200,8 +200,9 @@ def _warnings(session: Session, wanted: Wanted, found: Gathered) -> Iterator[str
         yield f"preferences are learned for tasks answered in text; this one is {task!r}"
     refused = sum(one.why == IN_TEST for one in found.left)
     if refused:
+        words = "preference is" if refused == 1 else "preferences are"
         yield (
-            f"{refused} preferences are about test items, and are not trained on: make panels "
+            f"{refused} {words} about test items, and not trained on: make panels "
             "on the validation or train split"
         )
     if found.used_test:

@@ -259,7 +259,8 @@ def draw(statistic: Statistic, value: float, resampling: Resampling) -> Resample
     notes = []
     if len(values) < len(every):
         share = 1 - len(values) / len(every)
-        notes.append(f"undefined in {share:.1%} of the resamples, which were left out")
+        part = f"{share:.1%}" if share >= 0.0005 else "under 0.1%"
+        notes.append(f"undefined in {part} of the resamples, which were left out")
     if len(values) < 2:
         return Resamples(np.full(2, value), Correction(), tuple(notes), name)
     correction, bias = Correction(), known_bias(statistic)
