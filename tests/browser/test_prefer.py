@@ -64,7 +64,8 @@ def test_single_replies_are_shown_for_kto(tmp_path: Path) -> None:
 
 def test_without_panels_the_page_says_what_to_do(tmp_path: Path) -> None:
     page = client_of(preference_session(tmp_path / "desk")).get("/preferences")
-    assert "metier review make" in page.text
+    assert "No panel has rated or compared replies yet" in page.text
+    assert 'href="/review">To the panels' in page.text
 
 
 def test_wrong_terms_are_told_in_words(session: Session) -> None:

@@ -146,6 +146,14 @@ def test_a_hidden_duplicate_comes_far_from_what_it_repeats(any_workspace: Worksp
     assert sum(item.role == "duplicate" for item, _ in iter_answers(ws, QUEUE)) == 4
 
 
+def test_a_duplicate_of_one_of_the_last_items_comes_in_the_end(workspace: Workspace) -> None:
+    again = NewItem("example", "again", role="duplicate", twin_of="work-3")
+    make(workspace, [*work(4), again], duplicates={"apart": 5})
+    got = [answer(workspace, "ann")[0].subject_id for _ in range(5)]
+    assert got == ["work-0", "work-1", "work-2", "work-3", "again"]
+    assert take_next(workspace, QUEUE, "ann") is None
+
+
 def test_nobody_gets_a_duplicate_of_what_they_have_not_answered(workspace: Workspace) -> None:
     again = NewItem("example", "again", role="duplicate", twin_of="work-0", wanted=1)
     make(workspace, [*work(1), again])

@@ -171,13 +171,14 @@ def _wanted(session: Session, queue: QueueRow, person: str) -> list[Candidates]:
         return [_candidates(queue.name, person, "training")]
     mixed = settings.keys() & {"gold", "duplicates"}
     had = _had_so_far(session, queue.name, person) if mixed else 0
-    ways = []
+    ways, last = [], []
     if "duplicates" in settings:
         apart = int(settings["duplicates"].get("apart", 0))
         ways.append(_due_duplicates(queue.name, person, had - apart))
+        last.append(_due_duplicates(queue.name, person, had))  # sooner, where nothing else is left
     if _gold_is_due(queue, person, had):
         ways.append(_candidates(queue.name, person, "gold"))
-    return [*ways, *_work(session, queue, person)]
+    return [*ways, *_work(session, queue, person), *last]
 
 
 def _work(session: Session, queue: QueueRow, person: str) -> list[Candidates]:
