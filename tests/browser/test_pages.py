@@ -70,13 +70,13 @@ class Watched:
         browser on a busy machine lets happen now and then."""
         self.page.wait_for_load_state()
         before = self.keys()
-        self._press(key, **more)
-        for _ in range(100):
-            now = self.keys()
-            if before is None or now != before:
-                return
-            self.page.wait_for_timeout(20)
-        self._press(key, **more)
+        for _ in range(5):
+            self._press(key, **more)
+            for _ in range(50):
+                now = self.keys()
+                if before is None or now != before:
+                    return
+                self.page.wait_for_timeout(20)
 
     def told(self) -> str:
         """What there is to know of a page on which something did not come as expected."""
