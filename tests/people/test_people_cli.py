@@ -65,6 +65,8 @@ def test_people_from_the_first_to_the_last(folder: Path) -> None:
 
 
 def test_a_key_opens_what_its_scopes_say(folder: Path) -> None:
+    none = CliRunner().invoke(keys, ["list", "-p", str(folder)]).stdout
+    assert "metier keys create NAME" in none
     made = run(keys, folder, "create", "desk", "--scope", "chat", "--scope", "feedback")
     assert made["key"]["scopes"] == ["chat", "feedback"] and made["key"]["created_by"]
     with pytest.raises(InputError, match="a scope of a key"):

@@ -111,7 +111,13 @@ def form_json(form: Form) -> Json:
 
 
 def form_from(data: Json) -> Form:
-    """The form that ``form_json`` wrote."""
+    """The form that ``form_json`` wrote. Raises InputError where there is none."""
+    if data is None:
+        raise InputError(
+            "a queue with a form",
+            got="one without",
+            remedy="give make_queue a form, as `metier annotate make` does",
+        )
     return from_json(Form, data)
 
 

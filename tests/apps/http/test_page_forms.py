@@ -141,6 +141,12 @@ def test_who_did_not_pass_the_training_is_let_in(session: Session) -> None:
     assert logged_in(session, "ann").send(path, "0" * 64, person=ann.id).status_code == 403
 
 
+def test_a_queue_without_a_form_is_told_in_words(session: Session) -> None:
+    make_queue(session.workspace, NewQueue("bare", "label"), [NewItem("example", "w")], "mara")
+    answer = logged_in(session, "mara").get("/queues/bare")
+    assert answer.status_code == 422 and "a queue with a form" in answer.text
+
+
 def test_a_queue_leads_on_to_agreement_and_decisions(session: Session) -> None:
     eva = logged_in(session, "eva")
     eva.post("/queues", "/queues/new", name="r1", by="random", count="3")

@@ -56,7 +56,8 @@ def list_all(directory: Directory = HERE, as_json: AsJson = False) -> None:
         for k in found
     ]
     head = ["key", "name", "opens", "by", "made", "expires", "revoked"]
-    show(found, as_json, lambda: table(head, rows))
+    empty = "no keys; `metier keys create NAME` makes one"
+    show(found, as_json, lambda: table(head, rows) if rows else say(empty))
 
 
 @app.command()
