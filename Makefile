@@ -33,7 +33,7 @@ demo: $(VENV)/.installed  ## A whole cycle on the bundled base and made data, to
 	$(BIN)/metier demo
 
 test: $(VENV)/.installed-dev system  ## All tests but the full-size ones (under 25 minutes on 2 cores)
-	$(BIN)/python -m pytest -m "not slow"
+	$(BIN)/python -m pytest -m "not slow" --durations=20
 
 test-full: $(VENV)/.installed-dev system  ## Every test, at full size
 	$(BIN)/python -m pytest
