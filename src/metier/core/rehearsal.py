@@ -16,6 +16,8 @@ from typing import Any, cast
 
 from sqlalchemy.orm import Session
 
+from metier.core.audit import Audit
+from metier.core.lineage import Lineage
 from metier.core.store.database import Database
 from metier.core.workspace import Workspace
 
@@ -24,6 +26,7 @@ def rehearsed(ws: Workspace) -> Workspace:
     """The workspace as it is, in which every transaction is taken back at its end."""
     found = copy.copy(ws)
     found.db = cast(Database, _TakenBack(ws.db))
+    found.audit, found.lineage = Audit(found.db), Lineage(found.db)
     return found
 
 

@@ -59,6 +59,7 @@ class Planned:
 
 def plan_queue(session: Session, plan: QueuePlan) -> Planned:
     """Say what a queue would be; nothing is written. Raises as ``make_labelling`` does."""
+    people_asked(session, plan.people, "annotate")
     chosen, form, known = _prepared(session, plan)
     training, gold = (len(known[: plan.training]), len(known[plan.training :]))
     return Planned(
@@ -82,6 +83,7 @@ def make_labelling(session: Session, plan: QueuePlan, actor: str) -> Queue:
     people who may not label; NotFound for a version, split, evaluation, guideline or person that
     is not there.
     """
+    plan = replace(plan, people=people_asked(session, plan.people, "annotate"))
     chosen, form, known = _prepared(session, plan)
     if not chosen.picks:
         raise InputError(
@@ -102,7 +104,7 @@ def make_labelling(session: Session, plan: QueuePlan, actor: str) -> Queue:
         form=form_json(form),
         selection=to_json(replace(plan.selection, version=chosen.version.id, split=chosen.split)),
         settings=_settings(session, plan, known),
-        people=people_asked(session, plan.people, "annotate"),
+        people=plan.people,
     )
     return make_queue(session.workspace, new, _items(session, plan, chosen, form, known), actor)
 
@@ -110,7 +112,6 @@ def make_labelling(session: Session, plan: QueuePlan, actor: str) -> Queue:
 def _prepared(session: Session, plan: QueuePlan) -> tuple[Chosen, Form, list[Example]]:
     """Check a plan; return what it picks, the form, and the rows whose answer is known."""
     check_plan(plan)
-    people_asked(session, plan.people, "annotate")
     ws = session.workspace
     if any(one.name == plan.name for one in list_queues(ws)):
         raise InputError("a name that no queue has", got=repr(plan.name), remedy="give another")

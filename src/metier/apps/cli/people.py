@@ -203,9 +203,11 @@ def read_password(stdin: bool) -> str:
 
 
 def _show_link(opened: Session, made: Any, secret: str, as_json: bool) -> None:
+    from metier.journey.inviting import JOIN
+
     serve = opened.project.serve
     base = serve.public_url or f"http://{serve.host}:{serve.port}"
-    url = f"{base}/join?code={secret}"
+    url = f"{base}{JOIN}{secret}"
 
     def text() -> None:
         if not secret:
